@@ -1,0 +1,33 @@
+// Package storage keeps everything that must outlive a power cut: the system
+// database and one folder of mail per account. It is the only room that
+// imports bbolt. It knows nothing of IMAP sessions, SMTP, TLS or people: an
+// account is an opaque identifier here, and who may open it is decided
+// elsewhere.
+//
+// # On disk
+//
+//	DIR/LOCK                          held (flock) by the one process that owns DIR
+//	DIR/system.db                     bbolt: key/value sections for the rooms above (directory, certificates, …)
+//	DIR/staging/                      bodies being received; emptied at start
+//	DIR/pool/hh/HASH                  hard links to bodies by SHA-256, so that the same mail is kept once
+//	DIR/accounts/ID/index.db          bbolt: mailboxes, messages, mod-sequences, traces of expunges, parsed data, small bodies
+//	DIR/accounts/ID/bodies/hh/N-HASH  larger bodies: N is the data identifier, HASH the SHA-256, both in hexadecimal
+//
+// A body is immutable. One that several accounts share is one inode with one
+// hard link in each account's folder, so an account can be removed, backed up
+// or checked by itself and the file system counts the references.
+//
+// # Order of writes
+//
+// Body file: write, fsync, link into the account's folder, fsync the folder,
+// commit the index. A crash leaves at most an unreferenced file, which the
+// next start collects. Writers of one account share a commit (group commit);
+// nothing is published to readers, and no caller returns, before the commit
+// is on the disk.
+//
+// # Reading
+//
+// Readers never lock. Each mailbox has an immutable [Snapshot], replaced as a
+// whole after a commit; two snapshots share the chunks that did not change,
+// so telling what is new costs what changed, not what is there.
+package storage
