@@ -1,0 +1,137 @@
+package imap
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pillarbox/storage"
+)
+
+// Config says what a Server serves.
+type Config struct {
+	Accounts Accounts      // must not be nil
+	Stager   Stager        // must not be nil
+	Auth     Authenticator // must not be nil
+	Logger   *slog.Logger  // must not be nil
+	Version  string        // told to clients by ID; may be empty
+	Limits   Limits
+	Now      func() time.Time // nil means time.Now
+}
+
+// Accounts opens the mail of an account. *storage.Store is one.
+type Accounts interface {
+	Account(ctx context.Context, id storage.AccountID) (*storage.Account, error)
+}
+
+// Stager receives messages. *storage.Store is one.
+type Stager interface {
+	Stage(ctx context.Context, r io.Reader) (*storage.Staged, error)
+}
+
+// Authenticator checks names and passwords. It returns ErrCredentials for
+// wrong ones; it bounds by itself how many checks run at a time.
+type Authenticator interface {
+	Authenticate(ctx context.Context, login, password string, remote net.Addr) (Identity, error)
+}
+
+// Identity is who logged in.
+type Identity struct {
+	Account storage.AccountID
+	Address string // the main address, for logs and people
+}
+
+// Server speaks IMAP on connections handed to it.
+type Server struct {
+	accounts Accounts
+	stager   Stager
+	auth     Authenticator
+	log      *slog.Logger
+	version  string
+	limits   Limits
+	now      func() time.Time
+
+	stats counters
+
+	mu        sync.Mutex
+	perAccount map[storage.AccountID]int
+}
+
+// New returns a Server.
+func New(c *Config) *Server {
+	now := c.Now
+	if now == nil {
+		now = time.Now
+	}
+	return &Server{
+		accounts:   c.Accounts,
+		stager:     c.Stager,
+		auth:       c.Auth,
+		log:        c.Logger,
+		version:    c.Version,
+		limits:     c.Limits.withDefaults(),
+		now:        now,
+		perAccount: map[storage.AccountID]int{},
+	}
+}
+
+// ServeConn speaks with one client until it leaves, breaks the rules or is
+// silent for too long. When ctx is cancelled the command that runs is
+// finished, the client is told BYE, and ServeConn returns. It closes c.
+func (s *Server) ServeConn(ctx context.Context, c net.Conn) {
+	sess := newSession(s, c)
+	defer sess.close()
+	stop := context.AfterFunc(ctx, sess.link.stop)
+	defer stop()
+	sess.run(ctx)
+}
+
+// Stats is what a Server counts.
+type Stats struct {
+	Sessions     int64 // open now
+	Opened       int64 // since the start
+	Commands     int64 // carried out or refused
+	Logins       int64 // that succeeded
+	FailedLogins int64
+	Panics       int64 // handlers that ended in a panic; any is a fault of ours
+}
+
+type counters struct {
+	sessions, opened, commands, logins, failedLogins, panics atomic.Int64
+}
+
+// Stats returns the present counts.
+func (s *Server) Stats() Stats {
+	return Stats{
+		Sessions:     s.stats.sessions.Load(),
+		Opened:       s.stats.opened.Load(),
+		Commands:     s.stats.commands.Load(),
+		Logins:       s.stats.logins.Load(),
+		FailedLogins: s.stats.failedLogins.Load(),
+		Panics:       s.stats.panics.Load(),
+	}
+}
+
+// enter counts a session for an account, unless it has too many already.
+func (s *Server) enter(id storage.AccountID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.perAccount[id] >= s.limits.ConnectionsPerAccount {
+		return false
+	}
+	s.perAccount[id]++
+	return true
+}
+
+// leave takes back what enter counted.
+func (s *Server) leave(id storage.AccountID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.perAccount[id]--; s.perAccount[id] == 0 {
+		delete(s.perAccount, id)
+	}
+}
