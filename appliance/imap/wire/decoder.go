@@ -1,0 +1,439 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"sync"
+)
+
+// Limits bound what one command may cost. A zero field means the default.
+type Limits struct {
+	Line    int   // octets of a line; 64 KiB, as RFC 7162, section 4 asks
+	Literal int64 // octets of a literal that is read into memory; 64 KiB
+	Command int64 // octets of a command's lines and literals in memory; 1 MiB
+	Drain   int64 // octets discarded of a refused command; 64 MiB, for a message that is refused after a client began to send it
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Line == 0 {
+		l.Line = 64 << 10
+	}
+	if l.Literal == 0 {
+		l.Literal = 64 << 10
+	}
+	if l.Command == 0 {
+		l.Command = 1 << 20
+	}
+	if l.Drain == 0 {
+		l.Drain = 64 << 20
+	}
+	return l
+}
+
+// readBuffer is held as long as a connection lives, so it is small.
+const readBuffer = 4 << 10
+
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
+
+// state says where in a command the reader stands.
+type state uint8
+
+const (
+	between   state = iota // at the start of a line that no one has asked for
+	inLine                 // a line is loaded; the literal it may announce has not begun
+	inLiteral              // lit octets of a literal are still to come, then a line
+)
+
+// Decoder takes tokens from a connection. Its token methods share one error,
+// as bufio.Scanner's do: after the first mistake they do nothing and return
+// zero values, [Decoder.Peek] tells the end of the line, and [Decoder.Err]
+// tells what was wrong. A Decoder is used by one goroutine at a time.
+type Decoder struct {
+	// Continue sends a continuation request and flushes. It must be set
+	// before a command is read.
+	Continue func() error
+
+	br     *bufio.Reader
+	limits Limits
+
+	state state
+	lit   int64
+	line  []byte // within br's buffer, or long; without its line end
+	pos   int
+	long  []byte
+	held  bool // line is to be the next command
+
+	used    int64 // octets of this command in memory
+	drained int64 // octets of this command discarded
+	err     error
+}
+
+// NewDecoder returns a Decoder that reads from r.
+func NewDecoder(r io.Reader, l Limits) *Decoder {
+	br := readers.Get().(*bufio.Reader)
+	br.Reset(r)
+	return &Decoder{br: br, limits: l.withDefaults()}
+}
+
+// SetLimits replaces the limits, for a client that has logged in.
+func (d *Decoder) SetLimits(l Limits) { d.limits = l.withDefaults() }
+
+// Close gives the buffer back. The Decoder must not be used afterwards.
+func (d *Decoder) Close() {
+	if d.br == nil {
+		return
+	}
+	d.br.Reset(nil)
+	readers.Put(d.br)
+	d.br, d.line, d.long = nil, nil, nil
+}
+
+// Wait finishes the last command, as [Decoder.Skip] does, and returns when the
+// next one has begun to arrive. The caller sets a long deadline for Wait and a
+// shorter one for what follows.
+func (d *Decoder) Wait() error {
+	if err := d.Skip(); err != nil {
+		return err
+	}
+	if d.held {
+		return nil
+	}
+	_, err := d.br.Peek(1)
+	return err
+}
+
+// Buffered tells how many octets have been read from the connection but not
+// been used: if there are any, the client has sent more commands ahead.
+func (d *Decoder) Buffered() int { return d.br.Buffered() }
+
+// Begin finishes the last command, as [Decoder.Skip] does, and loads the first
+// line of the next. The error is io.EOF if the client has gone between
+// commands.
+func (d *Decoder) Begin() error {
+	if err := d.Skip(); err != nil {
+		return err
+	}
+	d.used, d.drained, d.err = 0, 0, nil
+	if d.held {
+		d.held = false
+		d.load()
+		return d.err
+	}
+	if err := d.readLine(d.limits.Line); err != nil {
+		return err
+	}
+	d.load()
+	return d.err
+}
+
+// Err returns the first error of the token methods.
+func (d *Decoder) Err() error { return d.err }
+
+// Fail makes a mistake in the command known, unless one is known already.
+func (d *Decoder) Fail(format string, args ...any) {
+	if d.err == nil {
+		d.setErr(syntaxf(format, args...))
+	}
+}
+
+func (d *Decoder) setErr(err error) {
+	if d.err == nil {
+		d.err = err
+	}
+	d.pos = len(d.line)
+}
+
+// Skip finds the end of the current command, whatever has been read of it. It
+// does nothing between commands. A [FatalError] tells that the end could not
+// be found.
+func (d *Decoder) Skip() error {
+	for {
+		switch d.state {
+		case between:
+			return nil
+
+		case inLiteral:
+			if err := d.discard(); err != nil {
+				return err
+			}
+			err := d.readLine(d.limits.Line)
+			var limit *LimitError
+			if err != nil && !errors.As(err, &limit) {
+				return eofIsUnexpected(err)
+			}
+			d.state = inLine
+
+		case inLine:
+			l, _, ok := announced(d.line)
+			d.state = between
+			if !ok {
+				return nil
+			}
+			if l.Sync {
+				// The client waits for a continuation request that does not
+				// come, unless it does not keep to the protocol.
+				if d.br.Buffered() > 0 {
+					return &FatalError{Text: "a literal was sent without waiting for its continuation request"}
+				}
+				return nil
+			}
+			if l.Size > d.limits.Drain-d.drained {
+				return &FatalError{Text: "a refused literal is too long to be skipped"}
+			}
+			d.drained += l.Size
+			d.state, d.lit = inLiteral, l.Size
+		}
+	}
+}
+
+// discard reads what is left of the open literal. Its size was checked when
+// it was accepted, or skipped.
+func (d *Decoder) discard() error {
+	for d.lit > 0 {
+		n, err := d.br.Discard(int(min(d.lit, readBuffer)))
+		d.lit -= int64(n)
+		if err != nil {
+			return eofIsUnexpected(err)
+		}
+	}
+	return nil
+}
+
+// readLine reads a line into d.line. Of one longer than limit it keeps the
+// end, which tells whether a literal follows, and returns a LimitError.
+func (d *Decoder) readLine(limit int) error {
+	d.line, d.pos, d.long = nil, 0, nil
+	part, err := d.br.ReadSlice('\n')
+	if err == nil && len(part) <= limit+2 {
+		d.line = trimEnd(part)
+		return nil
+	}
+	over := false
+	for {
+		if err != nil && err != bufio.ErrBufferFull {
+			if err == io.EOF && len(d.long)+len(part) > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+		d.long = append(d.long, part...)
+		if len(d.long) > limit+2 {
+			over = true
+			if d.drained += int64(len(d.long) - tailKept); d.drained > d.limits.Drain {
+				return &FatalError{Text: "a line is too long to be skipped"}
+			}
+			n := copy(d.long, d.long[max(0, len(d.long)-tailKept):])
+			d.long = d.long[:n]
+		}
+		if err == nil {
+			break
+		}
+		part, err = d.br.ReadSlice('\n')
+	}
+	d.line = trimEnd(d.long)
+	if !over {
+		return nil
+	}
+	if undecided(d.line) {
+		return &FatalError{Text: "a line is too long to be skipped"}
+	}
+	return &LimitError{Text: fmt.Sprintf("a line is longer than %d octets", limit)}
+}
+
+// load makes the line just read the current one.
+func (d *Decoder) load() {
+	d.state = inLine
+	d.pos = 0
+	if d.used += int64(len(d.line)); d.used > d.limits.Command {
+		d.setErr(d.tooLong())
+		return
+	}
+	if bytes.IndexByte(d.line, 0) >= 0 {
+		d.setErr(syntaxf("NUL is not allowed"))
+	} else if bytes.IndexByte(d.line, '\r') >= 0 {
+		d.setErr(syntaxf("CR is allowed at the end of a line only"))
+	}
+}
+
+func (d *Decoder) tooLong() error {
+	return &LimitError{Text: fmt.Sprintf("a command is longer than %d octets", d.limits.Command)}
+}
+
+// RawLine reads a line that is not part of a command: a SASL response or the
+// end of IDLE. The slice is valid until the next call of any method. Of a line
+// longer than limit nothing is returned but a LimitError.
+func (d *Decoder) RawLine(limit int) ([]byte, error) {
+	if err := d.Skip(); err != nil {
+		return nil, err
+	}
+	d.drained = 0
+	if err := d.readLine(limit); err != nil {
+		return nil, eofIsUnexpected(err)
+	}
+	return d.line, nil
+}
+
+// UnreadLine makes the line that RawLine has just returned the next command.
+func (d *Decoder) UnreadLine() { d.held = true }
+
+// Literal is a literal that the client has announced.
+type Literal struct {
+	Size   int64
+	Sync   bool // the client waits for a continuation request
+	Binary bool // literal8: NUL is allowed
+}
+
+// Literal takes the announcement of a literal, which is to be read by
+// [Decoder.Open] or left to [Decoder.Skip].
+func (d *Decoder) Literal() Literal {
+	l, start, ok := announced(d.line)
+	if !ok || start != d.pos || d.err != nil {
+		d.Fail("expected a literal")
+		return Literal{}
+	}
+	d.pos = len(d.line)
+	return l
+}
+
+// Open lets the client send the literal just taken and returns its octets. It
+// does not ask how long the literal is. When they have been read, or are to be
+// thrown away, [Decoder.Resume] goes on with the command.
+func (d *Decoder) Open(l Literal) (io.Reader, error) {
+	if l.Sync {
+		if err := d.Continue(); err != nil {
+			return nil, err
+		}
+	}
+	d.state, d.lit = inLiteral, l.Size
+	return (*literalReader)(d), nil
+}
+
+// Resume discards what is left of the literal and loads the line after it.
+func (d *Decoder) Resume() error {
+	if err := d.discard(); err != nil {
+		d.setErr(err)
+		return err
+	}
+	err := eofIsUnexpected(d.readLine(d.limits.Line))
+	d.load()
+	if err != nil {
+		d.err = err
+		d.setErr(err)
+	}
+	return d.err
+}
+
+// literalReader reads the open literal.
+type literalReader Decoder
+
+func (r *literalReader) Read(p []byte) (int, error) {
+	if r.state != inLiteral || r.lit == 0 {
+		return 0, io.EOF
+	}
+	n, err := r.br.Read(p[:min(int64(len(p)), r.lit)])
+	r.lit -= int64(n)
+	return n, eofIsUnexpected(err)
+}
+
+// readLiteral reads a literal into memory and loads the line after it.
+func (d *Decoder) readLiteral(binary bool) []byte {
+	l := d.Literal()
+	if d.err != nil {
+		return nil
+	}
+	switch {
+	case l.Binary && !binary:
+		d.Fail("a binary literal is not allowed here")
+		return nil
+	case l.Size > d.limits.Literal:
+		d.setErr(&LimitError{Text: fmt.Sprintf("a literal is longer than %d octets", d.limits.Literal)})
+		return nil
+	case l.Size > d.limits.Command-d.used:
+		d.setErr(d.tooLong())
+		return nil
+	}
+	d.used += l.Size
+	r, err := d.Open(l)
+	if err != nil {
+		d.setErr(err)
+		return nil
+	}
+	b := make([]byte, l.Size)
+	if _, err := io.ReadFull(r, b); err != nil {
+		d.setErr(eofIsUnexpected(err))
+		return nil
+	}
+	if d.Resume() != nil {
+		return nil
+	}
+	if !l.Binary && bytes.IndexByte(b, 0) >= 0 {
+		d.Fail("NUL is not allowed")
+		return nil
+	}
+	return b
+}
+
+// tailKept is the length in octets of what is kept of a line that is too long.
+const tailKept = 64
+
+// undecided tells that the end of a line is not enough to say whether a
+// literal follows: digits fill all of it.
+func undecided(tail []byte) bool {
+	t := bytes.TrimSuffix(bytes.TrimSuffix(tail, []byte{'}'}), []byte{'+'})
+	return len(t) < len(tail) && len(bytes.TrimLeft(t, "0123456789")) == 0
+}
+
+// announced parses the announcement of a literal at the end of a line and
+// tells where it starts. A size beyond the range of int64 is its largest.
+func announced(line []byte) (l Literal, start int, ok bool) {
+	i := len(line) - 1
+	if i < 2 || line[i] != '}' {
+		return Literal{}, 0, false
+	}
+	l.Sync = true
+	if line[i-1] == '+' {
+		l.Sync = false
+		i--
+	}
+	end := i
+	for i > 0 && isDigit(line[i-1]) {
+		i--
+	}
+	if i == end || i == 0 || line[i-1] != '{' {
+		return Literal{}, 0, false
+	}
+	for _, c := range line[i:end] {
+		if l.Size > (math.MaxInt64-9)/10 {
+			l.Size = math.MaxInt64
+			break
+		}
+		l.Size = l.Size*10 + int64(c-'0')
+	}
+	start = i - 1
+	if start > 0 && line[start-1] == '~' {
+		l.Binary = true
+		start--
+	}
+	return l, start, true
+}
+
+func trimEnd(line []byte) []byte {
+	line = line[:len(line)-1]
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		return line[:n-1]
+	}
+	return line
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func eofIsUnexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
