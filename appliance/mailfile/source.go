@@ -1,0 +1,146 @@
+package mailfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+// Kind tells how messages are kept in a file.
+type Kind string
+
+// The kinds of file.
+const (
+	Single  Kind = "message"
+	Mbox    Kind = "mbox"
+	Maildir Kind = "maildir"
+)
+
+// Errors that callers tell apart.
+var (
+	ErrEmpty      = errors.New("the file is empty")
+	ErrNotMaildir = errors.New("the folder is not a Maildir: it has neither a folder \"cur\" nor a folder \"new\"")
+	ErrNotFile    = errors.New("neither a file nor a folder")
+)
+
+// Message is one message of a Source.
+type Message struct {
+	Name  string      // where it stands, for a person to find it
+	Flags []imap.Flag // nil if none, or if the file does not tell
+	Date  time.Time   // when it arrived; zero if the file does not tell
+	Bytes int64       // octets it takes in the file, a measure of progress; -1 if not known
+
+	open func() (io.ReadCloser, error)
+}
+
+// Open returns the message's octets. Messages of one Source may be read at
+// the same time, until the Source is closed.
+func (m *Message) Open() (io.ReadCloser, error) {
+	r, err := m.open()
+	if err != nil {
+		return nil, fmt.Errorf("open message: %w", err)
+	}
+
+	return r, nil
+}
+
+// Source is a file or folder with messages.
+type Source struct {
+	Path  string
+	Kind  Kind
+	Bytes int64 // octets in all, a measure of progress
+
+	// Unread lists Maildir++ folders below a Maildir, which are Sources of
+	// their own.
+	Unread []string
+
+	file    *os.File
+	entries []entry
+}
+
+// Open finds out what path holds.
+func Open(path string) (*Source, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("open mail: %w", err)
+	}
+	switch {
+	case fi.IsDir():
+		return openMaildir(path)
+	case !fi.Mode().IsRegular():
+		return nil, fmt.Errorf("open mail: %s: %w", path, ErrNotFile)
+	case fi.Size() == 0:
+		return nil, fmt.Errorf("open mail: %s: %w", path, ErrEmpty)
+	}
+
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open mail: %w", err)
+	}
+	s := &Source{Path: path, Kind: Single, Bytes: fi.Size(), file: f}
+	mbox, err := startsMbox(f)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open mail: %s: %w", path, err), f.Close())
+	}
+	if mbox {
+		s.Kind = Mbox
+	}
+
+	return s, nil
+}
+
+// Messages iterates over the messages in their order. An error belongs to
+// the message it comes with (only its Name is set then) and the iteration
+// goes on, unless there is no way on.
+func (s *Source) Messages(ctx context.Context) iter.Seq2[*Message, error] {
+	switch s.Kind {
+	case Mbox:
+		return s.mboxMessages(ctx)
+	case Maildir:
+		return s.maildirMessages(ctx)
+	default:
+		return func(yield func(*Message, error) bool) {
+			yield(&Message{
+				Name:  filepath.Base(s.Path),
+				Bytes: s.Bytes,
+				open: func() (io.ReadCloser, error) {
+					return newBody(io.NewSectionReader(s.file, 0, s.Bytes), endsFromFirstLine, false)
+				},
+			}, nil)
+		}
+	}
+}
+
+// Close lets the file go.
+func (s *Source) Close() error {
+	if s.file == nil {
+		return nil
+	}
+
+	return s.file.Close()
+}
+
+// FromReader makes a message of a stream, such as standard input, that can be
+// opened once. A "From " line in front, which delivery agents used to add, is
+// dropped.
+func FromReader(name string, r io.Reader) *Message {
+	return &Message{
+		Name:  name,
+		Bytes: -1,
+		open: func() (io.ReadCloser, error) {
+			b, err := newBody(r, endsFromFirstLine, false)
+			if err != nil {
+				return nil, err
+			}
+
+			return b, b.dropFromLine()
+		},
+	}
+}
