@@ -1,0 +1,118 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pillarbox/storage"
+)
+
+// Config says what a Directory works on.
+type Config struct {
+	Store  *storage.Store   // must not be nil
+	Logger *slog.Logger     // must not be nil
+	Now    func() time.Time // nil means time.Now
+
+	// MaxHashes is how many password hashes are computed at once, each in
+	// 19 MiB of memory. 0 means one for each CPU, but at most 4.
+	MaxHashes int
+}
+
+// Directory is the office's accounts and aliases. Its methods may be called
+// from several goroutines.
+type Directory struct {
+	store *storage.Store
+	log   *slog.Logger
+	now   func() time.Time
+
+	state atomic.Pointer[state] // never nil, replaced by each change
+	mu    sync.Mutex            // held by who changes the directory
+
+	hashing chan struct{} // one element for each hash being computed
+	cache   *cache
+	dummy   phc // what a log-in under an unknown name is compared with
+
+	watchMu  sync.Mutex
+	watchers map[int]func(Change)
+	watchID  int
+}
+
+// New reads the directory and brings to an end what a crash interrupted.
+func New(c *Config) (*Directory, error) {
+	d := &Directory{
+		store:    c.Store,
+		log:      c.Logger,
+		now:      c.Now,
+		dummy:    hashPassword("", present),
+		watchers: map[int]func(Change){},
+	}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	n := c.MaxHashes
+	if n == 0 {
+		n = min(runtime.GOMAXPROCS(0), 4)
+	}
+	d.hashing = make(chan struct{}, n)
+	d.cache = newCache(d.now)
+	ctx := context.Background()
+	if err := d.claim(ctx); err != nil {
+		return nil, fmt.Errorf("open directory: %w", err)
+	}
+	if err := d.load(); err != nil {
+		return nil, fmt.Errorf("open directory: %w", err)
+	}
+	if err := d.recover(ctx); err != nil {
+		return nil, fmt.Errorf("open directory: %w", err)
+	}
+	return d, nil
+}
+
+// recover rolls back accounts that were being added, finishes those that were
+// being removed, and reports folders without a record.
+func (d *Directory) recover(ctx context.Context) error {
+	for id, e := range d.state.Load().accounts {
+		if e.state == stateActive {
+			continue
+		}
+		d.log.Info("finishing what was interrupted", "account", id, "address", e.Address, "state", e.state)
+		if err := d.erase(ctx, id); err != nil {
+			return err
+		}
+	}
+	folders, err := d.store.Accounts()
+	if err != nil {
+		return fmt.Errorf("list account folders: %w", err)
+	}
+	for _, id := range folders {
+		if _, ok := d.state.Load().accounts[id]; !ok {
+			d.log.Warn("an account's folder belongs to no account; it is left alone", "account", id)
+		}
+	}
+	return nil
+}
+
+// erase deletes an account's folder, then its record.
+func (d *Directory) erase(ctx context.Context, id storage.AccountID) error {
+	if err := d.store.DeleteAccount(ctx, id); err != nil && !errors.Is(err, storage.ErrNoAccount) {
+		return fmt.Errorf("delete mail of account %s: %w", id, err)
+	}
+	return d.update(ctx, func(tx *storage.SystemTx) error {
+		return tx.Delete(sectionAccounts, string(id))
+	})
+}
+
+// update makes a change durable and replaces the state. The caller holds d.mu,
+// unless nobody else has d yet.
+func (d *Directory) update(ctx context.Context, f func(tx *storage.SystemTx) error) error {
+	if err := d.store.System().Update(ctx, f); err != nil {
+		return fmt.Errorf("write directory: %w", err)
+	}
+	return d.load()
+}

@@ -1,0 +1,55 @@
+// Package directory knows who the office is: accounts with their addresses and
+// credentials, aliases, and what a recipient address leads to. It is the only
+// writer of these facts; everyone else asks, or watches for a [Change].
+//
+// # Stored form
+//
+// The directory lives in four sections of system.db. Values are JSON.
+//
+//	directory             "format" → 1; a higher number is refused
+//	directory/accounts    account id → {address, name, created, quota, state}
+//	directory/credentials account id "/" credential id → {kind, hash, label, created}
+//	directory/aliases     address → {targets, created}
+//
+// Addresses are kept in their canonical form, see [ParseAddress]. All of it is
+// also held in memory as one immutable state that each change replaces, so that
+// a log-in or a recipient costs no read of the database. An office has some
+// hundreds of accounts at most.
+//
+// # Order of writes
+//
+// A power cut between two steps must leave neither half an account nor mail
+// without an owner, and must never lose mail:
+//
+//   - Add writes the record in the state "adding" (it reserves the address but
+//     can neither log in nor receive), makes the account's folder, then puts
+//     the credential and the state "active" into one transaction.
+//   - Remove takes away the credentials, the aliases' references and sets the
+//     state "removing" in one transaction, ends the sessions by a Change,
+//     deletes the mail, then the record.
+//
+// New rolls back what is "adding" and finishes what is "removing". A folder
+// that no record names is reported and left alone: it may be all that is left
+// when system.db was restored from an older backup.
+//
+// # Threats
+//
+// Passwords are kept as argon2id hashes with their parameters and are rehashed
+// at a log-in when the parameters have been raised. A log-in under a name that
+// does not exist costs the same work as a wrong password. The number of hashes
+// computed at once is bounded, because each takes 19 MiB; who waits too long
+// for a turn gets ErrBusy, which is not a refusal.
+//
+// Mail programs log in every minute, so a successful verification is remembered
+// for five minutes, as an HMAC of account, credential and password under a key
+// that this process made and never writes. Who can read the process's memory
+// finds the key beside the HMACs and could guess a weak password faster than
+// with argon2id; but such a reader also sees the passwords themselves as they
+// arrive. On the disk, in a backup and after a restart there is nothing. An
+// entry names its credential by an id that is never used twice, so a changed or
+// removed password cannot be found in the cache, not even by a log-in that was
+// under way when it changed. Failures are not remembered here; slowing down
+// guesses is the task of package access.
+//
+// The package does not know IMAP, SMTP or TLS.
+package directory

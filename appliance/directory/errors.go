@@ -1,0 +1,23 @@
+package directory
+
+import "errors"
+
+// Errors that callers tell apart. They come wrapped with what was being done.
+// The texts are fit to be shown to an administrator.
+var (
+	ErrAddress          = errors.New("the address is not valid")
+	ErrAddressTaken     = errors.New("the address is in use already")
+	ErrNoAccount        = errors.New("no such account")
+	ErrNoAlias          = errors.New("no such alias")
+	ErrAliasLoop        = errors.New("the alias would lead back to itself")
+	ErrAliasTarget      = errors.New("the alias leads to an address that does not exist here")
+	ErrUnknownRecipient = errors.New("no such recipient")
+	ErrPassword         = errors.New("the password cannot be used")
+	ErrTooMany          = errors.New("the directory holds as many as it can")
+
+	// ErrCredentials is the same for a wrong name and a wrong password.
+	// Which of them it was stands in the error's text, for the log only.
+	ErrCredentials = errors.New("the name or the password is wrong")
+	// ErrBusy says that a log-in was not tried; the client may try again.
+	ErrBusy = errors.New("too many log-ins at once")
+)

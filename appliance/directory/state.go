@@ -1,0 +1,123 @@
+package directory
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"pillarbox/storage"
+)
+
+// state is the whole directory at one moment. It is immutable once it is
+// published.
+type state struct {
+	accounts map[storage.AccountID]*entry // in every state
+	aliases  map[Address]*alias
+
+	// Built by index from the accounts that are active.
+	sorted    []*entry // oldest first
+	byAddress map[Address]*entry
+	byLocal   map[string]*entry // nil where two domains share the local part
+}
+
+// entry is an account with what is not shown to others.
+type entry struct {
+	Account
+	addr        Address
+	state       string
+	credentials []credential
+}
+
+// credential is one way to log in.
+type credential struct {
+	id     string
+	hash   phc
+	record credentialRecord
+}
+
+type alias struct {
+	targets []Address
+	record  aliasRecord
+}
+
+func newState() *state {
+	return &state{
+		accounts:  map[storage.AccountID]*entry{},
+		aliases:   map[Address]*alias{},
+		byAddress: map[Address]*entry{},
+		byLocal:   map[string]*entry{},
+	}
+}
+
+func (s *state) index() {
+	for _, e := range s.accounts {
+		if e.state != stateActive {
+			continue
+		}
+		s.sorted = append(s.sorted, e)
+		s.byAddress[e.addr] = e
+		if _, shared := s.byLocal[e.addr.Local]; shared {
+			s.byLocal[e.addr.Local] = nil
+		} else {
+			s.byLocal[e.addr.Local] = e
+		}
+	}
+	slices.SortFunc(s.sorted, func(a, b *entry) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Address, b.Address))
+	})
+}
+
+// login finds the account that somebody means who logs in; nil if there is none.
+func (s *state) login(name string) *entry {
+	if strings.Contains(name, "@") {
+		addr, err := ParseAddress(name)
+		if err != nil {
+			return nil
+		}
+		return s.byAddress[addr]
+	}
+	local, err := canonicalLocal(name)
+	if err != nil {
+		return nil
+	}
+	return s.byLocal[local]
+}
+
+// holder finds the account that has an address in whatever state; nil if none has.
+func (s *state) holder(addr Address) *entry {
+	for _, e := range s.accounts {
+		if e.addr == addr {
+			return e
+		}
+	}
+	return nil
+}
+
+// taken tells whether an address is an account's or an alias.
+func (s *state) taken(addr Address) bool {
+	return s.aliases[addr] != nil || s.holder(addr) != nil
+}
+
+// has tells whether an active account still has a credential.
+func (s *state) has(id storage.AccountID, credential string) bool {
+	e := s.accounts[id]
+	if e == nil || e.state != stateActive {
+		return false
+	}
+	for i := range e.credentials {
+		if e.credentials[i].id == credential {
+			return true
+		}
+	}
+	return false
+}
+
+// oldest returns the first account of a domain, or of all domains for "".
+func (s *state) oldest(domain string) *entry {
+	for _, e := range s.sorted {
+		if domain == "" || e.addr.Domain == domain {
+			return e
+		}
+	}
+	return nil
+}
