@@ -1,0 +1,309 @@
+package access
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Config says what a Listener allows.
+type Config struct {
+	Logger *slog.Logger     // must not be nil
+	Now    func() time.Time // nil means time.Now
+
+	// MaxConns bounds the open connections in all; 0 means 2000.
+	MaxConns int
+	// MaxPerAddress bounds those of one IPv4 address or IPv6 /64; 0 means
+	// 300, which is a branch office behind one address. Loopback is bounded
+	// by MaxConns alone: proxies and web mail come from there.
+	MaxPerAddress int
+	// MaxHandshakes and MaxHandshakesPerAddress bound the connections whose
+	// handshake is not done; 0 means 512 and 64.
+	MaxHandshakes           int
+	MaxHandshakesPerAddress int
+
+	// HandshakeTimeout is from accept to the end of the handshake; 0 means 10 s.
+	HandshakeTimeout time.Duration
+	// Grace is how long handlers may take to end after Serve's context has
+	// ended, before their connections are closed; 0 means 10 s.
+	Grace time.Duration
+
+	// PlainHint is sent to a client that speaks plain text, or waits for a
+	// greeting, on a TLS port: a line of the port's protocol with CRLF. Empty
+	// means that nothing is sent.
+	PlainHint string
+}
+
+// Handler serves a connection whose handshake is done. It returns when the
+// session has ended; when ctx ends it is to end the session soon. The
+// connection is closed for it.
+type Handler func(ctx context.Context, c *tls.Conn)
+
+// Listener serves TLS ports. One Listener serves any number of ports, which
+// share its bounds.
+type Listener struct {
+	conf   Config
+	log    *slog.Logger
+	gate   *gate
+	refuse *pace // of lines about refused connections
+	failed *pace // of lines about failed handshakes
+}
+
+// New returns a Listener that serves nothing yet.
+func New(c *Config) *Listener {
+	conf := *c
+	if conf.Now == nil {
+		conf.Now = time.Now
+	}
+	conf.MaxConns = cmp.Or(conf.MaxConns, 2000)
+	conf.MaxPerAddress = cmp.Or(conf.MaxPerAddress, 300)
+	conf.MaxHandshakes = cmp.Or(conf.MaxHandshakes, 512)
+	conf.MaxHandshakesPerAddress = cmp.Or(conf.MaxHandshakesPerAddress, 64)
+	conf.HandshakeTimeout = cmp.Or(conf.HandshakeTimeout, 10*time.Second)
+	conf.Grace = cmp.Or(conf.Grace, 10*time.Second)
+	return &Listener{
+		conf: conf,
+		log:  conf.Logger,
+		gate: &gate{
+			all:  bound{open: conf.MaxConns, shaking: conf.MaxHandshakes},
+			each: bound{open: conf.MaxPerAddress, shaking: conf.MaxHandshakesPerAddress},
+			use:  map[source]*usage{},
+		},
+		refuse: newPace(conf.Now, 1, 5),
+		failed: newPace(conf.Now, 10, 50),
+	}
+}
+
+// Open returns how many connections are open.
+func (l *Listener) Open() int { return l.gate.open() }
+
+// Serve accepts connections from ln and calls handler for each, in its own
+// goroutine, until ctx ends. It then closes ln, waits for the handlers, closes
+// the connections of those that outlast Config.Grace, waits for them too and
+// returns nil. It returns an error if ln fails for good.
+func (l *Listener) Serve(ctx context.Context, ln net.Listener, conf *tls.Config, handler Handler) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s := &service{
+		Listener: l,
+		conf:     conf,
+		handler:  handler,
+		port:     port(ln.Addr()),
+		conns:    map[net.Conn]struct{}{},
+	}
+	stop := context.AfterFunc(ctx, func() { ln.Close() })
+	err := s.accept(ctx, ln)
+	if stop() {
+		ln.Close()
+	}
+	cancel()
+	s.finish()
+	return err
+}
+
+// service is one Serve.
+type service struct {
+	*Listener
+	conf    *tls.Config
+	handler Handler
+	port    int
+
+	wg    sync.WaitGroup
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+}
+
+func (s *service) accept(ctx context.Context, ln net.Listener) error {
+	var backOff time.Duration
+	for {
+		c, err := ln.Accept()
+		switch {
+		case err == nil:
+			backOff = 0
+			s.admit(ctx, c)
+			continue
+		case ctx.Err() != nil:
+			return nil
+		case !passes(err):
+			return fmt.Errorf("accept connection on port %d: %w", s.port, err)
+		}
+		backOff = min(max(2*backOff, 5*time.Millisecond), time.Second)
+		if n, ok := s.refuse.take(); ok {
+			s.log.Warn("connections cannot be accepted for the moment", "port", s.port, "err", err, "left_out", n)
+		}
+		select {
+		case <-time.After(backOff):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// passes tells whether an error of accept(2) is a shortage that may pass, or
+// the fault of one connection.
+func passes(err error) bool {
+	for _, e := range [...]syscall.Errno{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+		syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EINTR, syscall.EPROTO, syscall.EPERM,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// admit starts the connection's goroutine, or closes it if there are too many.
+func (s *service) admit(ctx context.Context, c net.Conn) {
+	from := sourceOf(c.RemoteAddr())
+	if reason := s.gate.enter(from); reason != "" {
+		// Closing costs one segment; a TLS alert would need the handshake's memory.
+		c.Close()
+		if n, ok := s.refuse.take(); ok {
+			s.log.Warn("connection refused", "reason", reason, "remote", c.RemoteAddr().String(), "port", s.port, "left_out", n)
+		}
+		return
+	}
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	s.wg.Go(func() {
+		defer func() {
+			c.Close()
+			s.mu.Lock()
+			delete(s.conns, c)
+			s.mu.Unlock()
+		}()
+		s.serve(ctx, c, from)
+	})
+}
+
+func (s *service) serve(ctx context.Context, c net.Conn, from source) {
+	shaking := true
+	defer func() { s.gate.leave(from, shaking) }()
+	remote := c.RemoteAddr().String()
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("a session broke down", "remote", remote, "port", s.port, "err", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	keepAlive(c)
+	t, err := s.handshake(ctx, c)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.report(t, remote, err)
+		}
+		return
+	}
+	s.gate.shaken(from)
+	shaking = false
+	s.handler(ctx, t)
+	// Close tells the client that nothing was cut off (close_notify).
+	t.Close()
+}
+
+func (s *service) handshake(ctx context.Context, c net.Conn) (*tls.Conn, error) {
+	counted := &countedConn{Conn: c}
+	t := tls.Server(counted, s.conf)
+	if err := c.SetDeadline(time.Now().Add(s.Listener.conf.HandshakeTimeout)); err != nil {
+		return t, fmt.Errorf("set deadline: %w", err)
+	}
+	if err := t.HandshakeContext(ctx); err != nil {
+		s.hint(c, counted, err)
+		return t, err
+	}
+	if err := c.SetDeadline(time.Time{}); err != nil {
+		return t, fmt.Errorf("clear deadline: %w", err)
+	}
+	return t, nil
+}
+
+// hint answers plain text in plain text.
+func (s *service) hint(c net.Conn, counted *countedConn, err error) {
+	if s.Listener.conf.PlainHint == "" {
+		return
+	}
+	var head tls.RecordHeaderError
+	plain := errors.As(err, &head) && head.Conn != nil
+	waits := isTimeout(err) && counted.received() == 0
+	if !plain && !waits {
+		return
+	}
+	if c.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
+		_, _ = c.Write([]byte(s.Listener.conf.PlainHint))
+	}
+}
+
+// report writes the log's line about a failed handshake.
+func (s *service) report(t *tls.Conn, remote string, err error) {
+	counted, _ := t.NetConn().(*countedConn)
+	got := counted.received()
+	level := slog.LevelInfo
+	if got == 0 && !isTimeout(err) {
+		// Health checks and port scans connect and go.
+		level = slog.LevelDebug
+	}
+	if !s.log.Enabled(context.Background(), level) {
+		return
+	}
+	n, ok := s.failed.take()
+	if !ok {
+		return
+	}
+	s.log.Log(context.Background(), level, "TLS handshake failed",
+		"reason", reason(err, got), "remote", remote, "port", s.port,
+		"sni", t.ConnectionState().ServerName, "err", err, "left_out", n)
+}
+
+// finish waits for the handlers, at most Config.Grace, then cuts them off.
+func (s *service) finish() {
+	done := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(done)
+	}()
+	t := time.NewTimer(s.Listener.conf.Grace)
+	defer t.Stop()
+	select {
+	case <-done:
+		return
+	case <-t.C:
+	}
+	s.mu.Lock()
+	s.log.Warn("sessions did not end in time and are cut off", "port", s.port, "count", len(s.conns))
+	for c := range s.conns {
+		c.Close()
+	}
+	s.mu.Unlock()
+	<-done
+}
+
+// keepAlive finds out within 4 minutes that a phone has gone without a word.
+func keepAlive(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{
+			Enable: true, Idle: 2 * time.Minute, Interval: 30 * time.Second, Count: 4,
+		})
+	}
+}
+
+func port(a net.Addr) int {
+	if a == nil {
+		return 0
+	}
+	_, p, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(p)
+	return n
+}
