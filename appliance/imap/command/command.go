@@ -111,6 +111,7 @@ type AppendMessage struct {
 	Time   time.Time // zero if not given
 	Size   int64     // octets announced
 	Binary bool      // literal8 (RFC 3516)
+	UTF8   bool      // given as UTF8 (RFC 6855, section 4): its headers may be UTF-8
 	// Accept lets the client send (with a continuation request where the
 	// literal is synchronising) and returns exactly Size octets.
 	Accept func() (io.Reader, error)
@@ -131,6 +132,8 @@ type Fetch struct {
 	RFC822Header bool // as RFC822.HEADER, does not set \Seen
 	RFC822Text   bool // as RFC822.TEXT, sets \Seen
 	RFC822Peek   bool // RFC822.PEEK of old Outlooks, answered as RFC822
+	// BODY beside BODYSTRUCTURE; Items.BodyStructure is then the extended one.
+	BothStructures bool
 }
 
 // Store is STORE or UID STORE.

@@ -94,10 +94,9 @@ func (d *Decoder) date(year int, month time.Month, day, hour, minute, second int
 	if d.err != nil {
 		return time.Time{}
 	}
-	t := time.Date(year, month, day, hour, minute, second, 0, zone)
-	if t.Day() != day && second < 60 || hour > 23 || minute > 59 || second > 60 || day == 0 || year == 0 {
+	if time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Day() != day || year == 0 || hour > 23 || minute > 59 || second > 60 {
 		d.Fail("there is no such date")
 		return time.Time{}
 	}
-	return t
+	return time.Date(year, month, day, hour, minute, second, 0, zone)
 }

@@ -3,7 +3,6 @@ package wire
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -94,13 +93,10 @@ func (d *Decoder) Close() {
 
 // Wait finishes the last command, as [Decoder.Skip] does, and returns when the
 // next one has begun to arrive. The caller sets a long deadline for Wait and a
-// shorter one for what follows.
+// shorter one for what follows. A Wait that a deadline ended can be repeated.
 func (d *Decoder) Wait() error {
-	if err := d.Skip(); err != nil {
+	if err := d.Skip(); err != nil || d.held {
 		return err
-	}
-	if d.held {
-		return nil
 	}
 	_, err := d.br.Peek(1)
 	return err
@@ -112,22 +108,18 @@ func (d *Decoder) Buffered() int { return d.br.Buffered() }
 
 // Begin finishes the last command, as [Decoder.Skip] does, and loads the first
 // line of the next. The error is io.EOF if the client has gone between
-// commands.
+// commands. After a SyntaxError or a LimitError the command's tag can still be
+// taken, for the answer.
 func (d *Decoder) Begin() error {
 	if err := d.Skip(); err != nil {
 		return err
 	}
 	d.used, d.drained, d.err = 0, 0, nil
 	if d.held {
-		d.held = false
-		d.load()
-		return d.err
+		d.held, d.state, d.pos = false, inLine, 0
+		return d.check()
 	}
-	if err := d.readLine(d.limits.Line); err != nil {
-		return err
-	}
-	d.load()
-	return d.err
+	return d.nextLine()
 }
 
 // Err returns the first error of the token methods.
@@ -160,10 +152,11 @@ func (d *Decoder) Skip() error {
 			if err := d.discard(); err != nil {
 				return err
 			}
-			err := d.readLine(d.limits.Line)
-			var limit *LimitError
-			if err != nil && !errors.As(err, &limit) {
+			if err := d.readLine(d.limits.Line); err != nil && !isLimit(err) {
 				return eofIsUnexpected(err)
+			}
+			if d.drained += int64(len(d.line)); d.drained > d.limits.Drain {
+				return &FatalError{Text: "a refused command is too long to be skipped"}
 			}
 			d.state = inLine
 
@@ -203,8 +196,40 @@ func (d *Decoder) discard() error {
 	return nil
 }
 
+// nextLine loads the next line of a command.
+func (d *Decoder) nextLine() error {
+	err := d.readLine(d.limits.Line)
+	if err != nil && !isLimit(err) {
+		return err
+	}
+	d.state = inLine
+	if err != nil {
+		return err
+	}
+	return d.check()
+}
+
+// check tells whether the line may be part of the command.
+func (d *Decoder) check() error {
+	d.used += int64(len(d.line))
+	switch {
+	case d.used > d.limits.Command:
+		return d.tooLong()
+	case bytes.IndexByte(d.line, 0) >= 0:
+		return syntaxf("NUL is not allowed")
+	case bytes.IndexByte(d.line, '\r') >= 0:
+		return syntaxf("CR is allowed at the end of a line only")
+	}
+	return nil
+}
+
+const (
+	headKept = 192 // octets kept of the start of a line that is too long: its tag
+	tailKept = 64  // octets kept of its end: whether a literal follows
+)
+
 // readLine reads a line into d.line. Of one longer than limit it keeps the
-// end, which tells whether a literal follows, and returns a LimitError.
+// start and the end, and returns a LimitError.
 func (d *Decoder) readLine(limit int) error {
 	d.line, d.pos, d.long = nil, 0, nil
 	part, err := d.br.ReadSlice('\n')
@@ -212,6 +237,7 @@ func (d *Decoder) readLine(limit int) error {
 		d.line = trimEnd(part)
 		return nil
 	}
+	limit = max(limit, headKept+tailKept)
 	over := false
 	for {
 		if err != nil && err != bufio.ErrBufferFull {
@@ -221,13 +247,12 @@ func (d *Decoder) readLine(limit int) error {
 			return err
 		}
 		d.long = append(d.long, part...)
-		if len(d.long) > limit+2 {
+		if n := len(d.long); n > limit+2 {
 			over = true
-			if d.drained += int64(len(d.long) - tailKept); d.drained > d.limits.Drain {
+			if d.drained += int64(n); d.drained > d.limits.Drain {
 				return &FatalError{Text: "a line is too long to be skipped"}
 			}
-			n := copy(d.long, d.long[max(0, len(d.long)-tailKept):])
-			d.long = d.long[:n]
+			d.long = append(d.long[:headKept], d.long[n-tailKept:]...)
 		}
 		if err == nil {
 			break
@@ -238,25 +263,10 @@ func (d *Decoder) readLine(limit int) error {
 	if !over {
 		return nil
 	}
-	if undecided(d.line) {
+	if undecided(d.line[headKept:]) {
 		return &FatalError{Text: "a line is too long to be skipped"}
 	}
 	return &LimitError{Text: fmt.Sprintf("a line is longer than %d octets", limit)}
-}
-
-// load makes the line just read the current one.
-func (d *Decoder) load() {
-	d.state = inLine
-	d.pos = 0
-	if d.used += int64(len(d.line)); d.used > d.limits.Command {
-		d.setErr(d.tooLong())
-		return
-	}
-	if bytes.IndexByte(d.line, 0) >= 0 {
-		d.setErr(syntaxf("NUL is not allowed"))
-	} else if bytes.IndexByte(d.line, '\r') >= 0 {
-		d.setErr(syntaxf("CR is allowed at the end of a line only"))
-	}
 }
 
 func (d *Decoder) tooLong() error {
@@ -265,20 +275,26 @@ func (d *Decoder) tooLong() error {
 
 // RawLine reads a line that is not part of a command: a SASL response or the
 // end of IDLE. The slice is valid until the next call of any method. Of a line
-// longer than limit nothing is returned but a LimitError.
+// longer than limit nothing is returned but a LimitError. Should the line end
+// with the announcement of a literal, [Decoder.Skip] takes care of it.
 func (d *Decoder) RawLine(limit int) ([]byte, error) {
 	if err := d.Skip(); err != nil {
 		return nil, err
 	}
-	d.drained = 0
-	if err := d.readLine(limit); err != nil {
+	d.drained, d.err = 0, nil
+	err := d.readLine(limit)
+	if err != nil && !isLimit(err) {
 		return nil, eofIsUnexpected(err)
+	}
+	d.state = inLine
+	if err != nil {
+		return nil, err
 	}
 	return d.line, nil
 }
 
 // UnreadLine makes the line that RawLine has just returned the next command.
-func (d *Decoder) UnreadLine() { d.held = true }
+func (d *Decoder) UnreadLine() { d.held, d.state = true, between }
 
 // Literal is a literal that the client has announced.
 type Literal struct {
@@ -303,6 +319,9 @@ func (d *Decoder) Literal() Literal {
 // does not ask how long the literal is. When they have been read, or are to be
 // thrown away, [Decoder.Resume] goes on with the command.
 func (d *Decoder) Open(l Literal) (io.Reader, error) {
+	if d.err != nil {
+		return nil, d.err
+	}
 	if l.Sync {
 		if err := d.Continue(); err != nil {
 			return nil, err
@@ -314,17 +333,14 @@ func (d *Decoder) Open(l Literal) (io.Reader, error) {
 
 // Resume discards what is left of the literal and loads the line after it.
 func (d *Decoder) Resume() error {
-	if err := d.discard(); err != nil {
-		d.setErr(err)
-		return err
+	err := d.discard()
+	if err == nil {
+		err = eofIsUnexpected(d.nextLine())
 	}
-	err := eofIsUnexpected(d.readLine(d.limits.Line))
-	d.load()
 	if err != nil {
-		d.err = err
 		d.setErr(err)
 	}
-	return d.err
+	return err
 }
 
 // literalReader reads the open literal.
@@ -377,9 +393,6 @@ func (d *Decoder) readLiteral(binary bool) []byte {
 	return b
 }
 
-// tailKept is the length in octets of what is kept of a line that is too long.
-const tailKept = 64
-
 // undecided tells that the end of a line is not enough to say whether a
 // literal follows: digits fill all of it.
 func undecided(tail []byte) bool {
@@ -427,6 +440,11 @@ func trimEnd(line []byte) []byte {
 		return line[:n-1]
 	}
 	return line
+}
+
+func isLimit(err error) bool {
+	_, ok := err.(*LimitError)
+	return ok
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

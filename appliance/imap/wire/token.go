@@ -7,6 +7,10 @@ import (
 	"unicode/utf8"
 )
 
+// maxTag bounds a tag, which is repeated in the answer; clients send a few
+// octets.
+const maxTag = 128
+
 // Peek returns the next octet of the line, or 0 at its end.
 func (d *Decoder) Peek() byte {
 	if d.pos < len(d.line) {
@@ -105,8 +109,9 @@ func (d *Decoder) Tag() string {
 	for d.pos < len(d.line) && isAStringChar(d.line[d.pos]) && d.line[d.pos] != '+' {
 		d.pos++
 	}
-	if d.pos == start {
+	if d.pos == start || d.pos-start > maxTag {
 		d.Fail("expected a tag%s", d.found())
+		return ""
 	}
 	return string(d.line[start:d.pos])
 }
