@@ -1,0 +1,86 @@
+package integration_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/mail"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pillarbox/appliance/integration/rig"
+)
+
+// TestMuttOpensAMailboxAndSavesItsMessages lets mutt do, at a terminal of its
+// own, what its keys would do: open the mailbox, tag all, copy them to a file.
+func TestMuttOpensAMailboxAndSavesItsMessages(t *testing.T) {
+	box := openOffice(t)
+	c := asAda(t, box, nil)
+	const mailbox = "Büro/Rechnungen"
+	createMailbox(t, c, mailbox)
+	for i := range 12 {
+		mustAppend(t, c, mailbox, rig.Archive{}.Message(i))
+	}
+
+	home := t.TempDir()
+	saved := filepath.Join(home, "saved")
+	_, port, _ := strings.Cut(box.IMAPS(t, "tcp4"), ":")
+	muttrc := fmt.Sprintf(`set imap_user = "%s"
+set imap_pass = "%s"
+set certificate_file = "%s"
+set ssl_usesystemcerts = no
+set folder = "imaps://localhost:%s/"
+set mbox_type = mbox
+set confirmappend = no
+set confirmcreate = no
+set quit = yes
+set wait_key = no
+set imap_idle = yes
+set header_cache = "%s/cache"
+`, ada, adaPassword, box.CAFile(), port, home)
+	if err := os.WriteFile(filepath.Join(home, "muttrc"), []byte(muttrc), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	keys := "push '<tag-pattern>~A<enter><tag-prefix><copy-message><kill-line>" + saved + "<enter><quit>'"
+	mutt := rig.Tool(t, "mutt", "mutt")
+	cmd := rig.Command{
+		// script gives mutt a terminal.
+		Path: rig.Tool(t, "script", "bsdutils"),
+		Args: []string{"--quiet", "--return", "--command",
+			fmt.Sprintf(`%s -n -F %s/muttrc -f '=B&APw-ro/Rechnungen' -e "%s"`, mutt, home, keys), "/dev/null"},
+		Env: []string{"TERM=vt100", "HOME=" + home, "LC_ALL=C.UTF-8", "LINES=24", "COLUMNS=100"},
+	}
+	out := cmd.MustRun(t)
+
+	text, err := os.ReadFile(saved)
+	if err != nil {
+		t.Fatalf("mutt saved nothing: %v\n%q", err, out.All())
+	}
+	got := bytes.Split(text, []byte("\nFrom "))
+	if len(got) != 12 {
+		t.Fatalf("mutt saved %d messages, want 12", len(got))
+	}
+	for i, part := range got {
+		_, message, _ := bytes.Cut(part, []byte("\n")) // the From_ line
+		parsed, err := mail.ReadMessage(bytes.NewReader(message))
+		if err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+		want := rig.WithLF(rig.Archive{}.Message(i))
+		original, err := mail.ReadMessage(bytes.NewReader(want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key := range original.Header {
+			if got, want := parsed.Header.Get(key), original.Header.Get(key); got != want {
+				t.Errorf("message %d: %s is %q, want %q", i, key, got, want)
+			}
+		}
+		_, gotBody, _ := bytes.Cut(message, []byte("\n\n"))
+		_, wantBody, _ := bytes.Cut(want, []byte("\n\n"))
+		if !bytes.Equal(bytes.TrimRight(gotBody, "\n"), bytes.TrimRight(wantBody, "\n")) {
+			t.Errorf("message %d: the body differs: %d octets of %d", i, len(gotBody), len(wantBody))
+		}
+	}
+}
