@@ -1,6 +1,10 @@
 package imap
 
-import "time"
+import (
+	"time"
+
+	"pillarbox/appliance/imap/wire"
+)
 
 // Limits bounds what a connection may cost. Zero fields mean the defaults.
 type Limits struct {
@@ -56,4 +60,11 @@ func def[T int | int64 | time.Duration](field *T, value T) {
 	if *field == 0 {
 		*field = value
 	}
+}
+
+// memberLimits bound what a client that has logged in may send in a command.
+// A message that is refused after the client began to send it is passed over
+// up to some more than the largest that would have been taken.
+func (s *Server) memberLimits() wire.Limits {
+	return wire.Limits{Drain: s.limits.AppendSize + s.limits.AppendSize/4}
 }

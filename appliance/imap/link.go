@@ -11,29 +11,34 @@ import (
 // errStopped is what reading fails with after the server was told to stop.
 var errStopped = errors.New("the server is stopping")
 
-// chunk bounds one write to the connection, so that a deadline applies to
+// chunk bounds one write to the connection, so that its deadline applies to
 // what a slow client can take in that time.
 const chunk = 64 << 10
 
 // link is a connection whose reads and writes have deadlines. Before it waits
 // for the client it sends what is waiting to be sent: so an answer leaves in
 // one piece, and pipelined commands are answered together.
+//
+// Apart from stop, it is used by one goroutine at a time.
 type link struct {
 	conn  net.Conn
-	stall time.Duration
+	stall time.Duration // how long one write may take
 
-	// flush sends what is pending; Read calls it before it blocks.
-	flush func() error
-	// moved is called whenever bytes went either way.
-	moved func()
-	// until, where not zero, is a deadline for reading that no progress extends.
-	until time.Time
+	wait  time.Duration // how long one read may take; 0 is for ever
+	until time.Time     // where not zero: when reading ends, whatever comes
 
-	first    byte // the byte that await read ahead
-	hasFirst bool
+	flush   func() error // sends what is pending; nil while another goroutine does
+	moved   func()       // called after bytes went either way
+	written int64        // octets sent in all
+
+	done chan struct{} // closed by stop
 
 	mu      sync.Mutex
 	stopped bool
+}
+
+func newLink(c net.Conn, stall time.Duration) *link {
+	return &link{conn: c, stall: stall, moved: func() {}, done: make(chan struct{})}
 }
 
 // stop makes the present read and all later ones fail with errStopped.
@@ -41,7 +46,11 @@ type link struct {
 func (l *link) stop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.stopped {
+		return
+	}
 	l.stopped = true
+	close(l.done)
 	_ = l.conn.SetReadDeadline(time.Unix(1, 0))
 }
 
@@ -52,37 +61,14 @@ func (l *link) isStopped() bool {
 	return l.stopped
 }
 
-// arm sets the deadline of the next read.
-func (l *link) arm(deadline time.Time) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.stopped {
-		return errStopped
-	}
-	return l.conn.SetReadDeadline(deadline)
-}
-
-// Read implements io.Reader for the decoder.
+// Read implements io.Reader.
 func (l *link) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
+	if l.flush != nil {
+		if err := l.flush(); err != nil {
+			return 0, err
+		}
 	}
-	if l.hasFirst {
-		p[0], l.hasFirst = l.first, false
-		return 1, nil
-	}
-	if err := l.flush(); err != nil {
-		return 0, err
-	}
-	deadline := time.Now().Add(l.stall)
-	if !l.until.IsZero() && l.until.Before(deadline) {
-		deadline = l.until
-	}
-	return l.read(p, deadline)
-}
-
-func (l *link) read(p []byte, deadline time.Time) (int, error) {
-	if err := l.arm(deadline); err != nil {
+	if err := l.arm(); err != nil {
 		return 0, err
 	}
 	n, err := l.conn.Read(p)
@@ -96,29 +82,23 @@ func (l *link) read(p []byte, deadline time.Time) (int, error) {
 	return 0, err
 }
 
-// await waits until the client has sent something, and keeps the first byte
-// for Read, so that no buffer is needed while waiting.
-func (l *link) await(deadline time.Time) error {
-	if l.hasFirst {
-		return nil
-	}
-	if !l.until.IsZero() && l.until.Before(deadline) {
-		deadline = l.until
-	}
-	var p [1]byte
-	for {
-		n, err := l.read(p[:], deadline)
-		if n > 0 {
-			l.first, l.hasFirst = p[0], true
-			return nil
-		}
-		if err != nil {
-			return err
+// arm sets the deadline of the next read.
+func (l *link) arm() error {
+	deadline := l.until
+	if l.wait > 0 {
+		if d := time.Now().Add(l.wait); deadline.IsZero() || d.Before(deadline) {
+			deadline = d
 		}
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped {
+		return errStopped
+	}
+	return l.conn.SetReadDeadline(deadline)
 }
 
-// Write implements io.Writer for what is flushed.
+// Write implements io.Writer.
 func (l *link) Write(p []byte) (int, error) {
 	var n int
 	for len(p) > 0 {
@@ -127,6 +107,7 @@ func (l *link) Write(p []byte) (int, error) {
 		}
 		m, err := l.conn.Write(p[:min(len(p), chunk)])
 		n += m
+		l.written += int64(m)
 		if err != nil {
 			return n, err
 		}
@@ -134,4 +115,27 @@ func (l *link) Write(p []byte) (int, error) {
 		p = p[m:]
 	}
 	return n, nil
+}
+
+const (
+	lingerTime  = time.Second
+	lingerBytes = 1 << 20
+)
+
+// linger takes in for a moment what the client is still sending: closing a
+// connection with unread input resets it, and the client might never read the
+// BYE before that.
+func (l *link) linger() {
+	if half, ok := l.conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() != nil {
+		return
+	}
+	l.flush, l.wait, l.until = nil, 0, time.Now().Add(lingerTime)
+	p := make([]byte, 4<<10)
+	for total := 0; total < lingerBytes; {
+		n, err := l.Read(p)
+		if err != nil {
+			return
+		}
+		total += n
+	}
 }

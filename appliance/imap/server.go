@@ -57,7 +57,7 @@ type Server struct {
 
 	stats counters
 
-	mu        sync.Mutex
+	mu         sync.Mutex
 	perAccount map[storage.AccountID]int
 }
 

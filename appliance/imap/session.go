@@ -32,9 +32,10 @@ type session struct {
 	enabled  enabled
 	sel      *selected // nil when no mailbox is selected
 
-	// fragile is set while the view of the selected mailbox or the input is
-	// between two states: a panic then ends the session and not only the command.
+	// fragile is set while the view of the selected mailbox is between two
+	// states: a panic then ends the session and not only the command.
 	fragile bool
+	leaving bool // LOGOUT was answered, or the last log-in refused
 
 	tries int // log-ins that failed
 	bads  int // commands in a row answered with BAD
@@ -47,57 +48,280 @@ type enabled struct {
 	condstore bool // RFC 7162: MODSEQ in FETCH responses and more
 }
 
-// utf8Names tells whether mailbox names travel as UTF-8, not modified UTF-7.
+// utf8Names tells whether mailbox names travel as UTF-8, not in modified UTF-7.
 func (s *session) utf8Names() bool { return s.enabled.utf8 || s.enabled.rev2 }
 
 // newSession prepares a session for a connection.
 func newSession(srv *Server, c net.Conn) *session {
-	panic("in progress")
-}
-
-// dispatch carries one command out. A nil error means "OK <NAME> completed".
-func (s *session) dispatch(ctx context.Context, c *command.Command) error {
-	switch a := c.Args.(type) {
-	case *command.Select:
-		return s.selectMailbox(ctx, a)
-	case *command.Close:
-		return s.closeMailbox(ctx)
-	case *command.Unselect:
-		return s.unselect(ctx)
-	case *command.Fetch:
-		return s.fetch(ctx, a)
-	case *command.Store:
-		return s.store(ctx, a)
-	case *command.Search:
-		return s.search(ctx, a)
-	case *command.Copy:
-		return s.copy(ctx, a)
-	case *command.Expunge:
-		return s.expunge(ctx, a)
+	l := newLink(c, srv.limits.Stall)
+	s := &session{
+		srv:  srv,
+		log:  srv.log.With("remote", c.RemoteAddr().String(), "port", localPort(c)),
+		link: l,
+		dec:  wire.NewDecoder(l, strangerLimits),
+		out:  wire.NewWriter(l),
 	}
-	return bad("Unknown command")
+	l.flush = s.out.Flush
+	l.until = time.Now().Add(srv.limits.Login)
+	s.dec.Continue = func() error {
+		s.out.Buf = append(s.out.Buf, "+ Ready\r\n"...)
+		return s.out.Flush()
+	}
+	srv.stats.sessions.Add(1)
+	srv.stats.opened.Add(1)
+	return s
 }
 
-// Between C1 and C2 (this comment goes when both are done):
-//   - (s *session) sync(ctx context.Context, expunge bool) error is called by
-//     the loop after every command (also after NO) while s.sel != nil, before
-//     the tagged line, and by idle with expunge=true. It may end with
-//     &ending{code, text} when the mailbox is gone and the session must close,
-//     or drop s.sel.
-//   - s.drop() (C2): lets the selected mailbox go (stop the watch), s.sel = nil;
-//     called when the session ends and before SELECT.
-//   - s.sel.changes() <-chan struct{} (C2): the watch channel, for idle.
-//   - s.sel.id (storage.MailboxID): the selected mailbox.
-//   - set s.fragile = true while the view is being changed, false after.
-//   - s.flush() writes s.out to the client; never call it in a storage
-//     transaction. The loop flushes by itself before it waits for input; call
-//     s.flushIfFull() between messages of a long FETCH.
-var (
-	_ = errors.New
-	_ = fmt.Sprint
-	_ io.Reader
-	_ = os.ErrDeadlineExceeded
-	_ = debug.Stack
-	_ = imap.ResponseCodeServerBug
-	_ time.Time
-)
+func localPort(c net.Conn) int {
+	if a, ok := c.LocalAddr().(*net.TCPAddr); ok {
+		return a.Port
+	}
+	return 0
+}
+
+// close ends the session for good.
+func (s *session) close() {
+	if s.sel != nil {
+		s.drop()
+	}
+	if s.acct != nil {
+		s.srv.leave(s.ident.Account)
+	}
+	s.out.Release()
+	s.dec.Close()
+	_ = s.link.conn.Close()
+	s.srv.stats.sessions.Add(-1)
+}
+
+// run greets the client and carries out its commands until the end.
+func (s *session) run(ctx context.Context) {
+	s.out.Acquire()
+	s.untagged("OK [CAPABILITY " + s.capabilities() + "] Pillarbox is ready")
+	var err error
+	for err == nil && !s.leaving {
+		err = s.next(ctx)
+	}
+	s.finish(ctx, err)
+}
+
+// next waits for one command and carries it out. An error ends the session.
+func (s *session) next(ctx context.Context) error {
+	if s.link.isStopped() {
+		return errStopped
+	}
+	if err := s.await(); err != nil {
+		return err
+	}
+	s.out.Acquire()
+	c, err := command.Read(s.dec, s.utf8Names())
+	if err != nil {
+		return s.refuse(c, err)
+	}
+	s.srv.stats.commands.Add(1)
+	return s.serve(ctx, c)
+}
+
+// await returns when the next command has begun to arrive. Until then the
+// session holds no output buffer.
+func (s *session) await() error {
+	s.link.wait = s.srv.limits.Stall
+	if err := s.dec.Skip(); err != nil {
+		return err
+	}
+	if s.dec.Buffered() == 0 {
+		if err := s.out.Flush(); err != nil {
+			return err
+		}
+		s.out.Release()
+	}
+	s.link.wait = s.srv.limits.Idle
+	err := s.dec.Wait()
+	s.link.wait = s.srv.limits.Stall
+	return err
+}
+
+// refuse answers a command that could not be read.
+func (s *session) refuse(c *command.Command, err error) error {
+	var syntax *wire.SyntaxError
+	var limit *wire.LimitError
+	switch {
+	case errors.As(err, &limit):
+		return s.conclude(c, bad(limit.Text).(*reply))
+	case errors.As(err, &syntax):
+		return s.conclude(c, bad(syntax.Text).(*reply))
+	}
+	return err
+}
+
+// serve carries a command out and answers it.
+func (s *session) serve(ctx context.Context, c *command.Command) error {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // a stop lets the command finish
+	limit := s.srv.limits.Command
+	timer := time.AfterFunc(limit, func() { cancel(errDeadline) })
+	s.link.moved = func() { timer.Reset(limit) }
+	if _, ok := c.Args.(*command.Idle); ok {
+		timer.Stop()
+		s.link.moved = func() {}
+	}
+	defer func() {
+		s.link.moved = func() {}
+		timer.Stop()
+		cancel(nil)
+	}()
+
+	err := s.perform(ctx, c)
+	if err == nil {
+		return s.conclude(c, &reply{Type: imap.StatusResponseTypeOK})
+	}
+	if errors.Is(err, context.Canceled) && context.Cause(ctx) == errDeadline {
+		err = errDeadline
+	}
+	if fatal(err) {
+		return err
+	}
+	r, expected := answer(err)
+	if !expected {
+		s.log.ErrorContext(ctx, "command failed", "command", c.Name, "err", err)
+	}
+	return s.conclude(c, r)
+}
+
+// fatal tells whether an error of a command ends the session.
+func fatal(err error) bool {
+	var end *ending
+	var lost *wire.FatalError
+	var netErr net.Error
+	return errors.As(err, &end) || errors.As(err, &lost) || errors.As(err, &netErr) ||
+		errors.Is(err, errStopped) || errors.Is(err, storage.ErrClosed) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, io.ErrClosedPipe) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// perform dispatches a command and tells the client what else happened to the
+// selected mailbox. A panic becomes an error.
+func (s *session) perform(ctx context.Context, c *command.Command) (err error) {
+	mark, written := len(s.out.Buf), s.link.written
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.recovered(ctx, c, p, mark, written)
+		}
+	}()
+	err = s.dispatch(ctx, c)
+	if s.sel == nil || s.leaving || err != nil && fatal(err) {
+		return err
+	}
+	if syncErr := s.sync(ctx, mayExpunge(c.Args)); syncErr != nil {
+		return syncErr
+	}
+	return err
+}
+
+// recovered turns a panic into NO [SERVERBUG] for one command, or ends the
+// session where nobody can tell what state it is in.
+func (s *session) recovered(ctx context.Context, c *command.Command, p any, mark int, written int64) error {
+	s.srv.stats.panics.Add(1)
+	s.log.ErrorContext(ctx, "command panicked",
+		"command", c.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	if s.link.written != written {
+		// Part of an answer is out; whatever follows might land in a literal.
+		s.out.Buf = s.out.Buf[:0]
+		return &ending{}
+	}
+	s.out.Buf = s.out.Buf[:mark]
+	if s.fragile || readsInput(c.Args) {
+		return &ending{imap.ResponseCodeServerBug, "The server failed and must close the connection"}
+	}
+	return no(imap.ResponseCodeServerBug, "The server failed; the administrator finds the reason in the log")
+}
+
+// readsInput tells whether a command reads more from the client while it is
+// carried out.
+func readsInput(a command.Args) bool {
+	switch a.(type) {
+	case *command.Append, *command.Authenticate, *command.Idle:
+		return true
+	}
+	return false
+}
+
+// mayExpunge tells whether expunges may be told of in the answer to a command
+// (RFC 9051, section 7.5.1).
+func mayExpunge(a command.Args) bool {
+	switch a := a.(type) {
+	case *command.Fetch:
+		return a.UID
+	case *command.Store:
+		return a.UID
+	case *command.Search:
+		return a.UID
+	}
+	return true
+}
+
+// conclude writes the tagged answer.
+func (s *session) conclude(c *command.Command, r *reply) error {
+	b := s.out.Buf
+	if c.Tag == "" {
+		b = append(b, '*') // it could not be read
+	} else {
+		b = append(b, c.Tag...)
+	}
+	b = append(append(b, ' '), r.Type...)
+	if r.Code != "" {
+		b = append(append(append(b, " ["...), r.Code...), ']')
+	}
+	b = append(b, ' ')
+	if r.Text != "" {
+		b = append(b, r.Text...)
+	} else {
+		b = append(append(b, c.Name...), " completed"...)
+	}
+	s.out.Buf = append(b, "\r\n"...)
+
+	if r.Type != imap.StatusResponseTypeBad {
+		s.bads = 0
+		return s.out.Spill()
+	}
+	if s.bads++; s.bads >= s.srv.limits.BadCommands {
+		return &ending{imap.ResponseCodeClientBug, "Too many commands that are not valid"}
+	}
+	return s.out.Spill()
+}
+
+// untagged writes one untagged response.
+func (s *session) untagged(text string) {
+	s.out.Buf = append(append(append(s.out.Buf, "* "...), text...), "\r\n"...)
+}
+
+// finish says good-bye, if there is anybody to hear it.
+func (s *session) finish(ctx context.Context, err error) {
+	var end *ending
+	var lost *wire.FatalError
+	bye := ""
+	switch {
+	case err == nil: // LOGOUT
+	case errors.As(err, &end):
+		if bye = end.text; end.code != "" {
+			bye = "[" + string(end.code) + "] " + bye
+		}
+	case errors.As(err, &lost):
+		bye = lost.Text
+	case errors.Is(err, errStopped):
+		bye = "[UNAVAILABLE] The server is shutting down"
+	case errors.Is(err, storage.ErrClosed):
+		bye = "[UNAVAILABLE] The account is closed"
+	case errors.Is(err, os.ErrDeadlineExceeded) && s.acct == nil:
+		bye = "Too slow to log in"
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		bye = "Silent for too long"
+	}
+	if bye != "" {
+		s.out.Acquire()
+		s.untagged("BYE " + bye)
+	}
+	flushed := s.out.Flush()
+	if flushed == nil && bye != "" {
+		s.link.linger()
+	}
+	s.log.DebugContext(ctx, "session ended", "account", string(s.ident.Account), "bye", bye, "err", err)
+}

@@ -1,0 +1,175 @@
+package imap
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"pillarbox/appliance/imap/command"
+	"pillarbox/appliance/imap/wire"
+)
+
+// strangerLimits bound what a client that has not logged in may send. A
+// line can hold the long tokens of single sign-on.
+var strangerLimits = wire.Limits{Line: 32 << 10, Literal: 4 << 10, Command: 64 << 10, Drain: 256 << 10}
+
+// maxResponse bounds one line of a SASL exchange, in octets.
+const maxResponse = 32 << 10
+
+// login is LOGIN (RFC 9051, section 6.2.3).
+func (s *session) login(ctx context.Context, a *command.Login) error {
+	return s.check(ctx, "LOGIN", a.Username, a.Password)
+}
+
+// authenticate is AUTHENTICATE (RFC 9051, section 6.2.2).
+func (s *session) authenticate(ctx context.Context, a *command.Authenticate) error {
+	switch a.Mechanism {
+	case "PLAIN":
+		return s.authPlain(ctx, a.Initial)
+	case "LOGIN":
+		return s.authLogin(ctx, a.Initial)
+	}
+	return no(imap.ResponseCodeCannot, "That way to log in is not available; use PLAIN or LOGIN")
+}
+
+// authPlain is SASL PLAIN (RFC 4616).
+func (s *session) authPlain(ctx context.Context, response []byte) error {
+	if response == nil {
+		var err error
+		if response, err = s.challenge(""); err != nil {
+			return err
+		}
+	}
+	fields := bytes.Split(response, []byte{0})
+	if len(fields) != 3 {
+		return bad("The PLAIN response is not valid")
+	}
+	as, name, password := string(fields[0]), string(fields[1]), string(fields[2])
+	if as != "" && as != name {
+		s.logLogin(ctx, "PLAIN", name, "acting for another is not possible")
+		return s.refuseLogin(ctx, no(imap.ResponseCodeAuthorizationFailed, "Nobody can act for another here"))
+	}
+	return s.check(ctx, "PLAIN", name, password)
+}
+
+// authLogin is SASL LOGIN, which was never specified: two questions, which
+// clients do not read. Some send the name as initial response.
+func (s *session) authLogin(ctx context.Context, name []byte) error {
+	if name == nil {
+		var err error
+		if name, err = s.challenge("Username:"); err != nil {
+			return err
+		}
+	}
+	username := string(name)
+	password, err := s.challenge("Password:")
+	if err != nil {
+		return err
+	}
+	return s.check(ctx, "LOGIN (SASL)", username, string(password))
+}
+
+// challenge sends a SASL challenge and returns the response.
+func (s *session) challenge(text string) ([]byte, error) {
+	b := append(s.out.Buf, "+ "...)
+	b = base64.StdEncoding.AppendEncode(b, []byte(text))
+	s.out.Buf = append(b, "\r\n"...)
+	if err := s.out.Flush(); err != nil {
+		return nil, err
+	}
+	line, err := s.dec.RawLine(maxResponse)
+	var limit *wire.LimitError
+	if errors.As(err, &limit) {
+		return nil, &ending{text: limit.Text}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if string(line) == "*" {
+		return nil, bad("Log-in cancelled") // RFC 9051, section 6.2.2
+	}
+	response, err := base64.StdEncoding.AppendDecode(nil, line)
+	if err != nil {
+		if bytes.IndexByte(line, ' ') >= 0 {
+			// Some clients give up by sending LOGOUT, and what looks like a
+			// command must be skipped as one, with its literals.
+			s.dec.UnreadLine()
+		}
+		return nil, bad("The response is not base64")
+	}
+	return response, nil
+}
+
+// check asks whether name and password are right, and lets the client in.
+func (s *session) check(ctx context.Context, mechanism, name, password string) error {
+	ident, err := s.srv.auth.Authenticate(ctx, name, password, s.link.conn.RemoteAddr())
+	if errors.Is(err, ErrCredentials) {
+		s.logLogin(ctx, mechanism, name, "wrong name or password")
+		return s.refuseLogin(ctx, no(imap.ResponseCodeAuthenticationFailed, "The name or the password is wrong"))
+	}
+	if err != nil {
+		s.logLogin(ctx, mechanism, name, err.Error())
+		return s.refuseLogin(ctx, no(imap.ResponseCodeUnavailable, "Log-in is not possible at the moment; try again later"))
+	}
+	if !s.srv.enter(ident.Account) {
+		s.logLogin(ctx, mechanism, name, "too many connections")
+		return s.refuseLogin(ctx, no(imap.ResponseCodeLimit, "The account has too many connections; close some of them"))
+	}
+	acct, err := s.srv.accounts.Account(ctx, ident.Account)
+	if err != nil {
+		s.srv.leave(ident.Account)
+		s.logLogin(ctx, mechanism, name, err.Error())
+		return s.refuseLogin(ctx, no(imap.ResponseCodeUnavailable, "The mailboxes cannot be opened at the moment; try again later"))
+	}
+	s.acct, s.ident = acct, ident
+	s.srv.stats.logins.Add(1)
+	s.logLogin(ctx, mechanism, ident.Address, "")
+	s.log = s.log.With("account", ident.Address)
+	s.link.until = time.Time{}
+	s.dec.SetLimits(s.srv.memberLimits())
+	return ok("CAPABILITY "+s.capabilities(), "Logged in")
+}
+
+// refuseLogin holds the answer to a failed log-in back, longer each time, and
+// ends the session after the last try. Nothing is locked meanwhile, and a stop
+// of the server cuts it short.
+func (s *session) refuseLogin(ctx context.Context, answer error) error {
+	s.srv.stats.failedLogins.Add(1)
+	s.tries++
+	delay := time.NewTimer(time.Duration(s.tries) * s.srv.limits.LoginDelay)
+	defer delay.Stop()
+	select {
+	case <-delay.C:
+	case <-s.link.done:
+	case <-ctx.Done():
+	}
+	s.leaving = s.tries >= s.srv.limits.LoginTries
+	return answer
+}
+
+// logLogin writes the one line about a try to log in; failure is why it
+// failed, "" if it did not.
+func (s *session) logLogin(ctx context.Context, mechanism, name, failure string) {
+	attrs := []slog.Attr{
+		slog.String("account", shorten(name)),
+		slog.String("mechanism", mechanism),
+	}
+	if c, ok := s.link.conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		attrs = append(attrs, slog.String("tls", tls.VersionName(c.ConnectionState().Version)))
+	}
+	if s.clientID != "" {
+		attrs = append(attrs, slog.String("client", s.clientID))
+	}
+	if failure == "" {
+		s.log.LogAttrs(ctx, slog.LevelInfo, "log-in", attrs...)
+		return
+	}
+	attrs = append(attrs, slog.String("err", failure))
+	s.log.LogAttrs(ctx, slog.LevelWarn, "log-in failed", attrs...)
+}
