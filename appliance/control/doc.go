@@ -1,0 +1,30 @@
+// Package control lets the command line work on a data folder that a running
+// server holds: an HTTP API in JSON on the unix socket control.sock in that
+// folder. Where no server runs, the command opens the folder itself and speaks
+// with the same [Handler] over a listener in memory ([Local]), so that there is
+// one way for every act.
+//
+//	GET    /v1/status
+//	GET    /v1/accounts                        → [Account…]
+//	POST   /v1/accounts                        {address, name, password, quota} → Account
+//	DELETE /v1/accounts/{address}
+//	PUT    /v1/accounts/{address}/password     {password}
+//	GET    /v1/aliases                         → [alias…]
+//	POST   /v1/aliases                         {address, targets}
+//	DELETE /v1/aliases/{address}?target=…
+//	POST   /v1/messages?to=…&mailbox=…&from=…  frames → [Result…]
+//	POST   /v1/check                           → a Finding a line, the Report last
+//
+// An error is {code, message}; codes are stable, see [Error].
+//
+// A body of /v1/messages is a row of frames, each a line of JSON and then as
+// many octets of message as the line says; a size of -1 means all that
+// follow. The messages of a body are received side by side and then appended
+// together, in their order, with one commit for all.
+//
+// # Threats
+//
+// Whoever can speak on the socket is the administrator. It has mode 0600, and
+// on Linux the peer's user must also be root or the server's own. Bodies are
+// bounded nevertheless, and no state changes on GET.
+package control

@@ -1,0 +1,68 @@
+package control
+
+import (
+	"errors"
+	"net/http"
+
+	"pillarbox/appliance/delivery"
+	"pillarbox/appliance/directory"
+	"pillarbox/storage"
+)
+
+// Error is an answer that says what is wrong. Message is fit for a person.
+type Error struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+
+	status int
+}
+
+// The codes, which are stable.
+const (
+	CodeRequest      = "request"
+	CodeAddress      = "address"
+	CodeAddressTaken = "address-taken"
+	CodeNoAccount    = "no-account"
+	CodeNoAlias      = "no-alias"
+	CodeAlias        = "alias"
+	CodePassword     = "password"
+	CodeTooMany      = "too-many"
+	CodeBusy         = "busy"
+	CodeNoRecipient  = string(delivery.UnknownRecipient)
+	CodeDiskFull     = string(delivery.DiskFull)
+	CodeInternal     = "internal"
+)
+
+// Error implements error.
+func (e *Error) Error() string { return e.Message }
+
+// asError finds the code for what went wrong.
+func asError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	for _, known := range []struct {
+		err    error
+		code   string
+		status int
+	}{
+		{directory.ErrAddress, CodeAddress, http.StatusBadRequest},
+		{directory.ErrAddressTaken, CodeAddressTaken, http.StatusConflict},
+		{directory.ErrNoAccount, CodeNoAccount, http.StatusNotFound},
+		{directory.ErrNoAlias, CodeNoAlias, http.StatusNotFound},
+		{directory.ErrAliasLoop, CodeAlias, http.StatusConflict},
+		{directory.ErrAliasTarget, CodeAlias, http.StatusConflict},
+		{directory.ErrPassword, CodePassword, http.StatusBadRequest},
+		{directory.ErrTooMany, CodeTooMany, http.StatusConflict},
+		{directory.ErrBusy, CodeBusy, http.StatusServiceUnavailable},
+		{delivery.ErrUnknownRecipient, CodeNoRecipient, http.StatusNotFound},
+		{storage.ErrDiskFull, CodeDiskFull, http.StatusInsufficientStorage},
+	} {
+		if errors.Is(err, known.err) {
+			return &Error{Code: known.code, Message: err.Error(), status: known.status}
+		}
+	}
+
+	return &Error{Code: CodeInternal, Message: err.Error(), status: http.StatusInternalServerError}
+}

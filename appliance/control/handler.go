@@ -1,0 +1,288 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"pillarbox/appliance/delivery"
+	"pillarbox/appliance/directory"
+	"pillarbox/appliance/verify"
+	"pillarbox/storage"
+)
+
+// maxRequest bounds the JSON of a request in octets.
+const maxRequest = 64 << 10
+
+// Config says what a Handler works with. Nothing may be nil or zero.
+type Config struct {
+	Directory *directory.Directory
+	Delivery  *delivery.Pipeline
+	Store     *storage.Store
+	Logger    *slog.Logger
+	Version   string
+}
+
+// Status tells who answers.
+type Status struct {
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+}
+
+// Account is one account in a listing, with what it uses.
+type Account struct {
+	directory.Account
+
+	UsedBytes    int64 `json:"used_bytes"`
+	UsedMessages int64 `json:"used_messages"`
+}
+
+// NewAccount asks for an account.
+type NewAccount struct {
+	Address  string `json:"address"`
+	Name     string `json:"name,omitempty"`
+	Password string `json:"password"`
+	Quota    int64  `json:"quota,omitempty"`
+}
+
+// Handler answers requests. It is an http.Handler.
+type Handler struct {
+	directory *directory.Directory
+	delivery  *delivery.Pipeline
+	store     *storage.Store
+	log       *slog.Logger
+	status    Status
+	mux       *http.ServeMux
+}
+
+// NewHandler returns a Handler.
+func NewHandler(c *Config) *Handler {
+	h := &Handler{
+		directory: c.Directory,
+		delivery:  c.Delivery,
+		store:     c.Store,
+		log:       c.Logger,
+		status:    Status{Version: c.Version, PID: os.Getpid(), Started: time.Now()},
+		mux:       http.NewServeMux(),
+	}
+	for pattern, f := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET /v1/status":                      h.getStatus,
+		"GET /v1/accounts":                    h.listAccounts,
+		"POST /v1/accounts":                   h.addAccount,
+		"DELETE /v1/accounts/{address}":       h.removeAccount,
+		"PUT /v1/accounts/{address}/password": h.setPassword,
+		"GET /v1/aliases":                     h.listAliases,
+		"POST /v1/aliases":                    h.addAlias,
+		"DELETE /v1/aliases/{address}":        h.removeAlias,
+		"POST /v1/messages":                   h.takeMessages,
+		"POST /v1/check":                      h.check,
+	} {
+		h.mux.Handle(pattern, h.handle(f))
+	}
+
+	return h
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+
+// handle answers with the error that f returns.
+func (h *Handler) handle(f func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := f(w, r)
+		if err == nil {
+			return
+		}
+		e := asError(err)
+		if e.status == http.StatusInternalServerError {
+			h.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+		}
+		if err := writeJSON(w, e.status, e); err != nil {
+			h.log.DebugContext(r.Context(), "answer not sent", "err", err)
+		}
+	})
+}
+
+func (h *Handler) getStatus(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, h.status)
+}
+
+func (h *Handler) listAccounts(w http.ResponseWriter, r *http.Request) error {
+	accounts, err := h.directory.List(r.Context())
+	if err != nil {
+		return err
+	}
+	list := make([]Account, len(accounts))
+	for i, a := range accounts {
+		if list[i], err = h.withUsage(r.Context(), a); err != nil {
+			return err
+		}
+	}
+
+	return writeJSON(w, http.StatusOK, list)
+}
+
+func (h *Handler) withUsage(ctx context.Context, a directory.Account) (Account, error) {
+	acct, err := h.store.Account(ctx, a.ID)
+	if err != nil {
+		return Account{}, fmt.Errorf("open account %s: %w", a.Address, err)
+	}
+	q := acct.Quota()
+
+	return Account{Account: a, UsedBytes: q.UsedBytes, UsedMessages: q.UsedMessages}, nil
+}
+
+func (h *Handler) addAccount(w http.ResponseWriter, r *http.Request) error {
+	var n NewAccount
+	if err := readJSON(w, r, &n); err != nil {
+		return err
+	}
+	a, err := h.directory.Add(r.Context(), directory.NewAccount{
+		Address:  n.Address,
+		Name:     n.Name,
+		Password: directory.Secret(n.Password),
+		Quota:    n.Quota,
+	})
+	if err != nil {
+		return err
+	}
+	h.log.InfoContext(r.Context(), "account added", "account", a.Address)
+
+	return writeJSON(w, http.StatusCreated, Account{Account: a})
+}
+
+func (h *Handler) removeAccount(w http.ResponseWriter, r *http.Request) error {
+	address := r.PathValue("address")
+	if err := h.directory.Remove(r.Context(), address); err != nil {
+		return err
+	}
+	h.log.InfoContext(r.Context(), "account removed", "account", address)
+	w.WriteHeader(http.StatusNoContent)
+
+	return nil
+}
+
+// passwordChange asks for another password.
+type passwordChange struct {
+	Password string `json:"password"`
+}
+
+func (h *Handler) setPassword(w http.ResponseWriter, r *http.Request) error {
+	var p passwordChange
+	if err := readJSON(w, r, &p); err != nil {
+		return err
+	}
+	address := r.PathValue("address")
+	if err := h.directory.SetPassword(r.Context(), address, directory.Secret(p.Password)); err != nil {
+		return err
+	}
+	h.log.InfoContext(r.Context(), "password changed", "account", address)
+	w.WriteHeader(http.StatusNoContent)
+
+	return nil
+}
+
+func (h *Handler) listAliases(w http.ResponseWriter, r *http.Request) error {
+	aliases, err := h.directory.Aliases(r.Context())
+	if err != nil {
+		return err
+	}
+	if aliases == nil {
+		aliases = []directory.Alias{}
+	}
+
+	return writeJSON(w, http.StatusOK, aliases)
+}
+
+func (h *Handler) addAlias(w http.ResponseWriter, r *http.Request) error {
+	var a directory.Alias
+	if err := readJSON(w, r, &a); err != nil {
+		return err
+	}
+	if err := h.directory.AddAlias(r.Context(), a.Address, a.Targets...); err != nil {
+		return err
+	}
+	h.log.InfoContext(r.Context(), "alias added", "alias", a.Address, "targets", a.Targets)
+	w.WriteHeader(http.StatusNoContent)
+
+	return nil
+}
+
+func (h *Handler) removeAlias(w http.ResponseWriter, r *http.Request) error {
+	address, targets := r.PathValue("address"), r.URL.Query()["target"]
+	if err := h.directory.RemoveAlias(r.Context(), address, targets...); err != nil {
+		return err
+	}
+	h.log.InfoContext(r.Context(), "alias removed", "alias", address, "targets", targets)
+	w.WriteHeader(http.StatusNoContent)
+
+	return nil
+}
+
+// check sends what it finds as it finds it: a big office takes a while.
+func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
+	accounts, err := h.directory.List(r.Context())
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	enc := json.NewEncoder(w)
+	rc := http.NewResponseController(w)
+	send := func(f Finding) {
+		// A client that has gone away ends the check by its context.
+		if err := errors.Join(enc.Encode(f), rc.Flush()); err != nil {
+			h.log.DebugContext(r.Context(), "finding not sent", "err", err)
+		}
+	}
+	var total verify.Report
+	for _, a := range accounts {
+		report, err := verify.Account(r.Context(), h.store, a.ID, func(p verify.Problem) {
+			p.Account = a.Address
+			send(Finding{Problem: &p})
+		})
+		if err != nil {
+			send(Finding{Error: asError(fmt.Errorf("check %s: %w", a.Address, err))})
+			return nil
+		}
+		total.Add(report)
+		send(Finding{Account: a.Address})
+	}
+	send(Finding{Report: &total})
+
+	return nil
+}
+
+// Finding is a line of a check's answer; one field is set.
+type Finding struct {
+	Problem *verify.Problem `json:"problem,omitempty"`
+	Account string          `json:"account,omitempty"` // this one is done
+	Report  *verify.Report  `json:"report,omitempty"`  // all are done
+	Error   *Error          `json:"error,omitempty"`   // the check could not go on
+}
+
+func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return &Error{Code: CodeRequest, Message: "the request is not valid: " + err.Error(), status: http.StatusBadRequest}
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return &Error{Code: CodeRequest, Message: "the request goes on after its end", status: http.StatusBadRequest}
+	}
+
+	return nil
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+
+	return json.NewEncoder(w).Encode(v)
+}

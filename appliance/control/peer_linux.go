@@ -1,0 +1,29 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// peerUser returns the user that a process had when it connected.
+func peerUser(conn *net.UnixConn) (int, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return -1, fmt.Errorf("ask for peer: %w", err)
+	}
+	var (
+		cred    *unix.Ucred
+		credErr error
+	)
+	err = raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err := errors.Join(err, credErr); err != nil {
+		return -1, fmt.Errorf("ask for peer: %w", err)
+	}
+
+	return int(cred.Uid), nil
+}
