@@ -25,6 +25,11 @@ func ParseDate(s string) (t time.Time, ok bool) {
 		if t, ok = parseLooseDate(s); !ok {
 			return time.Time{}, false
 		}
+	} else if name, zone := t.Zone(); zone == 0 {
+		// The time package takes zones that it does not know as UTC.
+		if minutes, ok := zoneMinutes(name); ok && minutes != 0 {
+			t = t.Add(-time.Duration(minutes) * time.Minute).In(time.FixedZone("", minutes*60))
+		}
 	}
 	if _, zone := t.Zone(); t.Year() < 1900 || t.Year() > 9999 || zone/60 < -maxZone || zone/60 > maxZone {
 		return time.Time{}, false
@@ -118,7 +123,6 @@ func parseClock(w string) ([]int, bool) {
 	if strings.Count(w, ":") == 0 {
 		return nil, false
 	}
-	w, _, _ = strings.Cut(w, ".20") // "12.30.00" is not seen, fractions are
 	clock := []int{0, 0, 0}
 	for i, part := range strings.Split(w, ":") {
 		part, _, _ = strings.Cut(part, ".")
