@@ -50,6 +50,8 @@ var (
 	ErrDiskFull         = errors.New("the disk is full")
 	ErrCorrupt          = errors.New("the stored data is damaged")
 	ErrClosed           = errors.New("the storage is closed")
+	ErrUIDsExhausted    = errors.New("the mailbox has used up its UIDs; move its messages to a new one")
+	ErrAccountID        = errors.New("the account identifier is not valid")
 )
 
 // SystemFlags is a set of RFC 9051 system flags, as bits.

@@ -1,0 +1,368 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/emersion/go-imap/v2"
+	bolt "go.etcd.io/bbolt"
+)
+
+// The buckets of index.db.
+var (
+	mailboxesBucket     = []byte("mailboxes")     // MailboxID → mailboxRecord
+	chunksBucket        = []byte("chunks")        // MailboxID, base UID → chunk
+	vanishedBucket      = []byte("vanished")      // MailboxID, ModSeq → expunged UIDs
+	dataBucket          = []byte("data")          // DataID → dataRecord
+	bodiesBucket        = []byte("bodies")        // DataID → small body
+	refsBucket          = []byte("refs")          // DataID → number of messages, where it is not 1
+	subscriptionsBucket = []byte("subscriptions") // name → nothing
+	garbageBucket       = []byte("garbage")       // DataID, hash → nothing: body files to be unlinked
+
+	countersKey = []byte("counters")
+)
+
+// Account is an opened account. Its methods may be called from several goroutines.
+type Account struct {
+	store *Store
+	id    AccountID
+	dir   string
+	db    *bolt.DB
+	tree  atomic.Pointer[tree]
+	quota atomic.Pointer[Quota]
+	queue commitQueue
+
+	// writing is held from the start of a transaction until it is published.
+	writing  sync.Mutex
+	closed   bool // under writing
+	doubtful bool // under writing: a commit failed, so memory and disk may differ
+	counters counters
+	cleared  [][]byte // keys of garbageBucket whose files are gone; under writing
+}
+
+// tree is the set of mailboxes. It is immutable; the entries' content is not.
+type tree struct {
+	entries       []*entry // INBOX first, then by name, parents before children
+	byName        map[string]*entry
+	byID          map[MailboxID]*entry
+	subscriptions []string // sorted
+}
+
+// entry is one mailbox's published state.
+type entry struct {
+	id      MailboxID
+	mailbox atomic.Pointer[Mailbox]
+	content atomic.Pointer[Snapshot] // nil until it is asked for
+	recent  atomic.Uint32            // lowest UID that no session was told of
+	used    atomic.Int64             // when the content was last asked for, for the cache
+
+	keywords []string // under Account.writing
+
+	mu       sync.Mutex
+	watchers map[chan struct{}]struct{}
+}
+
+// wake tells the watchers that something changed.
+func (e *entry) wake() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for ch := range e.watchers {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (e *entry) watched() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.watchers) > 0
+}
+
+func openAccount(s *Store, id AccountID, dir string) (*Account, error) {
+	a := &Account{store: s, id: id, dir: dir}
+	db, err := openDatabase(filepath.Join(dir, "index.db"), a.setup)
+	if err != nil {
+		return nil, err
+	}
+	a.db = db
+	if err := a.load(); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// setup fills a new index: the buckets and INBOX.
+func (a *Account) setup(tx *bolt.Tx) error {
+	if err := putFormat(tx); err != nil {
+		return err
+	}
+	for _, name := range [][]byte{
+		mailboxesBucket, chunksBucket, vanishedBucket, dataBucket, bodiesBucket, refsBucket, subscriptionsBucket, garbageBucket,
+	} {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	now := a.store.now().Unix()
+	c := counters{modSeq: 1, nextMailbox: 2, nextData: 1, uidValidity: uint32(now)}
+	inbox := mailboxRecord{
+		Mailbox: Mailbox{ID: 1, Name: Inbox, UIDValidity: c.uidValidity, UIDNext: 1, HighestModSeq: 1, Created: now},
+		recent:  1,
+	}
+	return errors.Join(
+		tx.Bucket(metaBucket).Put(countersKey, c.append(nil)),
+		tx.Bucket(mailboxesBucket).Put(mailboxKey(1), inbox.append(nil)),
+	)
+}
+
+// load reads what stays in memory and removes what a crash left.
+func (a *Account) load() error {
+	if err := upgrade(a.db, nil); err != nil {
+		return err
+	}
+	var entries []*entry
+	subscribed := map[string]bool{}
+	var garbage [][]byte
+	err := a.db.View(func(tx *bolt.Tx) error {
+		var err error
+		if a.counters, err = decodeCounters(tx.Bucket(metaBucket).Get(countersKey)); err != nil {
+			return err
+		}
+		if err := tx.Bucket(subscriptionsBucket).ForEach(func(k, _ []byte) error {
+			subscribed[string(k)] = true
+			return nil
+		}); err != nil {
+			return err
+		}
+		if err := tx.Bucket(garbageBucket).ForEach(func(k, _ []byte) error {
+			garbage = append(garbage, bytes.Clone(k))
+			return nil
+		}); err != nil {
+			return err
+		}
+		return tx.Bucket(mailboxesBucket).ForEach(func(k, v []byte) error {
+			id, ok := keyMailbox(k)
+			if !ok {
+				return fmt.Errorf("read mailboxes: %w", ErrCorrupt)
+			}
+			r, err := decodeMailbox(id, v)
+			if err != nil {
+				return err
+			}
+			entries = append(entries, a.entry(r, subscribed[r.Name]))
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	a.tree.Store(newTree(entries, subscribed))
+	quota := a.counters.quota
+	a.quota.Store(&quota)
+	if err := a.collectBodies(); err != nil {
+		return err
+	}
+	for _, k := range garbage {
+		if err := a.removeGarbage(k); err != nil {
+			return err
+		}
+	}
+	a.cleared = garbage
+	return nil
+}
+
+// entry makes the entry of a mailbox read from the disk, or brings the one
+// that sessions watch up to date.
+func (a *Account) entry(r *mailboxRecord, subscribed bool) *entry {
+	var e *entry
+	if t := a.tree.Load(); t != nil {
+		e = t.byID[r.ID]
+	}
+	if e == nil {
+		e = newEntry(r.ID)
+	}
+	a.store.cache.forgotten(e.content.Swap(nil))
+	e.keywords = r.keywords
+	mb := r.Mailbox
+	mb.Subscribed = subscribed
+	e.mailbox.Store(&mb)
+	e.recent.Store(uint32(r.recent))
+	return e
+}
+
+func newEntry(id MailboxID) *entry {
+	return &entry{id: id, watchers: map[chan struct{}]struct{}{}}
+}
+
+func newTree(entries []*entry, subscribed map[string]bool) *tree {
+	t := &tree{byName: make(map[string]*entry, len(entries)), byID: make(map[MailboxID]*entry, len(entries))}
+	t.entries = slices.Clone(entries)
+	slices.SortFunc(t.entries, func(a, b *entry) int { return compareNames(a.mailbox.Load().Name, b.mailbox.Load().Name) })
+	for _, e := range t.entries {
+		t.byName[e.mailbox.Load().Name] = e
+		t.byID[e.id] = e
+	}
+	for name := range subscribed {
+		t.subscriptions = append(t.subscriptions, name)
+	}
+	slices.SortFunc(t.subscriptions, compareNames)
+	return t
+}
+
+// collectBodies removes body files of deliveries that a crash cut off. Their
+// numbers were given out but never committed, so only the folders from that
+// of nextData on can hold any.
+func (a *Account) collectBodies() error {
+	root := filepath.Join(a.dir, "bodies")
+	folders, err := os.ReadDir(root)
+	if err != nil {
+		return err
+	}
+	for _, f := range folders {
+		n, err := strconv.ParseUint(f.Name(), 16, 64)
+		if err != nil || n < uint64(a.counters.nextData)>>bodiesPerFolder {
+			continue
+		}
+		files, err := os.ReadDir(filepath.Join(root, f.Name()))
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			number, _, _ := strings.Cut(file.Name(), "-")
+			if id, err := strconv.ParseUint(number, 16, 64); err != nil || DataID(id) < a.counters.nextData {
+				continue
+			}
+			if err := os.Remove(filepath.Join(root, f.Name(), file.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// close ends the account: writes that run are finished, later ones get ErrClosed.
+func (a *Account) close() error {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	if a.closed {
+		return nil
+	}
+	a.closed = true
+	for _, e := range a.tree.Load().entries {
+		a.store.cache.forgotten(e.content.Swap(nil))
+		e.wake()
+	}
+	if err := a.db.Close(); err != nil {
+		return fmt.Errorf("close account %s: %w", a.id, err)
+	}
+	return nil
+}
+
+// ID returns the account's identifier.
+func (a *Account) ID() AccountID { return a.id }
+
+// Quota returns the account's use and limit.
+func (a *Account) Quota() Quota { return *a.quota.Load() }
+
+// Watch returns a channel that gets a value (without blocking; capacity 1)
+// after each commit that touched the mailbox, or removed it. stop ends it.
+func (a *Account) Watch(id MailboxID) (ch <-chan struct{}, stop func()) {
+	c := make(chan struct{}, 1)
+	e := a.tree.Load().byID[id]
+	if e == nil {
+		c <- struct{}{}
+		return c, func() {}
+	}
+	e.mu.Lock()
+	e.watchers[c] = struct{}{}
+	e.mu.Unlock()
+	return c, func() {
+		e.mu.Lock()
+		delete(e.watchers, c)
+		e.mu.Unlock()
+	}
+}
+
+// TakeRecent returns the lowest UID that no session was told of as \Recent
+// and, unless peek, marks all present ones as told (RFC 3501, section 2.3.2).
+// It reaches the disk with the mailbox's next change: losing it in a crash
+// only makes messages recent again.
+func (a *Account) TakeRecent(id MailboxID, peek bool) imap.UID {
+	e := a.tree.Load().byID[id]
+	if e == nil {
+		return 0
+	}
+	if peek {
+		return imap.UID(e.recent.Load())
+	}
+	return imap.UID(e.recent.Swap(uint32(e.mailbox.Load().UIDNext)))
+}
+
+// Snapshot returns the present content of a mailbox. ErrNoMailbox if it is gone.
+func (a *Account) Snapshot(_ context.Context, id MailboxID) (*Snapshot, error) {
+	e := a.tree.Load().byID[id]
+	if e == nil {
+		return nil, fmt.Errorf("open mailbox: %w", ErrNoMailbox)
+	}
+	if s := e.content.Load(); s != nil {
+		e.used.Store(a.store.now().UnixNano())
+		return s, nil
+	}
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	if a.closed {
+		return nil, fmt.Errorf("open mailbox: %w", ErrClosed)
+	}
+	if a.tree.Load().byID[id] != e {
+		return nil, fmt.Errorf("open mailbox: %w", ErrNoMailbox)
+	}
+	s, err := a.loadContent(e)
+	if err != nil {
+		return nil, fmt.Errorf("open mailbox %q: %w", e.mailbox.Load().Name, err)
+	}
+	return s, nil
+}
+
+// loadContent reads a mailbox's chunks. The caller holds writing.
+func (a *Account) loadContent(e *entry) (*Snapshot, error) {
+	if s := e.content.Load(); s != nil {
+		return s, nil
+	}
+	var chunks []*chunk
+	prefix := mailboxKey(e.id)
+	err := a.db.View(func(tx *bolt.Tx) error {
+		c := tx.Bucket(chunksBucket).Cursor()
+		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+			base, ok := keyUID(k)
+			if !ok {
+				return ErrCorrupt
+			}
+			ch, err := decodeChunk(base, v)
+			if err != nil {
+				return err
+			}
+			chunks = append(chunks, ch)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := newSnapshot(e.mailbox.Load(), e.keywords, chunks)
+	e.used.Store(a.store.now().UnixNano())
+	e.content.Store(s)
+	a.store.cache.loaded(a.store, e, s.Len())
+	return s, nil
+}

@@ -1,0 +1,135 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+)
+
+// maxBatch bounds the operations that share a commit, and so the memory of a
+// transaction and the time until the first of them is answered.
+const maxBatch = 128
+
+// operation is one change that waits for its commit. run may be called more
+// than once, each time on a fresh transaction.
+type operation struct {
+	run  func(*txn) error
+	err  error
+	done chan struct{} // closed when err is final
+	lead chan struct{} // closed when this operation's goroutine is to commit
+}
+
+// commitQueue lets the writers of an account share commits: the first to come
+// leads, commits for all that queued up meanwhile, and hands over.
+type commitQueue struct {
+	mu      sync.Mutex
+	waiting []*operation
+	leading bool
+}
+
+// do runs a change and returns when it is durable and published, or when it
+// failed and nothing of it is left.
+func (a *Account) do(ctx context.Context, run func(*txn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	op := &operation{run: run, done: make(chan struct{}), lead: make(chan struct{})}
+	q := &a.queue
+	q.mu.Lock()
+	q.waiting = append(q.waiting, op)
+	lead := !q.leading
+	q.leading = true
+	q.mu.Unlock()
+	if !lead {
+		// Not ctx.Done: once queued, the change happens, and its caller must
+		// learn so.
+		select {
+		case <-op.done:
+			return op.err
+		case <-op.lead:
+		}
+	}
+	a.lead()
+	return op.err
+}
+
+// lead commits a batch, of which the caller's operation is the first, and
+// passes the lead on.
+func (a *Account) lead() {
+	q := &a.queue
+	// Whatever waits for the lock (a mailbox being loaded) lets the batch grow.
+	a.writing.Lock()
+	q.mu.Lock()
+	n := min(len(q.waiting), maxBatch)
+	batch := q.waiting[:n:n]
+	q.waiting = q.waiting[n:]
+	q.mu.Unlock()
+
+	a.commit(batch)
+	a.writing.Unlock()
+
+	q.mu.Lock()
+	if len(q.waiting) > 0 {
+		close(q.waiting[0].lead)
+	} else {
+		q.leading = false
+		q.waiting = nil
+	}
+	q.mu.Unlock()
+	for _, op := range batch {
+		close(op.done)
+	}
+}
+
+// commit runs the operations in one transaction. One that fails after it
+// wrote something is left out and the others run again without it.
+func (a *Account) commit(batch []*operation) {
+	left := batch
+	for len(left) > 0 {
+		t, err := a.begin()
+		if err != nil {
+			fail(left, err)
+			return
+		}
+		var ran []*operation
+		var undo bool
+		for i, op := range left {
+			before := t.writes
+			if op.err = t.attempt(op.run); op.err == nil {
+				ran = append(ran, op)
+				continue
+			}
+			if t.writes != before {
+				left, undo = append(ran, left[i+1:]...), true
+				break
+			}
+		}
+		if undo {
+			t.rollback()
+			continue
+		}
+		if err := t.commit(); err != nil {
+			fail(ran, fmt.Errorf("commit: %w", diskError(err)))
+		}
+		return
+	}
+}
+
+func fail(ops []*operation, err error) {
+	for _, op := range ops {
+		op.err = err
+	}
+}
+
+// attempt runs an operation and turns a panic into its error, since a
+// half-run batch must not take the other writers along.
+func (t *txn) attempt(run func(*txn) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.writes++
+			err = fmt.Errorf("storage operation panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return run(t)
+}

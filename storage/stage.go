@@ -1,0 +1,222 @@
+package storage
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"pillarbox/storage/message"
+)
+
+// Staged is a received body that no mailbox may have yet.
+type Staged struct {
+	store  *Store
+	size   int64
+	hash   bodyHash
+	path   string // of the staged file; "" for an inline body
+	inline []byte
+	msg    *message.Message
+	record []byte // msg as stored
+}
+
+// Size returns the body's octets, without any prefix.
+func (b *Staged) Size() int64 { return b.size }
+
+// Message returns what the parse of the body found.
+func (b *Staged) Message() *message.Message { return b.msg }
+
+// Close removes the staged copy; mailboxes that took it keep theirs.
+func (b *Staged) Close() error {
+	if b.path == "" {
+		return nil
+	}
+	return b.store.removeBody(b.path, b.hash)
+}
+
+// Stage reads one message to its end, parses it and makes it ready to be put
+// into any number of mailboxes of any number of accounts. A body that becomes
+// a file is on the disk (fsync) when Stage returns; a smaller one gets there
+// with the commit of the index. ErrTooBig if it is longer than
+// Config.MaxMessage; r has then been read only up to the limit. The caller
+// must Close the Staged.
+func (s *Store) Stage(ctx context.Context, r io.Reader) (*Staged, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("receive message: %w", err)
+	}
+	sp := &spool{store: s, hash: sha256.New()}
+	b, err := sp.receive(&boundedReader{ctx: ctx, r: r, left: s.maxMessage})
+	if err != nil {
+		sp.discard()
+		return nil, fmt.Errorf("receive message: %w", diskError(err))
+	}
+	return b, nil
+}
+
+// boundedReader fails with ErrTooBig where a message exceeds the limit.
+type boundedReader struct {
+	ctx  context.Context
+	r    io.Reader
+	left int64
+}
+
+func (b *boundedReader) Read(p []byte) (int, error) {
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
+	// One octet more than is left tells a message that just fits from one too large.
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.r.Read(p)
+	if int64(n) > b.left {
+		return 0, ErrTooBig
+	}
+	b.left -= int64(n)
+	return n, err
+}
+
+// writers lends the buffers through which bodies reach their files.
+var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 64<<10) }}
+
+// spool takes a body in: into memory as long as it is small, then into a file.
+type spool struct {
+	store *Store
+	hash  hash.Hash
+	size  int64
+	buf   []byte
+	f     *os.File
+	w     *bufio.Writer
+}
+
+// Write implements io.Writer.
+func (sp *spool) Write(p []byte) (int, error) {
+	sp.hash.Write(p)
+	sp.size += int64(len(p))
+	if sp.f == nil {
+		if sp.size <= int64(sp.store.inlineLimit) {
+			sp.buf = append(sp.buf, p...)
+			return len(p), nil
+		}
+		f, err := os.CreateTemp(sp.store.stagingDir(), "body-")
+		if err != nil {
+			return 0, err
+		}
+		sp.f, sp.w = f, writers.Get().(*bufio.Writer)
+		sp.w.Reset(f)
+		if _, err := sp.w.Write(sp.buf); err != nil {
+			return 0, err
+		}
+		sp.buf = nil
+	}
+	return sp.w.Write(p)
+}
+
+func (sp *spool) receive(r io.Reader) (*Staged, error) {
+	tee := io.TeeReader(r, sp)
+	msg, err := message.Parse(tee, sp.store.limits)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(io.Discard, tee); err != nil {
+		return nil, err
+	}
+	b := &Staged{store: sp.store, size: sp.size, inline: sp.buf, msg: msg, record: msg.Append(nil)}
+	sp.hash.Sum(b.hash[:0])
+	if sp.f == nil {
+		return b, nil
+	}
+	if err := sp.w.Flush(); err != nil {
+		return nil, err
+	}
+	b.path = sp.f.Name()
+	if sp.adopt(b) {
+		return b, nil
+	}
+	if err := sp.f.Sync(); err != nil {
+		return nil, err
+	}
+	if err := sp.f.Close(); err != nil {
+		return nil, err
+	}
+	sp.release()
+	// The pool only saves space: a body without its link there is as safe.
+	pooled := sp.store.poolPath(b.hash)
+	if err := os.Link(b.path, pooled); errors.Is(err, unix.ENOENT) {
+		if os.Mkdir(filepath.Dir(pooled), 0o700) == nil {
+			_ = os.Link(b.path, pooled)
+		}
+	}
+	return b, nil
+}
+
+// adopt replaces the body just written by the same one in the pool, which is
+// on the disk already, and tells whether there was one.
+func (sp *spool) adopt(b *Staged) bool {
+	pooled := sp.store.poolPath(b.hash)
+	same := b.path + "-same"
+	if os.Link(pooled, same) != nil {
+		return false
+	}
+	if fi, err := os.Stat(same); err != nil || fi.Size() != b.size {
+		os.Remove(same)
+		return false
+	}
+	sp.discard()
+	b.path = same
+	return true
+}
+
+// release gives the write buffer back.
+func (sp *spool) release() {
+	if sp.w != nil {
+		sp.w.Reset(nil)
+		writers.Put(sp.w)
+		sp.f, sp.w = nil, nil
+	}
+}
+
+// discard removes what was written.
+func (sp *spool) discard() {
+	if sp.f != nil {
+		sp.f.Close()
+		os.Remove(sp.f.Name())
+		sp.release()
+	}
+}
+
+func (s *Store) stagingDir() string { return filepath.Join(s.dir, "staging") }
+
+func (s *Store) poolPath(h bodyHash) string {
+	name := hex.EncodeToString(h[:])
+	return filepath.Join(s.dir, "pool", name[:2], name)
+}
+
+// removeBody unlinks one link of a body, and the pool's when that would be
+// the last one left. Someone who links from the pool meanwhile has a link of
+// their own, so nothing is lost in the race.
+func (s *Store) removeBody(path string, h bodyHash) error {
+	var st unix.Stat_t
+	last := unix.Stat(path, &st) == nil && st.Nlink == 2
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("remove body: %w", err)
+	}
+	if last {
+		pooled := s.poolPath(h)
+		// The other link may be another account's, with no link in the pool.
+		var ps unix.Stat_t
+		if unix.Stat(pooled, &ps) == nil && ps.Ino == st.Ino && ps.Nlink == 1 {
+			os.Remove(pooled)
+		}
+	}
+	return nil
+}

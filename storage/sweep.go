@@ -1,0 +1,96 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"sync"
+)
+
+// sweeper unlinks the body files of expunged messages, so that an EXPUNGE
+// need not wait for it. What it does not get to before a crash stands in
+// garbageBucket.
+type sweeper struct {
+	store *Store
+	wg    sync.WaitGroup
+
+	mu      sync.Mutex
+	more    sync.Cond
+	jobs    []sweepJob
+	stopped bool
+}
+
+type sweepJob struct {
+	account *Account
+	keys    [][]byte
+}
+
+func startSweeper(s *Store) *sweeper {
+	w := &sweeper{store: s}
+	w.more.L = &w.mu
+	w.wg.Add(1)
+	go w.run()
+	return w
+}
+
+// add takes keys of garbageBucket over; their transaction is committed.
+func (w *sweeper) add(a *Account, keys [][]byte) {
+	if len(keys) == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.jobs = append(w.jobs, sweepJob{a, keys})
+	w.more.Signal()
+}
+
+func (w *sweeper) run() {
+	defer w.wg.Done()
+	for {
+		w.mu.Lock()
+		for len(w.jobs) == 0 && !w.stopped {
+			w.more.Wait()
+		}
+		if w.stopped {
+			w.mu.Unlock()
+			return
+		}
+		job := w.jobs[0]
+		w.jobs = w.jobs[1:]
+		w.mu.Unlock()
+		a, cleared := job.account, job.keys[:0]
+		for _, k := range job.keys {
+			if err := a.removeGarbage(k); err != nil {
+				w.store.log.Error("removing an expunged body", "account", a.id, "err", err)
+				continue
+			}
+			cleared = append(cleared, k)
+		}
+		a.writing.Lock()
+		a.cleared = append(a.cleared, cleared...)
+		a.writing.Unlock()
+	}
+}
+
+// stop leaves what is queued to the next start.
+func (w *sweeper) stop() {
+	w.mu.Lock()
+	w.stopped = true
+	w.more.Signal()
+	w.mu.Unlock()
+	w.wg.Wait()
+}
+
+// removeGarbage unlinks the body file that a key of garbageBucket names. One
+// that is gone already is as good. The caller puts the key into cleared, and
+// the next transaction takes it out.
+func (a *Account) removeGarbage(key []byte) error {
+	if len(key) != 8+len(bodyHash{}) {
+		return ErrCorrupt
+	}
+	id, h := DataID(binary.BigEndian.Uint64(key)), bodyHash(key[8:])
+	if err := a.store.removeBody(a.bodyPath(id, h), h); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
