@@ -87,7 +87,7 @@ func (s *session) dispatchSelected(ctx context.Context, c *command.Command) erro
 	case *command.Store:
 		return s.store(ctx, a)
 	case *command.Search:
-		return s.search(ctx, a)
+		return s.search(ctx, c.Tag, a)
 	case *command.Copy:
 		return s.copy(ctx, a)
 	case *command.Expunge:
