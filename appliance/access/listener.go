@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"runtime/debug"
@@ -95,7 +96,7 @@ func (l *Listener) Serve(ctx context.Context, ln net.Listener, conf *tls.Config,
 	defer cancel()
 	s := &service{
 		Listener: l,
-		conf:     conf,
+		tls:      conf,
 		handler:  handler,
 		port:     port(ln.Addr()),
 		conns:    map[net.Conn]struct{}{},
@@ -113,7 +114,7 @@ func (l *Listener) Serve(ctx context.Context, ln net.Listener, conf *tls.Config,
 // service is one Serve.
 type service struct {
 	*Listener
-	conf    *tls.Config
+	tls     *tls.Config
 	handler Handler
 	port    int
 
@@ -197,10 +198,12 @@ func (s *service) serve(ctx context.Context, c net.Conn, from source) {
 		}
 	}()
 	keepAlive(c)
-	t, err := s.handshake(ctx, c)
-	if err != nil {
+	heard := &heardConn{Conn: c}
+	t := tls.Server(heard, s.tls)
+	if err := s.handshake(ctx, t); err != nil {
 		if ctx.Err() == nil {
-			s.report(t, remote, err)
+			s.hint(heard, err)
+			s.report(t, heard, err)
 		}
 		return
 	}
@@ -211,44 +214,36 @@ func (s *service) serve(ctx context.Context, c net.Conn, from source) {
 	t.Close()
 }
 
-func (s *service) handshake(ctx context.Context, c net.Conn) (*tls.Conn, error) {
-	counted := &countedConn{Conn: c}
-	t := tls.Server(counted, s.conf)
-	if err := c.SetDeadline(time.Now().Add(s.Listener.conf.HandshakeTimeout)); err != nil {
-		return t, fmt.Errorf("set deadline: %w", err)
+func (s *service) handshake(ctx context.Context, t *tls.Conn) error {
+	if err := t.SetDeadline(time.Now().Add(s.conf.HandshakeTimeout)); err != nil {
+		return fmt.Errorf("set deadline: %w", err)
 	}
 	if err := t.HandshakeContext(ctx); err != nil {
-		s.hint(c, counted, err)
-		return t, err
+		return err
 	}
-	if err := c.SetDeadline(time.Time{}); err != nil {
-		return t, fmt.Errorf("clear deadline: %w", err)
+	if err := t.SetDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("clear deadline: %w", err)
 	}
-	return t, nil
+	return nil
 }
 
 // hint answers plain text in plain text.
-func (s *service) hint(c net.Conn, counted *countedConn, err error) {
-	if s.Listener.conf.PlainHint == "" {
-		return
-	}
+func (s *service) hint(c *heardConn, err error) {
 	var head tls.RecordHeaderError
 	plain := errors.As(err, &head) && head.Conn != nil
-	waits := isTimeout(err) && counted.received() == 0
-	if !plain && !waits {
+	waits := isTimeout(err) && c.octets == 0
+	if s.conf.PlainHint == "" || !plain && !waits {
 		return
 	}
 	if c.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
-		_, _ = c.Write([]byte(s.Listener.conf.PlainHint))
+		_, _ = io.WriteString(c.Conn, s.conf.PlainHint)
 	}
 }
 
 // report writes the log's line about a failed handshake.
-func (s *service) report(t *tls.Conn, remote string, err error) {
-	counted, _ := t.NetConn().(*countedConn)
-	got := counted.received()
+func (s *service) report(t *tls.Conn, c *heardConn, err error) {
 	level := slog.LevelInfo
-	if got == 0 && !isTimeout(err) {
+	if c.octets == 0 && !isTimeout(err) {
 		// Health checks and port scans connect and go.
 		level = slog.LevelDebug
 	}
@@ -260,7 +255,7 @@ func (s *service) report(t *tls.Conn, remote string, err error) {
 		return
 	}
 	s.log.Log(context.Background(), level, "TLS handshake failed",
-		"reason", reason(err, got), "remote", remote, "port", s.port,
+		"reason", reason(err, c), "remote", c.RemoteAddr().String(), "port", s.port,
 		"sni", t.ConnectionState().ServerName, "err", err, "left_out", n)
 }
 
@@ -271,7 +266,7 @@ func (s *service) finish() {
 		s.wg.Wait()
 		close(done)
 	}()
-	t := time.NewTimer(s.Listener.conf.Grace)
+	t := time.NewTimer(s.conf.Grace)
 	defer t.Stop()
 	select {
 	case <-done:

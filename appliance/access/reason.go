@@ -8,24 +8,43 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync/atomic"
 	"syscall"
 )
 
-// countedConn counts what the client sent: silence, and a client that stopped
-// in the middle, mean different things.
-type countedConn struct {
+// heardConn remembers of what the client sent as much as the reason of a failed
+// handshake takes: how many octets, and the last ones. The handshake and what
+// asks for them run in one goroutine.
+type heardConn struct {
 	net.Conn
-	n atomic.Int64
+	octets int64
+	tail   [alertSize]byte
 }
 
-func (c *countedConn) Read(b []byte) (int, error) {
+func (c *heardConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	c.n.Add(int64(n))
+	c.octets += int64(n)
+	if n >= alertSize {
+		copy(c.tail[:], b[n-alertSize:n])
+	} else if n > 0 {
+		copy(c.tail[:], c.tail[n:])
+		copy(c.tail[alertSize-n:], b[:n])
+	}
 	return n, err
 }
 
-func (c *countedConn) received() int64 { return c.n.Load() }
+// alertSize is a record that holds an alert: type, version, length, level, code.
+const alertSize = 7
+
+// plainAlert returns the alert that the client sent last without encryption.
+// OpenSSL does that when it refuses our certificate in TLS 1.3; crypto/tls,
+// which expects an encrypted record by then, calls it a bad record MAC.
+func (c *heardConn) plainAlert() (tls.AlertError, bool) {
+	t := &c.tail
+	if t[0] != 21 || t[1] != 3 || t[3] != 0 || t[4] != 2 {
+		return 0, false
+	}
+	return tls.AlertError(t[6]), true
+}
 
 // Crypto/tls has no types for most of its errors. The texts are pinned by
 // tests with clients that provoke them.
@@ -58,26 +77,22 @@ var alertReasons = []struct{ text, reason string }{
 	{"access denied", "the client does not allow itself to go on"},
 }
 
-// reason says in words why a handshake failed after the client had sent
-// received octets.
-func reason(err error, received int64) string {
+// reason says in words why a handshake failed.
+func reason(err error, c *heardConn) string {
 	var head tls.RecordHeaderError
 	var op *net.OpError
+	alert, plain := c.plainAlert()
 	switch {
 	case errors.As(err, &head) && head.Conn != nil:
 		return "not TLS: " + spoken(head.RecordHeader)
-	case isTimeout(err) && received == 0:
+	case isTimeout(err) && c.octets == 0:
 		return "the client sent nothing; one that is set to no encryption or STARTTLS waits like that for a greeting"
 	case isTimeout(err):
 		return "the client did not finish the handshake in time"
 	case errors.As(err, &op) && op.Op == "remote error":
-		text := op.Err.Error()
-		for _, r := range alertReasons {
-			if strings.HasSuffix(text, r.text) {
-				return r.reason
-			}
-		}
-		return "the client refused: " + strings.TrimPrefix(text, "tls: ")
+		return alertReason(op.Err.Error())
+	case plain:
+		return alertReason(alert.Error())
 	}
 	for _, r := range tlsReasons {
 		if strings.Contains(err.Error(), r.text) {
@@ -85,12 +100,22 @@ func reason(err error, received int64) string {
 		}
 	}
 	switch {
-	case isGone(err) && received == 0:
+	case isGone(err) && c.octets == 0:
 		return "the client connected and left without a word (a port scan or a health check)"
 	case isGone(err):
 		return "the client left in the middle of the handshake; some do that when they do not trust the certificate"
 	}
 	return "what the client sent is not correct TLS"
+}
+
+func alertReason(text string) string {
+	text = strings.TrimPrefix(text, "tls: ")
+	for _, r := range alertReasons {
+		if text == r.text {
+			return r.reason
+		}
+	}
+	return "the client refused: " + text
 }
 
 // spoken guesses a protocol from the first octets of plain text.

@@ -122,8 +122,8 @@ func (t *Throttle) Failed(remote net.Addr, account, credential string) {
 	defer t.mu.Unlock()
 	now := t.now()
 	c := t.make(keys.credential)
+	first := c.good || c.at.IsZero()
 	c.good = false
-	first := c.faded(now) < 0.5
 	c.add(now)
 	if first {
 		t.make(keys.account).add(now)
