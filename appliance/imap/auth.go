@@ -127,7 +127,7 @@ func (s *session) check(ctx context.Context, mechanism, name, password string) e
 		s.logLogin(ctx, mechanism, name, err.Error())
 		return s.refuseLogin(ctx, no(imap.ResponseCodeUnavailable, "The mailboxes cannot be opened at the moment; try again later"))
 	}
-	s.acct, s.ident = acct, ident
+	s.acct, s.ident, s.tries = acct, ident, 0
 	s.srv.stats.logins.Add(1)
 	s.logLogin(ctx, mechanism, ident.Address, "")
 	s.log = s.log.With("account", ident.Address)
@@ -149,7 +149,6 @@ func (s *session) refuseLogin(ctx context.Context, answer error) error {
 	case <-s.link.done:
 	case <-ctx.Done():
 	}
-	s.leaving = s.tries >= s.srv.limits.LoginTries
 	return answer
 }
 

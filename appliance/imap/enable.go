@@ -28,6 +28,7 @@ func (s *session) enable(a *command.Enable) error {
 			told += " " + name
 		}
 	}
+	s.in.SetUTF8(s.utf8Names())
 	s.untagged(told)
 	return nil
 }

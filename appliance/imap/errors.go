@@ -6,6 +6,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"pillarbox/appliance/imap/command"
 	"pillarbox/storage"
 )
 
@@ -45,6 +46,10 @@ var failures = []struct {
 func answer(err error) (r *reply, expected bool) {
 	if errors.As(err, &r) {
 		return r, true
+	}
+	var refused *command.Error
+	if errors.As(err, &refused) {
+		return replyTo(refused), true
 	}
 	for _, f := range failures {
 		if errors.Is(err, f.err) {

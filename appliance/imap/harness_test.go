@@ -33,7 +33,7 @@ import (
 // has INBOX, Drafts, Sent, Junk, Trash and Archive, all subscribed, and the
 // password "secret".
 type office struct {
-	t      *testing.T
+	t      testing.TB
 	store  *storage.Store
 	server *imap.Server
 	log    *journal
@@ -45,7 +45,7 @@ type office struct {
 }
 
 // newOffice opens an office; change may alter its configuration before that.
-func newOffice(t *testing.T, change ...func(*imap.Config)) *office {
+func newOffice(t testing.TB, change ...func(*imap.Config)) *office {
 	t.Helper()
 	o := &office{t: t, log: &journal{}}
 	ctx, stop := context.WithCancel(context.Background())
@@ -287,18 +287,21 @@ var certificate = sync.OnceValue(func() tls.Certificate {
 
 // client speaks IMAP by script.
 type client struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	br   *bufio.Reader
 	tags int
+
+	patience time.Duration
 }
 
-// patience is how long a client waits for one answer of the server.
+// patience is how long a client waits for one answer of the server, unless it
+// has its own.
 const patience = 20 * time.Second
 
-func newClient(t *testing.T, conn net.Conn) *client {
+func newClient(t testing.TB, conn net.Conn) *client {
 	t.Cleanup(func() { _ = conn.Close() })
-	return &client{t: t, conn: conn, br: bufio.NewReader(conn)}
+	return &client{t: t, conn: conn, br: bufio.NewReader(conn), patience: patience}
 }
 
 func (c *client) greeting() {
@@ -322,7 +325,7 @@ func (c *client) line() string {
 var announced = regexp.MustCompile(`~?\{(\d+)(\+?)\}\r\n$`)
 
 func (c *client) read() (string, error) {
-	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
+	_ = c.conn.SetReadDeadline(time.Now().Add(c.patience))
 	var all strings.Builder
 	for {
 		line, err := c.br.ReadString('\n')
@@ -344,7 +347,7 @@ func (c *client) read() (string, error) {
 // write sends bytes as they are.
 func (c *client) write(text string) {
 	c.t.Helper()
-	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
+	_ = c.conn.SetWriteDeadline(time.Now().Add(c.patience))
 	if _, err := io.WriteString(c.conn, text); err != nil {
 		c.t.Fatalf("send %.60q: %v", text, err)
 	}

@@ -15,6 +15,12 @@ var errStopped = errors.New("the server is stopping")
 // what a slow client can take in that time.
 const chunk = 64 << 10
 
+// lostError is an error of the connection, as opposed to one of storage.
+type lostError struct{ err error }
+
+func (e *lostError) Error() string { return "connection: " + e.err.Error() }
+func (e *lostError) Unwrap() error { return e.err }
+
 // link is a connection whose reads and writes have deadlines. Before it waits
 // for the client it sends what is waiting to be sent: so an answer leaves in
 // one piece, and pipelined commands are answered together.
@@ -69,17 +75,20 @@ func (l *link) Read(p []byte) (int, error) {
 		}
 	}
 	if err := l.arm(); err != nil {
-		return 0, err
+		return 0, &lostError{err}
 	}
 	n, err := l.conn.Read(p)
 	if n > 0 {
 		l.moved()
 		return n, nil // an error comes again with the next read
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) && l.isStopped() {
-		return 0, errStopped
+	if err == nil {
+		return 0, nil
 	}
-	return 0, err
+	if errors.Is(err, os.ErrDeadlineExceeded) && l.isStopped() {
+		err = errStopped
+	}
+	return 0, &lostError{err}
 }
 
 // arm sets the deadline of the next read.
@@ -103,13 +112,13 @@ func (l *link) Write(p []byte) (int, error) {
 	var n int
 	for len(p) > 0 {
 		if err := l.conn.SetWriteDeadline(time.Now().Add(l.stall)); err != nil {
-			return n, err
+			return n, &lostError{err}
 		}
 		m, err := l.conn.Write(p[:min(len(p), chunk)])
 		n += m
 		l.written += int64(m)
 		if err != nil {
-			return n, err
+			return n, &lostError{err}
 		}
 		l.moved()
 		p = p[m:]

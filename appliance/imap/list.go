@@ -31,10 +31,6 @@ func (s *session) list(ctx context.Context, a *command.List) error {
 		return nil
 	}
 	o := &a.Options
-	if o.SelectRecursiveMatch && !o.SelectSubscribed {
-		// RFC 5258, section 3.1: it modifies another option and is nothing alone.
-		return bad("RECURSIVEMATCH needs SUBSCRIBED")
-	}
 	m := newMatcher(a.Reference, a.Patterns)
 	percent := slices.ContainsFunc(a.Patterns, func(p string) bool {
 		return strings.Contains(p, "%") && !strings.Contains(p, "*")
@@ -139,7 +135,7 @@ func (f *folder) attributes(a *command.List) []imap.MailboxAttr {
 	switch {
 	case f.box == nil && a.Form == command.ListExtended:
 		attrs = append(attrs, imap.MailboxAttrNonExistent)
-	case f.box == nil:
+	case f.box == nil, a.Form == command.LSub && !f.subscribed:
 		attrs = append(attrs, imap.MailboxAttrNoSelect)
 	}
 	if f.hasChildren {

@@ -1,6 +1,10 @@
 package imap
 
-import "github.com/emersion/go-imap/v2"
+import (
+	"github.com/emersion/go-imap/v2"
+
+	"pillarbox/appliance/imap/command"
+)
 
 // reply is a tagged answer other than the plain "OK … completed". It is an
 // error so that handlers can return it from any depth; nil means plain OK.
@@ -31,6 +35,11 @@ func no(code imap.ResponseCode, text string) error {
 // bad answers BAD.
 func bad(text string) error {
 	return &reply{Type: imap.StatusResponseTypeBad, Text: text}
+}
+
+// replyTo makes the answer to a command that could not be read.
+func replyTo(e *command.Error) *reply {
+	return &reply{Type: e.Type, Code: string(e.Code), Text: e.Text}
 }
 
 // ending is an error that ends the session: an untagged BYE with its text is

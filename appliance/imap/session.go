@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -24,6 +23,7 @@ type session struct {
 	log  *slog.Logger
 	link *link
 	dec  *wire.Decoder
+	in   *command.Reader // takes commands from dec
 	out  *wire.Writer
 
 	acct     *storage.Account // nil before log-in
@@ -35,7 +35,7 @@ type session struct {
 	// fragile is set while the view of the selected mailbox is between two
 	// states: a panic then ends the session and not only the command.
 	fragile bool
-	leaving bool // LOGOUT was answered, or the last log-in refused
+	leaving bool // LOGOUT was answered
 
 	tries int // log-ins that failed
 	bads  int // commands in a row answered with BAD
@@ -61,6 +61,7 @@ func newSession(srv *Server, c net.Conn) *session {
 		dec:  wire.NewDecoder(l, strangerLimits),
 		out:  wire.NewWriter(l),
 	}
+	s.in = command.NewReader(s.dec)
 	l.flush = s.out.Flush
 	l.until = time.Now().Add(srv.limits.Login)
 	s.dec.Continue = func() error {
@@ -113,11 +114,15 @@ func (s *session) next(ctx context.Context) error {
 		return err
 	}
 	s.out.Acquire()
-	c, err := command.Read(s.dec, s.utf8Names())
-	if err != nil {
-		return s.refuse(c, err)
-	}
+	c, err := s.in.Read()
 	s.srv.stats.commands.Add(1)
+	var refused *command.Error
+	if errors.As(err, &refused) {
+		return s.conclude(refused.Tag, refused.Name, replyTo(refused))
+	}
+	if err != nil {
+		return err
+	}
 	return s.serve(ctx, c)
 }
 
@@ -140,19 +145,6 @@ func (s *session) await() error {
 	return err
 }
 
-// refuse answers a command that could not be read.
-func (s *session) refuse(c *command.Command, err error) error {
-	var syntax *wire.SyntaxError
-	var limit *wire.LimitError
-	switch {
-	case errors.As(err, &limit):
-		return s.conclude(c, bad(limit.Text).(*reply))
-	case errors.As(err, &syntax):
-		return s.conclude(c, bad(syntax.Text).(*reply))
-	}
-	return err
-}
-
 // serve carries a command out and answers it.
 func (s *session) serve(ctx context.Context, c *command.Command) error {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // a stop lets the command finish
@@ -171,7 +163,7 @@ func (s *session) serve(ctx context.Context, c *command.Command) error {
 
 	err := s.perform(ctx, c)
 	if err == nil {
-		return s.conclude(c, &reply{Type: imap.StatusResponseTypeOK})
+		return s.conclude(c.Tag, c.Name, &reply{Type: imap.StatusResponseTypeOK})
 	}
 	if errors.Is(err, context.Canceled) && context.Cause(ctx) == errDeadline {
 		err = errDeadline
@@ -183,18 +175,16 @@ func (s *session) serve(ctx context.Context, c *command.Command) error {
 	if !expected {
 		s.log.ErrorContext(ctx, "command failed", "command", c.Name, "err", err)
 	}
-	return s.conclude(c, r)
+	return s.conclude(c.Tag, c.Name, r)
 }
 
 // fatal tells whether an error of a command ends the session.
 func fatal(err error) bool {
 	var end *ending
-	var lost *wire.FatalError
-	var netErr net.Error
-	return errors.As(err, &end) || errors.As(err, &lost) || errors.As(err, &netErr) ||
-		errors.Is(err, errStopped) || errors.Is(err, storage.ErrClosed) ||
-		errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, io.ErrClosedPipe) || errors.Is(err, os.ErrDeadlineExceeded)
+	var astray *wire.FatalError
+	var lost *lostError
+	return errors.As(err, &end) || errors.As(err, &astray) || errors.As(err, &lost) ||
+		errors.Is(err, storage.ErrClosed)
 }
 
 // perform dispatches a command and tells the client what else happened to the
@@ -259,12 +249,12 @@ func mayExpunge(a command.Args) bool {
 }
 
 // conclude writes the tagged answer.
-func (s *session) conclude(c *command.Command, r *reply) error {
+func (s *session) conclude(tag, name string, r *reply) error {
 	b := s.out.Buf
-	if c.Tag == "" {
+	if tag == "" {
 		b = append(b, '*') // it could not be read
 	} else {
-		b = append(b, c.Tag...)
+		b = append(b, tag...)
 	}
 	b = append(append(b, ' '), r.Type...)
 	if r.Code != "" {
@@ -274,16 +264,18 @@ func (s *session) conclude(c *command.Command, r *reply) error {
 	if r.Text != "" {
 		b = append(b, r.Text...)
 	} else {
-		b = append(append(b, c.Name...), " completed"...)
+		b = append(append(b, name...), " completed"...)
 	}
 	s.out.Buf = append(b, "\r\n"...)
 
-	if r.Type != imap.StatusResponseTypeBad {
+	if s.bads++; r.Type != imap.StatusResponseTypeBad {
 		s.bads = 0
-		return s.out.Spill()
 	}
-	if s.bads++; s.bads >= s.srv.limits.BadCommands {
+	switch {
+	case s.bads >= s.srv.limits.BadCommands:
 		return &ending{imap.ResponseCodeClientBug, "Too many commands that are not valid"}
+	case s.tries >= s.srv.limits.LoginTries:
+		return &ending{text: "Too many failed log-ins"}
 	}
 	return s.out.Spill()
 }
@@ -296,7 +288,7 @@ func (s *session) untagged(text string) {
 // finish says good-bye, if there is anybody to hear it.
 func (s *session) finish(ctx context.Context, err error) {
 	var end *ending
-	var lost *wire.FatalError
+	var astray *wire.FatalError
 	bye := ""
 	switch {
 	case err == nil: // LOGOUT
@@ -304,8 +296,8 @@ func (s *session) finish(ctx context.Context, err error) {
 		if bye = end.text; end.code != "" {
 			bye = "[" + string(end.code) + "] " + bye
 		}
-	case errors.As(err, &lost):
-		bye = lost.Text
+	case errors.As(err, &astray):
+		bye = astray.Text
 	case errors.Is(err, errStopped):
 		bye = "[UNAVAILABLE] The server is shutting down"
 	case errors.Is(err, storage.ErrClosed):

@@ -1,0 +1,55 @@
+package imap_test
+
+import "testing"
+
+func TestDelete(t *testing.T) {
+	o := newOffice(t)
+	o.dial().do("DELETE x", "BAD Log in first")
+	c := o.login()
+	c.quiet("CREATE a/b")
+	c.quiet("CREATE c")
+	c.do("DELETE INBOX", "NO [CANNOT] INBOX cannot be deleted")
+	c.do("DELETE inbox", "NO [CANNOT] INBOX cannot be deleted")
+	c.do("DELETE none", "NO [NONEXISTENT] No such mailbox")
+	c.do("DELETE a", "NO [HASCHILDREN] The mailbox has mailboxes below it; delete them first")
+	c.do("DELETE a/b", "OK DELETE completed")
+	c.do("DELETE a/", "OK DELETE completed")
+	c.do("DELETE a", "NO [NONEXISTENT] No such mailbox")
+	c.quiet("SELECT c")
+	c.do("DELETE c", "NO [INUSE] The mailbox is selected; close it first")
+	c.quiet("UNSELECT")
+	c.do("DELETE c", "OK DELETE completed")
+	c.do("DELETE", "BAD …")
+}
+
+// TestDeleteKeepsTheSubscription: RFC 9051, section 6.3.8 forbids the server to
+// take it back.
+func TestDeleteKeepsTheSubscription(t *testing.T) {
+	c := newOffice(t).login()
+	c.quiet("CREATE once")
+	c.quiet("SUBSCRIBE once")
+	c.quiet("DELETE once")
+	c.do(`LIST (SUBSCRIBED) "" once`, `* LIST (\NonExistent \HasNoChildren \Subscribed) "/" once`, "OK LIST completed")
+}
+
+func TestDeleteInAnotherSession(t *testing.T) {
+	o := newOffice(t)
+	c, other := o.login(), o.login()
+	c.quiet("CREATE shared")
+	other.quiet("SELECT shared")
+	c.do("DELETE shared", "OK DELETE completed")
+	other.write("a NOOP\r\n")
+	other.expect("* BYE [NONEXISTENT] The selected mailbox was deleted")
+	other.closed()
+}
+
+func TestDeleteByLibrary(t *testing.T) {
+	o := newOffice(t)
+	c := o.library(nil)
+	if err := c.Delete("Junk").Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if o.account("alice").Mailbox("Junk") != nil {
+		t.Error("Junk is still there")
+	}
+}
