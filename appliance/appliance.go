@@ -1,0 +1,220 @@
+package appliance
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"pillarbox/appliance/access"
+	"pillarbox/appliance/certs"
+	"pillarbox/appliance/control"
+	"pillarbox/appliance/imap"
+	"pillarbox/appliance/smtp"
+)
+
+// grace is how long sessions may take to finish when the appliance stops.
+const grace = 10 * time.Second
+
+// plainHint is for a client that does not speak TLS at once.
+const plainHint = "* BYE This port speaks TLS from the first octet: choose SSL/TLS, not STARTTLS or none\r\n"
+
+// Appliance is a server that holds a data folder. Its listeners are open from
+// New on.
+type Appliance struct {
+	conf      Config
+	log       *slog.Logger
+	office    *office
+	certs     *certs.Manager
+	imap      *imap.Server
+	access    *access.Listener
+	smtp      *smtp.Server
+	listeners []*listener
+	control   net.Listener
+}
+
+// New opens the data folder and the listeners. Run must follow, or Close.
+func New(ctx context.Context, c *Config) (a *Appliance, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	a = &Appliance{conf: *c, log: c.Logger}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("start: %w", err), a.Close())
+			a = nil
+		}
+	}()
+	if a.office, err = openOffice(ctx, c); err != nil {
+		return a, err
+	}
+	if a.certs, err = certs.Open(ctx, &certs.Config{
+		Dir:    filepath.Join(c.Dir, "certs"),
+		Logger: a.log.With("service", "certs"),
+		Names:  a.names,
+	}); err != nil {
+		return a, err
+	}
+	if a.listeners, err = openListeners(ctx, c); err != nil {
+		return a, err
+	}
+	if a.control, err = control.Listen(ctx, c.Dir); err != nil {
+		return a, err
+	}
+	a.access = access.New(&access.Config{
+		Logger:    a.log.With("service", "access"),
+		Grace:     grace,
+		PlainHint: plainHint,
+	})
+	a.imap = imap.New(&imap.Config{
+		Accounts: a.office.store,
+		Stager:   a.office.store,
+		Auth:     &signIn{dir: a.office.directory, throttle: access.NewThrottle(nil)},
+		Logger:   a.log.With("service", "imap"),
+		Version:  c.Version,
+	})
+	a.smtp = smtp.New(&smtp.Config{
+		Deliverer:  a.office.delivery,
+		Hostname:   c.hostname(),
+		MaxMessage: a.office.store.MaxMessage(),
+		Logger:     a.log.With("service", "lmtp"),
+		Limits:     smtp.Limits{Grace: grace},
+	})
+
+	return a, nil
+}
+
+// Addresses returns where a listener ("imaps", "imaps-legacy", "lmtp") listens.
+func (a *Appliance) Addresses(name string) []string {
+	var addrs []string
+	for _, l := range a.listeners {
+		if l.name == name {
+			addrs = append(addrs, l.address())
+		}
+	}
+
+	return addrs
+}
+
+// CAFile returns the path of the certificate that clients are to trust.
+func (a *Appliance) CAFile() string { return a.certs.CAFile() }
+
+// Reload takes a certificate that was changed on disk into use.
+func (a *Appliance) Reload(ctx context.Context) error { return a.certs.Reload(ctx) }
+
+// Run serves until ctx is cancelled, or until a service fails. Then it
+// finishes what was acknowledged and closes everything.
+func (a *Appliance) Run(ctx context.Context) error {
+	defer a.log.Info("stopped")
+	// What is behind the listeners outlives them.
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBackground()
+	front, stopFront := context.WithCancel(ctx)
+	defer stopFront()
+
+	var inner, outer services
+	inner.start(background, stopFront, "certs", a.certs.Run)
+	inner.start(background, stopFront, "control", func(ctx context.Context) error {
+		return control.Serve(ctx, a.control, a.office.handler, a.log.With("service", "control"))
+	})
+	for _, l := range a.listeners {
+		a.log.Info("listening", "listener", l.name, "addr", l.address())
+		outer.start(front, stopFront, l.name, func(ctx context.Context) error { return a.serve(ctx, l) })
+	}
+	a.log.Info("ready", "version", a.conf.Version, "data", a.conf.Dir, "ca", a.CAFile())
+	a.notify(daemon.SdNotifyReady)
+
+	<-front.Done()
+	a.notify(daemon.SdNotifyStopping)
+	a.log.Info("stopping", "connections", a.access.Open())
+	err := outer.wait()
+	stopBackground()
+	err = errors.Join(err, inner.wait())
+	a.listeners, a.control = nil, nil // their services closed them
+
+	return errors.Join(err, a.Close())
+}
+
+// Close lets go of what New opened, in reverse. Run calls it.
+func (a *Appliance) Close() error {
+	var errs []error
+	if a.control != nil {
+		errs = append(errs, a.control.Close())
+	}
+	errs = append(errs, closeListeners(a.listeners))
+	if a.office != nil {
+		errs = append(errs, a.office.close(a.log))
+	}
+	a.control, a.listeners, a.office = nil, nil, nil
+
+	return errors.Join(errs...)
+}
+
+// serve serves one listener until ctx is cancelled.
+func (a *Appliance) serve(ctx context.Context, l *listener) error {
+	if l.name == nameLMTP {
+		return a.smtp.Serve(ctx, l.Listener)
+	}
+
+	return a.access.Serve(ctx, l.Listener, a.certs.TLSConfig(), func(ctx context.Context, c *tls.Conn) {
+		a.imap.ServeConn(ctx, c)
+	})
+}
+
+// names returns the names and addresses that clients may know the box by.
+func (a *Appliance) names() []string {
+	all := append(certs.SystemNames(), a.conf.hostname())
+	all = append(all, a.conf.Names...)
+	domains, err := a.office.directory.Domains(context.Background())
+	if err != nil {
+		a.log.Warn("domains not known to the certificate", "err", err)
+	}
+	for _, d := range domains {
+		all = append(all, "mail."+d, "imap."+d)
+	}
+
+	return all
+}
+
+// notify tells systemd, where it is there.
+func (a *Appliance) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		a.log.Warn("systemd not notified", "err", err)
+	}
+}
+
+// services are goroutines that are waited for together.
+type services struct {
+	wg   sync.WaitGroup
+	mu   sync.Mutex
+	errs []error
+}
+
+// start runs a service; if it fails, or ends before ctx, everything stops.
+func (s *services) start(ctx context.Context, stop func(), name string, run func(context.Context) error) {
+	s.wg.Go(func() {
+		err := run(ctx)
+		if err == nil && ctx.Err() == nil {
+			err = errors.New("ended by itself")
+		}
+		if err != nil && !errors.Is(err, context.Canceled) {
+			s.mu.Lock()
+			s.errs = append(s.errs, fmt.Errorf("%s: %w", name, err))
+			s.mu.Unlock()
+		}
+		stop()
+	})
+}
+
+func (s *services) wait() error {
+	s.wg.Wait()
+
+	return errors.Join(s.errs...)
+}

@@ -1,0 +1,106 @@
+package appliance
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Off, in the place of addresses, means that a service does not listen.
+const Off = "off"
+
+// The registered port of IMAP over TLS, the one that some sites use beside it,
+// and what stands in for them where a program may not have them.
+const (
+	portIMAPS       = 993
+	portIMAPSLegacy = 990
+	fallbackIMAPS   = 9993
+	fallbackLegacy  = 9990
+)
+
+// Config says what an Appliance serves.
+type Config struct {
+	Dir     string       // the data folder; must not be empty; made if missing
+	Logger  *slog.Logger // must not be nil
+	Version string
+
+	// Addresses to listen on, "HOST:PORT", and for LMTP also "unix:PATH". Nil
+	// means ports 993 and 990 on all addresses, or 9993 and 9990 where this
+	// process may not have those, and a unix socket in the data folder.
+	IMAPS       []string
+	IMAPSLegacy []string
+	LMTP        []string
+
+	// Loopback makes the default addresses those of this machine alone, and
+	// lets them give way to the other ports also where they are in use.
+	Loopback bool
+
+	Hostname string   // "" means the machine's
+	Names    []string // more names for the certificate
+
+	MaxMessage int64 // octets; 0 means storage's default
+}
+
+// Validate returns all that is wrong.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.Dir == "" {
+		errs = append(errs, errors.New("data: must not be empty"))
+	}
+	for _, l := range []struct {
+		name  string
+		addrs []string
+		unix  bool
+	}{{"imaps", c.IMAPS, false}, {"imaps-legacy", c.IMAPSLegacy, false}, {"lmtp", c.LMTP, true}} {
+		for _, a := range l.addrs {
+			if err := validAddress(a, l.unix); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", l.name, err))
+			}
+		}
+		if len(l.addrs) > 1 && slices.Contains(l.addrs, Off) {
+			errs = append(errs, fmt.Errorf("%s: %q stands alone", l.name, Off))
+		}
+	}
+	if c.MaxMessage < 0 {
+		errs = append(errs, errors.New("max-message: must not be negative"))
+	}
+
+	return errors.Join(errs...)
+}
+
+func validAddress(addr string, unix bool) error {
+	if addr == Off {
+		return nil
+	}
+	if path, ok := strings.CutPrefix(addr, "unix:"); unix && ok {
+		if path == "" {
+			return errors.New("unix: wants a path behind it")
+		}
+		return nil
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%q is not HOST:PORT, such as 127.0.0.1:993 or [::1]:993", addr)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > 65535 {
+		return fmt.Errorf("%q: the port is not a number from 0 to 65535", addr)
+	}
+
+	return nil
+}
+
+func (c *Config) hostname() string {
+	if c.Hostname != "" {
+		return c.Hostname
+	}
+	if h, err := os.Hostname(); err == nil && h != "" {
+		return h
+	}
+
+	return "localhost"
+}

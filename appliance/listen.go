@@ -1,0 +1,153 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"pillarbox/appliance/smtp"
+)
+
+// listener is an open port with the name by which the log calls it.
+type listener struct {
+	net.Listener
+
+	name string
+}
+
+// Names of listeners in the log.
+const (
+	nameIMAPS  = "imaps"
+	nameLegacy = "imaps-legacy"
+	nameLMTP   = "lmtp"
+)
+
+// address returns what a client is told: HOST:PORT or unix:PATH.
+func (l *listener) address() string {
+	if a := l.Addr(); a.Network() != "unix" {
+		return a.String()
+	}
+
+	return "unix:" + l.Addr().String()
+}
+
+// openListeners opens all, or none.
+func openListeners(ctx context.Context, c *Config) (all []*listener, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeListeners(all))
+			all = nil
+		}
+	}()
+	for _, w := range []struct {
+		name           string
+		addrs          []string
+		port, fallback int
+	}{
+		{nameIMAPS, c.IMAPS, portIMAPS, fallbackIMAPS},
+		{nameLegacy, c.IMAPSLegacy, portIMAPSLegacy, fallbackLegacy},
+	} {
+		var opened []*listener
+		if w.addrs == nil {
+			opened, err = listenDefault(ctx, c, w.name, w.port, w.fallback)
+		} else {
+			opened, err = listenTLS(ctx, w.name, w.addrs)
+		}
+		all = append(all, opened...)
+		if err != nil {
+			return all, err
+		}
+	}
+	lmtp := c.LMTP
+	if lmtp == nil {
+		lmtp = []string{"unix:" + filepath.Join(c.Dir, "lmtp.sock")}
+	}
+	for _, addr := range lmtp {
+		if addr == Off {
+			continue
+		}
+		ln, err := smtp.Listen(ctx, addr)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, &listener{Listener: ln, name: nameLMTP})
+	}
+
+	return all, nil
+}
+
+// listenDefault opens a port that nobody asked for by number, or the one that
+// stands in for it.
+func listenDefault(ctx context.Context, c *Config, name string, port, fallback int) ([]*listener, error) {
+	opened, err := listenTLS(ctx, name, defaultAddresses(c, port))
+	gives := errors.Is(err, syscall.EACCES) || c.Loopback && errors.Is(err, syscall.EADDRINUSE)
+	if !gives {
+		return opened, err
+	}
+	c.Logger.LogAttrs(ctx, slog.LevelWarn, "another port is taken", slog.String("listener", name),
+		slog.Int("wanted", port), slog.Int("port", fallback), slog.Any("err", errors.Join(err, closeListeners(opened))))
+
+	return listenTLS(ctx, name, defaultAddresses(c, fallback))
+}
+
+func defaultAddresses(c *Config, port int) []string {
+	p := strconv.Itoa(port)
+	if !c.Loopback {
+		return []string{":" + p}
+	}
+	addrs := []string{"127.0.0.1:" + p}
+	// A container may have no IPv6 at all.
+	if ln, err := net.Listen("tcp6", "[::1]:0"); err == nil {
+		if ln.Close() == nil {
+			addrs = append(addrs, "[::1]:"+p)
+		}
+	}
+
+	return addrs
+}
+
+func listenTLS(ctx context.Context, name string, addrs []string) ([]*listener, error) {
+	var opened []*listener
+	for _, addr := range addrs {
+		if addr == Off {
+			continue
+		}
+		var lc net.ListenConfig
+		ln, err := lc.Listen(ctx, "tcp", addr)
+		if err != nil {
+			return opened, fmt.Errorf("listen for %s: %w", name, explainListen(err))
+		}
+		opened = append(opened, &listener{Listener: ln, name: name})
+	}
+
+	return opened, nil
+}
+
+// explainListen adds what to do.
+func explainListen(err error) error {
+	switch {
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w: ports below 1024 are for root, or for a program with the capability CAP_NET_BIND_SERVICE", err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w: another program listens there; stop it or choose another address", err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%w: this machine does not have that address", err)
+	}
+
+	return err
+}
+
+func closeListeners(all []*listener) error {
+	var errs []error
+	for _, l := range slices.Backward(all) {
+		errs = append(errs, l.Close())
+	}
+
+	return errors.Join(errs...)
+}

@@ -1,0 +1,84 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"pillarbox/appliance/control"
+	"pillarbox/appliance/delivery"
+	"pillarbox/appliance/directory"
+	"pillarbox/storage"
+)
+
+// office is an opened data folder: what a server and a command have in common.
+type office struct {
+	store     *storage.Store
+	directory *directory.Directory
+	delivery  *delivery.Pipeline
+	handler   *control.Handler
+}
+
+func openOffice(ctx context.Context, c *Config) (*office, error) {
+	store, err := storage.Open(ctx, &storage.Config{
+		Dir:        c.Dir,
+		Logger:     c.Logger.With("service", "storage"),
+		MaxMessage: c.MaxMessage,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open data folder %s: %w", c.Dir, err)
+	}
+	dir, err := directory.New(&directory.Config{Store: store, Logger: c.Logger.With("service", "directory")})
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	o := &office{
+		store:     store,
+		directory: dir,
+		delivery: delivery.New(&delivery.Config{
+			Directory: recipients{dir},
+			Store:     store,
+			Hostname:  c.hostname(),
+			Logger:    c.Logger.With("service", "delivery"),
+		}),
+	}
+	o.handler = control.NewHandler(&control.Config{
+		Directory: dir,
+		Delivery:  o.delivery,
+		Store:     store,
+		Logger:    c.Logger.With("service", "control"),
+		Version:   c.Version,
+	})
+
+	return o, nil
+}
+
+func (o *office) close(log *slog.Logger) error {
+	if err := o.store.Close(); err != nil {
+		return fmt.Errorf("close data folder: %w", err)
+	}
+	log.Debug("data folder closed")
+
+	return nil
+}
+
+// recipients shows the directory to delivery.
+type recipients struct{ dir *directory.Directory }
+
+// Resolve implements delivery.Directory.
+func (r recipients) Resolve(ctx context.Context, address string) ([]delivery.Account, error) {
+	found, err := r.dir.Resolve(ctx, address)
+	if errors.Is(err, directory.ErrUnknownRecipient) || errors.Is(err, directory.ErrAddress) {
+		return nil, fmt.Errorf("%w: %s", delivery.ErrUnknownRecipient, address)
+	}
+	if err != nil {
+		return nil, err
+	}
+	accounts := make([]delivery.Account, len(found))
+	for i, a := range found {
+		accounts[i] = delivery.Account{ID: a.ID, Address: a.Address}
+	}
+
+	return accounts, nil
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"golang.org/x/term"
+
+	"pillarbox/appliance"
+	"pillarbox/appliance/control"
+)
+
+// commands is the command line.
+type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Serve mail until stopped."`
+	Account accountCommand `cmd:"" help:"Keep the accounts."`
+	Alias   aliasCommand   `cmd:"" help:"Keep addresses that lead to accounts."`
+	Deliver deliverCommand `cmd:"" help:"Put messages into a mailbox."`
+	Check   checkCommand   `cmd:"" help:"Read all stored mail and tell what is damaged."`
+	Version versionCommand `cmd:"" help:"Tell the version."`
+}
+
+// dataFlag is for commands that work on a data folder.
+type dataFlag struct {
+	Data string `help:"The data folder." placeholder:"DIR" default:"/var/lib/pillarbox" env:"PILLARBOX_DATA"`
+}
+
+// connect returns a client for the data folder, through the server where one runs.
+func (d *dataFlag) connect(ctx context.Context, e *env, create bool) (*control.Client, func() error, error) {
+	// The command itself says what it did; only what nobody expects is logged.
+	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+
+	return appliance.Connect(ctx, &appliance.Config{Dir: d.Data, Logger: log, Version: version}, create)
+}
+
+// with calls f with a client for the data folder.
+func (d *dataFlag) with(ctx context.Context, e *env, create bool, f func(*control.Client) error) error {
+	client, stop, err := d.connect(ctx, e, create)
+	if err != nil {
+		return &folderError{dir: d.Data, err: err}
+	}
+
+	return errors.Join(f(client), stop())
+}
+
+// jsonFlag is for commands whose output a script may want to read.
+type jsonFlag struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("print JSON: %w", err)
+	}
+
+	return nil
+}
+
+// terminal returns the file behind w or r if it is a terminal, otherwise nil.
+func terminal(stream any) *os.File {
+	f, ok := stream.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+
+	return f
+}
+
+// plural returns "1 message" or "2 messages".
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+
+	return fmt.Sprintf("%d %ss", n, what)
+}

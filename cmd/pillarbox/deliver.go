@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"pillarbox/appliance/control"
+	"pillarbox/appliance/mailfile"
+)
+
+type deliverCommand struct {
+	dataFlag
+	jsonFlag
+
+	To      string   `required:"" help:"Whose mail it is: the address of an account, or an alias." placeholder:"ADDRESS"`
+	Mailbox string   `help:"The mailbox to put it into, such as Archive/2025; made if missing." default:"INBOX" placeholder:"NAME"`
+	From    *string  `help:"The messages have just arrived from this sender (may be empty): add the header fields Return-Path, Delivered-To and Received, and refuse mail that goes in circles." placeholder:"ADDRESS"`
+	Files   []string `arg:"" optional:"" name:"file" help:"A message (.eml), an mbox or a Maildir folder; - or none is one message on standard input."`
+}
+
+// Help is printed below the flags.
+func (c *deliverCommand) Help() string {
+	return `Messages come out of the mailbox with the octets that they have in the file.
+Only where a file's lines end in LF alone do they end in CR LF afterwards, as mail
+has it, and an mbox loses its ">" before "From ". Flags and dates are kept: a
+Maildir's from its file names and times, an mbox's from Status, X-Status and the
+"From " lines; a single message gets the date of its Date field.
+
+Where a server runs on the data folder, the messages go through it. A message that
+cannot be delivered is named and the rest goes on; the exit status is then 1.`
+}
+
+// deliverResult is what a script reads.
+type deliverResult struct {
+	Delivered int       `json:"delivered"`
+	Bytes     int64     `json:"bytes"`
+	Failed    int       `json:"failed"`
+	Failures  []failure `json:"failures"`
+}
+
+type failure struct {
+	Message string `json:"message"`
+	Reason  string `json:"reason"`
+	Error   string `json:"error"`
+}
+
+// maxFailures bounds the failures listed in JSON; all are counted.
+const maxFailures = 1000
+
+// Run delivers the messages.
+func (c *deliverCommand) Run(ctx context.Context, e *env) error {
+	sources, err := c.open(e)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, s := range sources {
+			s.close()
+		}
+	}()
+
+	return c.with(ctx, e, false, func(client *control.Client) error {
+		var total int64
+		for _, s := range sources {
+			total += s.bytes
+		}
+		bar := newProgress(e.stderr, total)
+		result := deliverResult{Failures: []failure{}}
+		dest := control.Destination{To: c.To, Mailbox: c.Mailbox, From: c.From}
+		err := client.Deliver(ctx, dest, allMessages(ctx, sources), func(o control.Outcome) {
+			bar.step(o.Bytes)
+			if o.Err == nil {
+				result.Delivered++
+				result.Bytes += max(o.Bytes, 0)
+				return
+			}
+			result.Failed++
+			f := failure{Message: o.Name, Reason: reasonOf(o.Err), Error: oneLine(o.Err)}
+			if len(result.Failures) < maxFailures {
+				result.Failures = append(result.Failures, f)
+			}
+			bar.say("not delivered: %s: %s\n", f.Message, f.Error)
+		})
+		bar.finish()
+		if err != nil {
+			return errors.Join(err, c.partly(result))
+		}
+
+		return c.report(e, result)
+	})
+}
+
+// partly says what had been done when everything stopped.
+func (c *deliverCommand) partly(r deliverResult) error {
+	if r.Delivered == 0 {
+		return nil
+	}
+
+	return fmt.Errorf("%s had been delivered until then", plural(r.Delivered, "message"))
+}
+
+func (c *deliverCommand) report(e *env, r deliverResult) error {
+	if c.JSON {
+		if err := printJSON(e.stdout, r); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(e.stdout, "delivered %s to %s in %s\n", plural(r.Delivered, "message"), c.To, c.Mailbox)
+	}
+	if r.Failed > 0 {
+		return fmt.Errorf("%s could not be delivered; the reasons stand above", plural(r.Failed, "message"))
+	}
+
+	return nil
+}
+
+// reasonOf returns the stable name of what went wrong.
+func reasonOf(err error) string {
+	var answer *control.Error
+	if errors.As(err, &answer) {
+		return answer.Code
+	}
+	if errors.Is(err, mailfile.ErrEmpty) {
+		return "empty"
+	}
+
+	return "unreadable"
+}
+
+// source is a file to deliver from.
+type source struct {
+	messages func(context.Context) iter.Seq2[*mailfile.Message, error]
+	bytes    int64 // 0 if not known
+	close    func()
+}
+
+// open opens all files first, so that a wrong name is found before anything
+// is delivered.
+func (c *deliverCommand) open(e *env) (sources []source, err error) {
+	files := c.Files
+	if len(files) == 0 {
+		files = []string{"-"}
+		if terminal(e.stdin) != nil {
+			return nil, &usageError{errors.New("name a file, or put a message on standard input")}
+		}
+	}
+	for _, name := range files {
+		if name == "-" {
+			sources = append(sources, standardInput(e))
+			continue
+		}
+		s, err := mailfile.Open(name)
+		if err != nil {
+			for _, s := range sources {
+				s.close()
+			}
+			return nil, err
+		}
+		if len(s.Unread) > 0 {
+			fmt.Fprintf(e.stderr, "%s has %s below it, which are not read; deliver each with a --mailbox of its own, such as %s\n",
+				name, plural(len(s.Unread), "folder"), s.Unread[0])
+		}
+		sources = append(sources, source{
+			messages: s.Messages,
+			bytes:    s.Bytes,
+			close:    func() { _ = s.Close() }, // it was only read
+		})
+	}
+
+	return sources, nil
+}
+
+func standardInput(e *env) source {
+	return source{
+		messages: func(context.Context) iter.Seq2[*mailfile.Message, error] {
+			return func(yield func(*mailfile.Message, error) bool) {
+				yield(mailfile.FromReader("standard input", e.stdin), nil)
+			}
+		},
+		close: func() {},
+	}
+}
+
+// allMessages chains the messages of all sources.
+func allMessages(ctx context.Context, sources []source) iter.Seq2[*mailfile.Message, error] {
+	return func(yield func(*mailfile.Message, error) bool) {
+		for _, s := range sources {
+			for m, err := range s.messages(ctx) {
+				if !yield(m, err) {
+					return
+				}
+			}
+		}
+	}
+}

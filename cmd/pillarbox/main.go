@@ -1,0 +1,73 @@
+// Command pillarbox is the whole mail appliance: the server, and the commands
+// by which its accounts are kept and mail is brought in.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set by the linker.
+var version = "development"
+
+// env is the world a command sees.
+type env struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], &env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr})
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "pillarbox: "+explain(err))
+		os.Exit(exitStatus(err))
+	}
+}
+
+// run parses args and runs the command they name.
+func run(ctx context.Context, args []string, e *env) error {
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	helped := false
+	parser, err := kong.New(&commands{},
+		kong.Name("pillarbox"),
+		kong.Description("A mail box for an office: IMAP over TLS on ports 993 and 990, in one program."),
+		kong.Writers(e.stdout, e.stderr),
+		kong.Exit(func(int) { helped = true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(e),
+	)
+	if err != nil {
+		return fmt.Errorf("describe the command line: %w", err)
+	}
+	command, err := parser.Parse(args)
+	if helped {
+		return nil
+	}
+	if err != nil {
+		return &usageError{err}
+	}
+
+	return command.Run()
+}
+
+// exitStatus is 2 where the command line is wrong, as in other programs.
+func exitStatus(err error) int {
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return 2
+	}
+
+	return 1
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"pillarbox/appliance"
+)
+
+type serveCommand struct {
+	dataFlag
+
+	Imaps       []string   `name:"imaps" help:"Addresses for IMAP over TLS, HOST:PORT. Without it all addresses on port 993, or 9993 where this user may not have 993." placeholder:"ADDR"`
+	ImapsLegacy []string   `name:"imaps-legacy" help:"The same for the port that some sites use beside it: 990, or 9990." placeholder:"ADDR"`
+	Lmtp        []string   `name:"lmtp" help:"Addresses for LMTP: unix:PATH or HOST:PORT on loopback. Without it unix:DIR/lmtp.sock." placeholder:"ADDR"`
+	Hostname    string     `help:"How the server calls itself. Without it the machine's name."`
+	Name        []string   `help:"Another name or address that clients use, for the certificate." placeholder:"NAME"`
+	MaxMessage  size       `help:"The largest message that is taken." placeholder:"SIZE"`
+	LogLevel    slog.Level `help:"How much is logged: debug, info, warn, error." default:"info"`
+	LogFormat   string     `help:"How it is logged: text or json." enum:"text,json" default:"text"`
+	Sample      bool       `help:"Make a sample office with two people and their mail, listen on this machine only, and tell how to connect."`
+}
+
+// Help is printed below the flags.
+func (c *serveCommand) Help() string {
+	return `Addresses may be repeated or separated by commas; the port 0 takes a free one, which
+the log names; "off" switches a service off. SIGTERM and SIGINT stop the server once
+what it acknowledged is done; SIGHUP takes a renewed certificate into use.`
+}
+
+// Run serves until the context ends.
+func (c *serveCommand) Run(ctx context.Context, e *env) error {
+	log := c.logger(e)
+	conf := &appliance.Config{
+		Dir:         c.Data,
+		Logger:      log,
+		Version:     version,
+		IMAPS:       c.Imaps,
+		IMAPSLegacy: c.ImapsLegacy,
+		LMTP:        c.Lmtp,
+		Loopback:    c.Sample,
+		Hostname:    c.Hostname,
+		Names:       c.Name,
+		MaxMessage:  int64(c.MaxMessage),
+	}
+	if err := conf.Validate(); err != nil {
+		return &usageError{err}
+	}
+	a, err := appliance.New(ctx, conf)
+	if err != nil {
+		return err
+	}
+	if c.Sample {
+		if err := c.showSample(ctx, e, a); err != nil {
+			return err
+		}
+	}
+	defer reloadOnHangup(ctx, a, log)()
+
+	return a.Run(ctx)
+}
+
+func (c *serveCommand) logger(e *env) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(e.stderr, options))
+	}
+
+	return slog.New(slog.NewTextHandler(e.stderr, options))
+}
+
+// reloadOnHangup reloads the certificate at each SIGHUP until stop is called.
+func reloadOnHangup(ctx context.Context, a *appliance.Appliance, log *slog.Logger) (stop func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range hangup {
+			if err := a.Reload(ctx); err != nil {
+				log.Error("certificate not reloaded", "err", err)
+			}
+		}
+	}()
+
+	return func() {
+		signal.Stop(hangup)
+		close(hangup)
+		<-done
+	}
+}
+
+// showSample fills the office and tells how to connect to it.
+func (c *serveCommand) showSample(ctx context.Context, e *env, a *appliance.Appliance) error {
+	fmt.Fprintln(e.stderr, "Preparing the sample office; the first time takes some seconds.")
+
+	return nil
+}
