@@ -31,13 +31,15 @@ type addressParser struct {
 	mailbox []byte
 	host    []byte
 
-	inGroup bool
+	inGroup  bool
+	noQuotes bool // no quote in the rest of in has a closing one
 }
 
 // appendAddresses appends the addresses of a field's value to out, without
 // the parentheses around them.
 func (p *addressParser) appendAddresses(out, value []byte, max int) []byte {
-	p.out, p.max, p.in, p.pos, p.inGroup = out, max, value, 0, false
+	p.out, p.max, p.in, p.pos = out, max, value, 0
+	p.inGroup, p.noQuotes = false, false
 	p.clear()
 	for p.pos < len(p.in) && len(p.out) < p.max {
 		p.next()
@@ -70,7 +72,11 @@ func (p *addressParser) next() {
 		p.gap = true
 	case c == '"':
 		p.joinWord()
-		p.text = p.readQuoted(p.text)
+		if p.isClosed() {
+			p.text = p.readQuoted(p.text)
+		} else {
+			p.pos++
+		}
 	case c == '<':
 		if p.angle {
 			p.flush() // the comma between two addresses was forgotten
@@ -160,8 +166,23 @@ func (p *addressParser) readAtom() {
 	p.text = append(p.text, p.in[start:p.pos]...)
 }
 
-// readQuoted appends a quoted string without its quoting. Where the closing
-// quote is missing it ends with the value.
+// isClosed tells whether the quote at hand has a closing one. If it has none,
+// it is passed over, lest it swallow the addresses behind it; as there are no
+// others either, nobody looks again.
+func (p *addressParser) isClosed() bool {
+	for i := p.pos + 1; !p.noQuotes && i < len(p.in); i++ {
+		switch p.in[i] {
+		case '"':
+			return true
+		case '\\':
+			i++
+		}
+	}
+	p.noQuotes = true
+	return false
+}
+
+// readQuoted appends a quoted string without its quoting.
 func (p *addressParser) readQuoted(b []byte) []byte {
 	for p.pos++; p.pos < len(p.in); p.pos++ {
 		switch c := p.in[p.pos]; {
@@ -225,8 +246,10 @@ func (p *addressParser) readAngle() {
 			p.setAddress(b, at)
 			return
 		case '"':
-			b = p.readQuoted(b)
-			continue
+			if p.isClosed() {
+				b = p.readQuoted(b)
+				continue
+			}
 		case '(':
 			p.comment = p.readComment(p.comment[:0])
 			continue

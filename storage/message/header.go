@@ -78,6 +78,9 @@ func AppendUnfolded(b, value []byte) []byte {
 // never nil.
 func unfold(value []byte) []byte {
 	value = bytes.Trim(value, " \t\r\n")
+	if len(value) == 0 {
+		return []byte{}
+	}
 	if bytes.IndexByte(value, '\n') < 0 && bytes.IndexByte(value, '\r') < 0 {
 		return value[:len(value):len(value)]
 	}

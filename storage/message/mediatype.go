@@ -87,16 +87,23 @@ func parseValue(s []byte) (value, rest []byte) {
 			continue
 		}
 		next := bytes.TrimLeft(s[i:end], " \t")
-		name, after := parseToken(next)
-		if len(next) > 0 && next[0] == '(' || len(name) > 0 && len(after) > 0 && after[0] == '=' {
+		if len(next) == 0 || next[0] == '(' || beginsParam(next) {
 			end = i
-		}
-		i += len(s[i:end]) - len(next)
-		if len(next) == 0 {
 			break
 		}
+		i = end - len(next)
 	}
-	return bytes.TrimRight(s[:end], " \t"), s[end:]
+	return s[:end], s[end:]
+}
+
+// beginsParam tells whether s begins with a parameter's name and "=".
+func beginsParam(s []byte) bool {
+	n := 0
+	for n < len(s) && isToken(s[n]) {
+		n++
+	}
+	rest := bytes.TrimLeft(s[n:], " \t")
+	return n > 0 && len(rest) > 0 && rest[0] == '='
 }
 
 func unquote(s []byte) (value, rest []byte) {

@@ -2,7 +2,6 @@ package message
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -33,10 +32,12 @@ const (
 // buffers from one to the next, and is for one goroutine.
 type Searcher struct {
 	in, raw, decoded, folded []byte
+	base64                   base64Reader
+	quoted                   quotedReader
 
 	ms      []*Matcher
 	found   []bool
-	missing int // matchers that have not found theirs
+	missing int  // matchers that have not found theirs
 	ascii   bool // all needles are ASCII
 	longest int  // needle, in octets
 }
@@ -131,27 +132,21 @@ func (s *Searcher) header(r io.ReaderAt, start, end int64) error {
 
 // text looks at a part's text.
 func (s *Searcher) text(r io.ReaderAt, base int64, p *Part) error {
-	limited := *p
-	limited.End = min(p.End, p.BodyStart+maxSearchedText)
-	in, err := s.open(r, base, &limited)
-	if errors.Is(err, ErrUnknownEncoding) {
-		limited.Encoding = Identity
-		in, err = s.open(r, base, &limited)
-	}
-	if err != nil {
-		return err
+	body := io.NewSectionReader(r, base+p.BodyStart, min(p.End-p.BodyStart, maxSearchedText))
+	var in io.Reader = body
+	switch p.Encoding {
+	case Base64:
+		s.base64 = base64Reader{in: source{r: body, buf: s.in}}
+		in = &s.base64
+	case QuotedPrintable:
+		s.quoted = quotedReader{in: source{r: body, buf: s.in}}
+		in = &s.quoted
 	}
 	e := charsetEncoding(p.Charset)
 	if e == nil || s.ascii && isASCIISuperset(e) {
 		return s.scan(in)
 	}
 	return s.scan(transform.NewReader(in, e.NewDecoder()))
-}
-
-// open is Decoded with the Searcher's buffer.
-func (s *Searcher) open(r io.ReaderAt, base int64, p *Part) (io.Reader, error) {
-	in, err := Decoded(r, base, p)
-	return in, err
 }
 
 // scan looks at text in UTF-8, chunk by chunk.
