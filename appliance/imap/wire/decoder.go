@@ -69,6 +69,7 @@ type Decoder struct {
 	used    int64 // octets of this command in memory
 	drained int64 // octets of this command discarded
 	err     error
+	fatal   error // why nothing can be read any more
 }
 
 // NewDecoder returns a Decoder that reads from r.
@@ -143,7 +144,7 @@ func (d *Decoder) setErr(err error) {
 // does nothing between commands. A [FatalError] tells that the end could not
 // be found.
 func (d *Decoder) Skip() error {
-	for {
+	for d.fatal == nil {
 		switch d.state {
 		case between:
 			return nil
@@ -156,7 +157,7 @@ func (d *Decoder) Skip() error {
 				return eofIsUnexpected(err)
 			}
 			if d.drained += int64(len(d.line)); d.drained > d.limits.Drain {
-				return &FatalError{Text: "a refused command is too long to be skipped"}
+				return d.die("a refused command is too long to be skipped")
 			}
 			d.state = inLine
 
@@ -170,17 +171,24 @@ func (d *Decoder) Skip() error {
 				// The client waits for a continuation request that does not
 				// come, unless it does not keep to the protocol.
 				if d.br.Buffered() > 0 {
-					return &FatalError{Text: "a literal was sent without waiting for its continuation request"}
+					return d.die("a literal was sent without waiting for its continuation request")
 				}
 				return nil
 			}
 			if l.Size > d.limits.Drain-d.drained {
-				return &FatalError{Text: "a refused literal is too long to be skipped"}
+				return d.die("a refused literal is too long to be skipped")
 			}
 			d.drained += l.Size
 			d.state, d.lit = inLiteral, l.Size
 		}
 	}
+	return d.fatal
+}
+
+// die makes sure that nothing is read any more.
+func (d *Decoder) die(text string) error {
+	d.fatal = &FatalError{Text: text}
+	return d.fatal
 }
 
 // discard reads what is left of the open literal. Its size was checked when
@@ -231,6 +239,9 @@ const (
 // readLine reads a line into d.line. Of one longer than limit it keeps the
 // start and the end, and returns a LimitError.
 func (d *Decoder) readLine(limit int) error {
+	if d.fatal != nil {
+		return d.fatal
+	}
 	d.line, d.pos, d.long = nil, 0, nil
 	part, err := d.br.ReadSlice('\n')
 	if err == nil && len(part) <= limit+2 {
@@ -244,13 +255,14 @@ func (d *Decoder) readLine(limit int) error {
 			if err == io.EOF && len(d.long)+len(part) > 0 {
 				err = io.ErrUnexpectedEOF
 			}
+			d.fatal = err // a part of the line may be lost
 			return err
 		}
 		d.long = append(d.long, part...)
 		if n := len(d.long); n > limit+2 {
 			over = true
 			if d.drained += int64(n); d.drained > d.limits.Drain {
-				return &FatalError{Text: "a line is too long to be skipped"}
+				return d.die("a line is too long to be skipped")
 			}
 			d.long = append(d.long[:headKept], d.long[n-tailKept:]...)
 		}
@@ -264,7 +276,7 @@ func (d *Decoder) readLine(limit int) error {
 		return nil
 	}
 	if undecided(d.line[headKept:]) {
-		return &FatalError{Text: "a line is too long to be skipped"}
+		return d.die("a line is too long to be skipped")
 	}
 	return &LimitError{Text: fmt.Sprintf("a line is longer than %d octets", limit)}
 }
