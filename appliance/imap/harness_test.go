@@ -34,6 +34,7 @@ import (
 // password "secret".
 type office struct {
 	t      testing.TB
+	dir    string // of the store
 	store  *storage.Store
 	server *imap.Server
 	log    *journal
@@ -47,11 +48,11 @@ type office struct {
 // newOffice opens an office; change may alter its configuration before that.
 func newOffice(t testing.TB, change ...func(*imap.Config)) *office {
 	t.Helper()
-	o := &office{t: t, log: &journal{}}
+	o := &office{t: t, dir: t.TempDir(), log: &journal{}}
 	ctx, stop := context.WithCancel(context.Background())
 	o.ctx, o.stop = ctx, stop
 	logger := slog.New(slog.NewTextHandler(o.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	store, err := storage.Open(ctx, &storage.Config{Dir: t.TempDir(), Logger: logger})
+	store, err := storage.Open(ctx, &storage.Config{Dir: o.dir, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
