@@ -42,6 +42,7 @@ type NewAccount struct {
 // specialMailboxes are there from the start, because older mail programs make
 // their own where they find none.
 var specialMailboxes = []storage.NewMailbox{
+	{Name: storage.Inbox, Subscribed: true},
 	{Name: "Archive", SpecialUse: imap.MailboxAttrArchive, Subscribed: true},
 	{Name: "Drafts", SpecialUse: imap.MailboxAttrDrafts, Subscribed: true},
 	{Name: "Junk", SpecialUse: imap.MailboxAttrJunk, Subscribed: true},
@@ -113,9 +114,6 @@ func (d *Directory) finishAdd(ctx context.Context, id storage.AccountID, r accou
 	acct, err := d.store.Account(ctx, id)
 	if err != nil {
 		return fmt.Errorf("open mailboxes: %w", err)
-	}
-	if err := acct.SetSubscribed(ctx, storage.Inbox, true); err != nil {
-		return fmt.Errorf("subscribe %s: %w", storage.Inbox, err)
 	}
 	if err := acct.SetQuota(ctx, r.Quota); err != nil {
 		return fmt.Errorf("set quota: %w", err)
@@ -228,13 +226,15 @@ func (d *Directory) remove(ctx context.Context, address string) error {
 	}
 	r := e.record()
 	r.State = stateRemoving
+	left := s.targets()
+	drop(left, addr)
 	err = d.update(ctx, func(tx *storage.SystemTx) error {
 		for i := range e.credentials {
 			if err := tx.Delete(sectionCredentials, credentialKey(e.ID, e.credentials[i].id)); err != nil {
 				return err
 			}
 		}
-		if err := s.dropTarget(tx, addr); err != nil {
+		if err := s.putTargets(tx, left); err != nil {
 			return err
 		}
 		return put(tx, sectionAccounts, string(e.ID), r)
@@ -244,7 +244,8 @@ func (d *Directory) remove(ctx context.Context, address string) error {
 	}
 	d.cache.drop(e.ID)
 	d.tell(Change{Account: e.ID, What: AccountRemoved})
-	return d.erase(ctx, e.ID)
+	// It is decided; a caller who goes away does not stop it half-way.
+	return d.erase(context.WithoutCancel(ctx), e.ID)
 }
 
 // record returns what is stored of an account.

@@ -143,32 +143,59 @@ func (d *Directory) removeAlias(ctx context.Context, address string, targets []s
 		}
 		gone[target.String()] = true
 	}
-	return d.update(ctx, func(tx *storage.SystemTx) error {
-		return s.dropTargets(tx, addr, gone)
-	})
+	left := s.targets()
+	left[addr] = slices.DeleteFunc(left[addr], func(t string) bool { return gone[t] })
+	if len(left[addr]) == 0 {
+		delete(left, addr)
+		drop(left, addr)
+	}
+	return d.update(ctx, func(tx *storage.SystemTx) error { return s.putTargets(tx, left) })
 }
 
-// dropTargets writes an alias without some of its targets. An alias with none
-// left is removed, and so are the references of other aliases to it.
-func (s *state) dropTargets(tx *storage.SystemTx, addr Address, gone map[string]bool) error {
-	r := s.aliases[addr].record
-	r.Targets = slices.DeleteFunc(slices.Clone(r.Targets), func(t string) bool { return gone[t] })
-	if len(r.Targets) > 0 {
-		return put(tx, sectionAliases, addr.String(), r)
+// targets returns a copy of what each alias leads to.
+func (s *state) targets() map[Address][]string {
+	all := make(map[Address][]string, len(s.aliases))
+	for addr, a := range s.aliases {
+		all[addr] = slices.Clone(a.record.Targets)
 	}
-	if err := tx.Delete(sectionAliases, addr.String()); err != nil {
-		return err
-	}
-	return s.dropTarget(tx, addr)
+	return all
 }
 
-// dropTarget takes addr out of every alias that leads to it.
-func (s *state) dropTarget(tx *storage.SystemTx, addr Address) error {
-	for from, a := range s.aliases {
-		if !slices.Contains(a.targets, addr) {
+// drop takes an address that is gone out of all aliases. An alias whose last
+// target it was is gone as well.
+func drop(aliases map[Address][]string, gone Address) {
+	for queue := []Address{gone}; len(queue) > 0; queue = queue[1:] {
+		target := queue[0].String()
+		for from, targets := range aliases {
+			if !slices.Contains(targets, target) {
+				continue
+			}
+			targets = slices.DeleteFunc(targets, func(t string) bool { return t == target })
+			aliases[from] = targets
+			if len(targets) == 0 {
+				delete(aliases, from)
+				queue = append(queue, from)
+			}
+		}
+	}
+}
+
+// putTargets writes the aliases whose targets differ from those of s.
+func (s *state) putTargets(tx *storage.SystemTx, all map[Address][]string) error {
+	for addr, a := range s.aliases {
+		targets, ok := all[addr]
+		if !ok {
+			if err := tx.Delete(sectionAliases, addr.String()); err != nil {
+				return err
+			}
 			continue
 		}
-		if err := s.dropTargets(tx, from, map[string]bool{addr.String(): true}); err != nil {
+		if slices.Equal(targets, a.record.Targets) {
+			continue
+		}
+		r := a.record
+		r.Targets = targets
+		if err := put(tx, sectionAliases, addr.String(), r); err != nil {
 			return err
 		}
 	}

@@ -18,14 +18,14 @@ const (
 
 // cache remembers passwords that were verified; package doc says why that is
 // safe. An entry lives for cacheTTL from its verification, however often it is
-// used, so the ring is in the order of expiry.
+// used.
 type cache struct {
 	now func() time.Time
 	key [sha256.Size]byte
 
 	mu      sync.Mutex
 	entries map[mac]verified
-	ring    []mac // oldest at head once it is full
+	ring    []mac // in the order they came; the oldest is at head once it is full
 	head    int
 }
 

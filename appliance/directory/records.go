@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -8,8 +9,6 @@ import (
 	"time"
 
 	"pillarbox/storage"
-
-	"context"
 )
 
 // format is the version of the stored form that package doc describes.
