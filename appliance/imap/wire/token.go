@@ -72,6 +72,12 @@ func (d *Decoder) End() {
 		d.Fail("expected the end of the command%s", d.found())
 		return
 	}
+	// The last line of defence: no token ends with an announcement, so this
+	// is a literal that nobody has read.
+	if _, _, ok := announced(d.line); ok || d.state == inLiteral {
+		d.Fail("a literal is not allowed here")
+		return
+	}
 	d.state = between
 }
 
