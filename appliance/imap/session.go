@@ -96,6 +96,12 @@ func (s *session) close() {
 
 // run greets the client and carries out its commands until the end.
 func (s *session) run(ctx context.Context) {
+	defer func() {
+		// Handlers are guarded one by one; this is for the loop and the parser.
+		if p := recover(); p != nil {
+			s.logPanic(ctx, "", p)
+		}
+	}()
 	s.out.Acquire()
 	s.untagged("OK [CAPABILITY " + s.capabilities() + "] Pillarbox is ready")
 	var err error
@@ -209,9 +215,7 @@ func (s *session) perform(ctx context.Context, c *command.Command) (err error) {
 // recovered turns a panic into NO [SERVERBUG] for one command, or ends the
 // session where nobody can tell what state it is in.
 func (s *session) recovered(ctx context.Context, c *command.Command, p any, mark int, written int64) error {
-	s.srv.stats.panics.Add(1)
-	s.log.ErrorContext(ctx, "command panicked",
-		"command", c.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	s.logPanic(ctx, c.Name, p)
 	if s.link.written != written {
 		// Part of an answer is out; whatever follows might land in a literal.
 		s.out.Buf = s.out.Buf[:0]
@@ -222,6 +226,12 @@ func (s *session) recovered(ctx context.Context, c *command.Command, p any, mark
 		return &ending{imap.ResponseCodeServerBug, "The server failed and must close the connection"}
 	}
 	return no(imap.ResponseCodeServerBug, "The server failed; the administrator finds the reason in the log")
+}
+
+func (s *session) logPanic(ctx context.Context, command string, p any) {
+	s.srv.stats.panics.Add(1)
+	s.log.ErrorContext(ctx, "command panicked",
+		"command", command, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
 // readsInput tells whether a command reads more from the client while it is

@@ -55,7 +55,7 @@ func (s *session) writeStatus(ctx context.Context, name string, box *storage.Mai
 	item(o.Size, "SIZE ", uint64(box.Size))
 	item(o.DeletedStorage, "DELETED-STORAGE ", uint64(box.DeletedSize+1023)/1024) // RFC 9208: units of 1024 octets
 	item(o.AppendLimit, "APPENDLIMIT ", uint64(s.srv.limits.AppendSize))
-	item(o.HighestModSeq, "HIGHESTMODSEQ ", uint64(box.HighestModSeq))
+	item(o.HighestModSeq, "HIGHESTMODSEQ ", max(uint64(box.HighestModSeq), 1)) // RFC 7162, section 7: at least 1
 	s.out.Buf = append(b, ")\r\n"...)
 	return nil
 }
