@@ -33,6 +33,9 @@ func ParseAddress(s string) (Address, error) {
 	if len(s) > maxAddress {
 		return Address{}, fmt.Errorf("%w: longer than %d octets", ErrAddress, maxAddress)
 	}
+	if !utf8.ValidString(s) {
+		return Address{}, fmt.Errorf("%w: it is not UTF-8", ErrAddress)
+	}
 	at := strings.LastIndexByte(s, '@')
 	if at < 0 {
 		return Address{}, fmt.Errorf("%w: %q has no @", ErrAddress, s)
@@ -78,8 +81,6 @@ var idnaProfile = idna.New(
 )
 
 func canonicalDomain(s string) (string, error) {
-	// The profile maps full-width dots and the like, so that its output is
-	// what has to be bounded and checked, not its input.
 	d, err := idnaProfile.ToASCII(s)
 	if err != nil {
 		return "", fmt.Errorf("%w: domain %q: %w", ErrAddress, s, err)
@@ -91,8 +92,8 @@ func canonicalDomain(s string) (string, error) {
 }
 
 func canonicalLocal(s string) (string, error) {
-	if !utf8.ValidString(s) {
-		return "", fmt.Errorf("%w: the part before the @ is not UTF-8", ErrAddress)
+	if len(s) > maxAddress {
+		return "", fmt.Errorf("%w: longer than %d octets", ErrAddress, maxAddress)
 	}
 	l := norm.NFC.String(strings.ToLower(norm.NFC.String(s)))
 	switch {
