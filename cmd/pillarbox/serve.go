@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -55,8 +55,8 @@ func (c *serveCommand) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	if c.Sample {
-		if err := c.showSample(ctx, e, a); err != nil {
-			return err
+		if err := showSample(ctx, e, a, c.Data); err != nil {
+			return errors.Join(err, a.Close())
 		}
 	}
 	defer reloadOnHangup(ctx, a, log)()
@@ -92,11 +92,4 @@ func reloadOnHangup(ctx context.Context, a *appliance.Appliance, log *slog.Logge
 		close(hangup)
 		<-done
 	}
-}
-
-// showSample fills the office and tells how to connect to it.
-func (c *serveCommand) showSample(ctx context.Context, e *env, a *appliance.Appliance) error {
-	fmt.Fprintln(e.stderr, "Preparing the sample office; the first time takes some seconds.")
-
-	return nil
 }

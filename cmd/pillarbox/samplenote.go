@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"pillarbox/appliance"
+)
+
+// showSample makes the sample office, if it is missing, and tells how to
+// connect to it.
+func showSample(ctx context.Context, e *env, a *appliance.Appliance, data string) error {
+	fmt.Fprintln(e.stdout, "Preparing the sample office (the first time takes some seconds) ...")
+	s, err := a.Sample(ctx)
+	if err != nil {
+		return err
+	}
+	imaps, legacy := a.Addresses("imaps"), a.Addresses("imaps-legacy")
+	if len(imaps) == 0 {
+		imaps = legacy
+	}
+	if len(imaps) == 0 {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(imaps[0])
+	if err != nil {
+		return fmt.Errorf("tell how to connect: %w", err)
+	}
+	program := "pillarbox"
+	if len(os.Args) > 0 && os.Args[0] != "" {
+		program = os.Args[0]
+	}
+
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nThe sample office is open. Connect any mail program to it:\n\n")
+	fmt.Fprintf(&b, "  protocol  IMAP with SSL/TLS (not STARTTLS), password log-in\n")
+	fmt.Fprintf(&b, "  server    localhost, port %s\n", port)
+	fmt.Fprintf(&b, "            imaps         %s\n", strings.Join(imaps, "  "))
+	fmt.Fprintf(&b, "            imaps-legacy  %s\n", strings.Join(legacy, "  "))
+	for _, p := range s.People {
+		fmt.Fprintf(&b, "  log-in    %-20s password %s\n", p.Address, string(p.Password))
+	}
+	fmt.Fprintf(&b, "  trust     %s\n", a.CAFile())
+	me := s.People[0]
+	fmt.Fprintf(&b, "\nOr copy a line into another terminal:\n\n")
+	fmt.Fprintf(&b, "  curl --cacert %s -u %s:%s 'imaps://localhost:%s/INBOX;UID=1'\n",
+		quote(a.CAFile()), me.Address, string(me.Password), port)
+	fmt.Fprintf(&b, "  openssl s_client -quiet -crlf -connect localhost:%s -CAfile %s\n", port, quote(a.CAFile()))
+	fmt.Fprintf(&b, "  echo 'Subject: Hello' | %s deliver --from you@example.org --to info@office.example --data %s\n",
+		quote(program), quote(data))
+	fmt.Fprintf(&b, "\nCtrl-C stops it. The log follows.\n\n")
+	_, err = fmt.Fprint(e.stdout, b.String())
+
+	return err
+}
+
+// quote makes a path fit for a shell where it needs that.
+func quote(path string) string {
+	if !strings.ContainsAny(path, " '\"\\$`&;()<>|*?[]#~!") {
+		return path
+	}
+
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
