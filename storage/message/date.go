@@ -1,7 +1,6 @@
 package message
 
 import (
-	"net/mail"
 	"strconv"
 	"strings"
 	"time"
@@ -20,15 +19,10 @@ func ParseDate(s string) (t time.Time, ok bool) {
 	if s == "" {
 		return time.Time{}, false
 	}
-	t, err := mail.ParseDate(s)
-	if err != nil {
-		if t, ok = parseLooseDate(s); !ok {
+	if t, ok = parseWords(s); !ok {
+		var err error
+		if t, err = time.Parse(time.RFC3339, s); err != nil {
 			return time.Time{}, false
-		}
-	} else if name, zone := t.Zone(); zone == 0 {
-		// The time package takes zones that it does not know as UTC.
-		if minutes, ok := zoneMinutes(name); ok && minutes != 0 {
-			t = t.Add(-time.Duration(minutes) * time.Minute).In(time.FixedZone("", minutes*60))
 		}
 	}
 	if _, zone := t.Zone(); t.Year() < 1900 || t.Year() > 9999 || zone/60 < -maxZone || zone/60 > maxZone {
@@ -37,17 +31,17 @@ func ParseDate(s string) (t time.Time, ok bool) {
 	return t, true
 }
 
-// parseLooseDate picks day, month, year, time and zone out of the words.
-func parseLooseDate(s string) (time.Time, bool) {
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t, true
-	}
+// parseWords picks day, month, year, time and zone out of the words.
+func parseWords(s string) (time.Time, bool) {
 	var (
 		day, year = -1, -1
 		month     time.Month
 		clock     []int
 		zone      = time.UTC
 	)
+	if word, rest, ok := strings.Cut(s, ","); ok && !strings.ContainsAny(word, " \t0123456789") {
+		s = rest // a weekday; "mar" is a Tuesday here and there
+	}
 	words := strings.FieldsFunc(stripComments(s), func(r rune) bool {
 		return r == ' ' || r == '\t' || r == ',' || r == '\r' || r == '\n'
 	})

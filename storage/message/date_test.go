@@ -1,6 +1,7 @@
 package message_test
 
 import (
+	"net/mail"
 	"testing"
 
 	"pillarbox/storage/message"
@@ -12,6 +13,7 @@ func TestParseDate(t *testing.T) {
 		{"without weekday", "21 Nov 1997 09:55:06 +0100", "1997-11-21 09:55:06 +0100"},
 		{"wrong weekday", "Mon, 21 Nov 1997 09:55:06 +0100", "1997-11-21 09:55:06 +0100"},
 		{"weekday in German", "Fr, 21 Nov 1997 09:55:06 +0100", "1997-11-21 09:55:06 +0100"},
+		{"weekday in French", "mar, 25 Nov 1997 09:55:06 +0100", "1997-11-25 09:55:06 +0100"},
 		{"comment", "Fri, 21 Nov 1997 09:55:06 +0100 (CET)", "1997-11-21 09:55:06 +0100"},
 		{"folded", "Fri, 21 Nov 1997\r\n 09:55:06 +0100", "1997-11-21 09:55:06 +0100"},
 		{"no seconds", "Fri, 21 Nov 1997 09:55 -0600", "1997-11-21 09:55:00 -0600"},
@@ -30,6 +32,10 @@ func TestParseDate(t *testing.T) {
 		{"long month", "Friday, 21 November 1997 09:55:06 -0600", "1997-11-21 09:55:06 -0600"},
 		{"zone with colon", "Fri, 21 Nov 1997 09:55:06 +01:00", "1997-11-21 09:55:06 +0100"},
 		{"ISO 8601", "1997-11-21T09:55:06+01:00", "1997-11-21 09:55:06 +0100"},
+		{"no comma", "Fri 21 Nov 1997 09:55:06 -0600", "1997-11-21 09:55:06 -0600"},
+		{"fraction", "Fri, 21 Nov 1997 09:55:06.123 -0600", "1997-11-21 09:55:06 -0600"},
+		{"American", "Nov 21, 1997 09:55:06 -0600", "1997-11-21 09:55:06 -0600"},
+		{"impossible time", "Fri, 21 Nov 1997 25:55:06 -0600", "1997-11-21 00:00:00 +0000"},
 		{"leap second", "Sat, 31 Dec 2016 23:59:60 +0000", "2017-01-01 00:00:00 +0000"},
 		{"no date", "yesterday", ""},
 		{"empty", "", ""},
@@ -45,5 +51,28 @@ func TestParseDate(t *testing.T) {
 				t.Errorf("ParseDate(%q) = %q, want %q", tt.in, got, tt.want)
 			}
 		})
+	}
+}
+
+// TestParseDateAgrees compares with net/mail wherever that reads the date and
+// knows the zone.
+func TestParseDateAgrees(t *testing.T) {
+	for _, weekday := range []string{"", "Fri, ", "fri,"} {
+		for _, day := range []string{"1", "01", "21"} {
+			for _, year := range []string{"1997", "2026", "97", "03"} {
+				for _, clock := range []string{"09:55:06", "9:55:06", "23:59"} {
+					for _, zone := range []string{"+0000", "-0600", "+0530", "GMT", "UT", "+0100 (CET)"} {
+						in := weekday + day + " Nov " + year + " " + clock + " " + zone
+						want, err := mail.ParseDate(in)
+						if err != nil {
+							continue
+						}
+						if got, ok := message.ParseDate(in); !ok || !got.Equal(want) {
+							t.Errorf("ParseDate(%q) = %v, %v, want %v", in, got, ok, want)
+						}
+					}
+				}
+			}
+		}
 	}
 }

@@ -91,7 +91,9 @@ func (p *parser) classify(n *node, f *partFields) {
 	n.Encoding, encoding = parseEncoding(f.encoding)
 	typ, subtype, params := p.mediaType(n, f)
 	n.Type = typ + "/" + subtype
-	n.Charset = strings.ToLower(strings.TrimSpace(plainParam(params, "charset")))
+	if charset := strings.TrimSpace(plainParam(params, "charset")); len(charset) <= maxToken {
+		n.Charset = strings.ToLower(charset)
+	}
 	n.basic = p.write(func(b []byte) []byte {
 		b = append(b, ' ')
 		b = appendWithin(b, f.id, maxStructure)

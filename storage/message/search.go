@@ -48,7 +48,7 @@ func NewSearcher() *Searcher { return new(Searcher) }
 // Search looks for every matcher's text within a scope of the message that
 // starts at base in r (what stands in r before it is header, too), and sets
 // found[i] if ms[i] found its own. found must be as long as ms. Only text
-// parts are read, decoded from transfer encoding and charset piece by piece;
+// (and delivery reports) is read, decoded from transfer encoding and charset piece by piece;
 // a text may lie across pieces, but not across parts or fields.
 func (s *Searcher) Search(r io.ReaderAt, base int64, parts []Part, scope Scope, ms []*Matcher, found []bool) error {
 	s.begin(ms, found)
@@ -66,13 +66,19 @@ func (s *Searcher) Search(r io.ReaderAt, base int64, parts []Part, scope Scope, 
 				return fmt.Errorf("search header of part %d: %w", i, err)
 			}
 		}
-		if p.Kind == Leaf && strings.HasPrefix(p.Type, "text/") && s.missing > 0 {
+		if isText(p) && s.missing > 0 {
 			if err := s.text(r, base, p); err != nil {
 				return fmt.Errorf("search part %d: %w", i, err)
 			}
 		}
 	}
 	return nil
+}
+
+// isText tells whether a part is for people to read. A leaf of type message
+// is a delivery report, a receipt, or a piece of a message.
+func isText(p *Part) bool {
+	return p.Kind == Leaf && (strings.HasPrefix(p.Type, "text/") || strings.HasPrefix(p.Type, "message/"))
 }
 
 func (s *Searcher) begin(ms []*Matcher, found []bool) {

@@ -65,6 +65,10 @@ Content-Type: application/octet-stream; name="filename.bin"
 
 binary text
 --b
+Content-Type: message/delivery-status
+
+Status: 5.1.1 no such user
+--b
 Content-Type: message/rfc822
 
 Subject: inner subject
@@ -88,6 +92,7 @@ epilogue text
 		{"Shift JIS in base64", "日本語", true, true},
 		{"ASCII within a Shift JIS character", "\\", false, false},
 		{"unknown encoding", "as it stands", true, true},
+		{"delivery report", "no such user", true, true},
 		{"attachment", "binary text", false, false},
 		{"body of an inner message", "Inner Body", true, true},
 		{"header of an inner message", "inner subject", false, true},
