@@ -83,11 +83,7 @@ func (s *session) challenge(text string) ([]byte, error) {
 	if err := s.out.Flush(); err != nil {
 		return nil, err
 	}
-	line, err := s.dec.RawLine(maxResponse)
-	var limit *wire.LimitError
-	if errors.As(err, &limit) {
-		return nil, &ending{text: limit.Text}
-	}
+	line, err := s.rawLine(maxResponse)
 	if err != nil {
 		return nil, err
 	}

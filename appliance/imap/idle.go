@@ -21,7 +21,7 @@ func (s *session) idle(ctx context.Context) error {
 	if err := s.watch(ctx); err != nil {
 		return err
 	}
-	line, err := s.dec.RawLine(maxDone)
+	line, err := s.rawLine(maxDone)
 	if err != nil {
 		return err
 	}

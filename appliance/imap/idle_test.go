@@ -3,6 +3,7 @@ package imap_test
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,6 +70,15 @@ func TestIdleEndedByACommand(t *testing.T) {
 	if o.account("alice").Mailbox("Junk") == nil {
 		t.Error("a command from inside a literal was carried out")
 	}
+}
+
+func TestIdleEndedByALongLine(t *testing.T) {
+	c := newOffice(t).login()
+	c.write("a IDLE\r\n")
+	c.expect("+ idling")
+	c.write(strings.Repeat("x", 100000) + " {15+}\r\nx DELETE Junk\r\n\r\n")
+	c.expect("* BYE a line is longer than 8192 octets")
+	c.closed()
 }
 
 // TestIdleSignsOfLife: NAT boxes forget silent connections.

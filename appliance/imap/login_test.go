@@ -131,9 +131,3 @@ func TestLoginConnectionsPerAccount(t *testing.T) {
 	first.closed()
 	third.do("LOGIN alice secret", "OK [CAPABILITY …] Logged in")
 }
-
-func TestStartTLS(t *testing.T) {
-	o := newOffice(t)
-	o.dial().do("STARTTLS", "BAD TLS is on already")
-	o.login().do("STARTTLS", "BAD …")
-}

@@ -13,10 +13,3 @@ func TestNoop(t *testing.T) {
 	c.do("NOOP", "* 1 EXISTS", "* 1 RECENT", "OK NOOP completed")
 	c.do("NOOP now", "BAD …")
 }
-
-func TestCheck(t *testing.T) {
-	c := newOffice(t).login()
-	c.do("CHECK", "BAD No mailbox is selected")
-	c.quiet("SELECT INBOX")
-	c.do("CHECK", "OK CHECK completed")
-}

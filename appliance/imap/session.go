@@ -290,6 +290,17 @@ func (s *session) conclude(tag, name string, r *reply) error {
 	return s.out.Spill()
 }
 
+// rawLine reads a line that is no command. One longer than limit ends the
+// session: it might announce a literal, which nobody would skip.
+func (s *session) rawLine(limit int) ([]byte, error) {
+	line, err := s.dec.RawLine(limit)
+	var long *wire.LimitError
+	if errors.As(err, &long) {
+		return nil, &ending{text: long.Text}
+	}
+	return line, err
+}
+
 // untagged writes one untagged response.
 func (s *session) untagged(text string) {
 	s.out.Buf = append(append(append(s.out.Buf, "* "...), text...), "\r\n"...)
@@ -325,5 +336,5 @@ func (s *session) finish(ctx context.Context, err error) {
 	if flushed == nil && bye != "" {
 		s.link.linger()
 	}
-	s.log.DebugContext(ctx, "session ended", "account", string(s.ident.Account), "bye", bye, "err", err)
+	s.log.DebugContext(ctx, "session ended", "bye", bye, "err", err)
 }
