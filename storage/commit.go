@@ -86,8 +86,18 @@ func (a *Account) lead() {
 // wrote something is left out and the others run again without it.
 func (a *Account) commit(batch []*operation) {
 	left := batch
+	var t *txn
+	defer func() {
+		// Not even a bug of ours may leave the account locked.
+		if p := recover(); p != nil {
+			t.rollback()
+			a.doubtful = true
+			fail(left, panicked(p))
+		}
+	}()
 	for len(left) > 0 {
-		t, err := a.begin()
+		var err error
+		t, err = a.begin()
 		if err != nil {
 			fail(left, err)
 			return
@@ -128,8 +138,10 @@ func (t *txn) attempt(run func(*txn) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			t.writes++
-			err = fmt.Errorf("storage operation panicked: %v\n%s", p, debug.Stack())
+			err = panicked(p)
 		}
 	}()
 	return run(t)
 }
+
+func panicked(p any) error { return fmt.Errorf("storage operation panicked: %v\n%s", p, debug.Stack()) }

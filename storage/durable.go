@@ -42,6 +42,10 @@ func makeDir(path string) error {
 // space only, and 200 accounts still fit the 512 GiB of a Raspberry Pi kernel.
 const mmapReserve = 256 << 20
 
+// growBy is the step in octets by which a database file grows, each step an
+// fsync: bbolt's own 16 MiB would make every account look that large.
+const growBy = 1 << 20
+
 func boltOptions() *bolt.Options {
 	return &bolt.Options{
 		Timeout:         2 * time.Second,
@@ -64,6 +68,7 @@ func openDatabase(path string, setup func(*bolt.Tx) error) (*bolt.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", filepath.Base(path), err)
 	}
+	db.AllocSize = growBy
 	return db, nil
 }
 

@@ -270,9 +270,9 @@ func (t *txn) flush() error {
 			}
 		}
 	}
-	bin := t.tx.Bucket(garbageBucket)
+	garbage := t.tx.Bucket(garbageBucket)
 	for _, k := range t.a.cleared {
-		if err := bin.Delete(k); err != nil {
+		if err := garbage.Delete(k); err != nil {
 			return err
 		}
 	}
