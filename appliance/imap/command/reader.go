@@ -133,7 +133,8 @@ func answerable(err error) bool {
 	return errors.As(err, &syntax) || errors.As(err, &limit)
 }
 
-// ReadDone reads the line that ends IDLE. An *[Error] says that it was another.
+// ReadDone reads the line that ends IDLE. An *[Error], which has no tag, says
+// that it was another line; IDLE has then ended too.
 func (r *Reader) ReadDone() error {
 	line, err := r.dec.RawLine(maxDone)
 	if err == nil && !bytes.EqualFold(bytes.TrimRight(line, " "), []byte("DONE")) {
@@ -147,7 +148,8 @@ func (r *Reader) ReadDone() error {
 
 // ReadSASL reads one response of a SASL exchange; it is not nil. The error is
 // ErrCancelled if the client gave up, be it by a LOGOUT, which is then the
-// next command (as eM Client does), and an *[Error] if it is not base64.
+// next command (as eM Client does), and an *[Error], which has no tag, if it is
+// not base64.
 func (r *Reader) ReadSASL() ([]byte, error) {
 	line, err := r.dec.RawLine(maxSASL)
 	if err != nil {

@@ -6,7 +6,8 @@ type entry struct {
 	parse func(*Reader) Args
 }
 
-// bare makes the entry of a command without arguments.
+// bare makes the entry of a command without arguments; args, which has no
+// fields, is shared.
 func bare(name string, args Args) entry {
 	return entry{name, func(*Reader) Args { return args }}
 }
@@ -21,7 +22,7 @@ var entries = map[string]entry{
 	"UNSELECT":     bare("UNSELECT", &Unselect{}),
 	"NAMESPACE":    bare("NAMESPACE", &Namespace{}),
 	"IDLE":         bare("IDLE", &Idle{}),
-	"EXPUNGE":      bare("EXPUNGE", &Expunge{}),
+	"EXPUNGE":      {"EXPUNGE", func(*Reader) Args { return &Expunge{} }},
 	"LOGIN":        {"LOGIN", (*Reader).login},
 	"AUTHENTICATE": {"AUTHENTICATE", (*Reader).authenticate},
 	"ENABLE":       {"ENABLE", (*Reader).enable},

@@ -234,4 +234,49 @@ func TestContinuationRequestThatCannotBeSent(t *testing.T) {
 	}
 }
 
+func TestALiteralThatNobodyReadIsNotTheEnd(t *testing.T) {
+	for name, open := range map[string]bool{"not opened": false, "opened": true} {
+		t.Run(name, func(t *testing.T) {
+			d := newDecoder(t, wire.Limits{}, "{10+}\r\nx LOGOUT\r\n\r\nnext\r\n")
+			if err := d.Begin(); err != nil {
+				t.Fatal(err)
+			}
+			l := d.Literal()
+			if want := (wire.Literal{Size: 10}); l != want {
+				t.Errorf("got %+v", l)
+			}
+			if open {
+				if _, err := d.Open(l); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if d.End(); d.Err() == nil {
+				t.Error("the command was taken to have ended")
+			}
+			if err := d.Begin(); err != nil || d.Atom() != "next" {
+				t.Errorf("the next command was not found: %v", err)
+			}
+		})
+	}
+}
+
+func TestLimitsCanBeRaised(t *testing.T) {
+	const line = "{5+}\r\nabcde\r\n"
+	d := newDecoder(t, wire.Limits{Literal: 4}, line+line)
+	var limit *wire.LimitError
+	if err := d.Begin(); err != nil {
+		t.Fatal(err)
+	}
+	if s := d.String(); s != "" || !errors.As(d.Err(), &limit) {
+		t.Errorf("got %q, %v", s, d.Err())
+	}
+	d.SetLimits(wire.Limits{})
+	if err := d.Begin(); err != nil {
+		t.Fatal(err)
+	}
+	if s := d.String(); s != "abcde" || d.Err() != nil {
+		t.Errorf("got %q, %v", s, d.Err())
+	}
+}
+
 func itoa(n int) string { return string(wire.AppendInt(nil, n)) }

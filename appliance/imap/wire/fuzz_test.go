@@ -106,3 +106,36 @@ func takeAny(d *wire.Decoder, op byte) int {
 	}
 	return 0
 }
+
+// FuzzRoundTrip appends strings and names in every form and takes them again.
+func FuzzRoundTrip(f *testing.F) {
+	for _, s := range []string{"", "a", "NIL", "a b", `"\`, "a\r\nb", "Entwürfe", "R&D", "台北/😀", "\xff", "INBOX", "{5+}", strings.Repeat("x", 1001)} {
+		f.Add(s, false)
+		f.Add(s, true)
+	}
+	f.Fuzz(func(t *testing.T, s string, enabled bool) {
+		if strings.IndexByte(s, 0) >= 0 || len(s) > 10000 {
+			return
+		}
+		line := wire.AppendString(nil, s, enabled)
+		line = wire.AppendAString(append(line, ' '), s, enabled)
+		name := strings.ToValidUTF8(s, "")
+		if strings.EqualFold(name, "INBOX") {
+			name = "INBOX"
+		}
+		line = wire.AppendMailbox(append(line, ' '), name, enabled)
+		d := newDecoder(t, wire.Limits{}, string(line)+"\r\n")
+		if err := d.Begin(); err != nil {
+			t.Fatal(err)
+		}
+		first := d.String()
+		d.Space()
+		second := d.AString()
+		d.Space()
+		third := d.Mailbox(enabled)
+		d.End()
+		if d.Err() != nil || first != s || second != s || third != name {
+			t.Errorf("%q: %q was read as %q, %q, %q, %v", s, line, first, second, third, d.Err())
+		}
+	})
+}
