@@ -20,8 +20,11 @@ import (
 
 const (
 	defaultMaxMessage = 50 << 20
-	// defaultInlineLimit is the size up to which a body lies in the index; see
-	// BenchmarkInlineLimit for the figures behind it.
+	// defaultInlineLimit is the size up to which a body lies in the index, by
+	// BenchmarkInlineLimit (ext4, 2026-11): up to 4 KiB a delivery by itself
+	// takes 1.3 ms in the index and 2.9 ms as a file, for 83 and 41 KB written;
+	// above, the index's pages carry their neighbours along (8 KiB: 130 KB
+	// against 45 KB, 64 KiB: 758 against 103), which flash must not bear.
 	defaultInlineLimit = 4 << 10
 )
 
