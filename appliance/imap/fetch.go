@@ -33,7 +33,8 @@ type fetcher struct {
 
 	batch   []fetched
 	ids     []storage.DataID // of batch
-	scratch []byte           // header fields being picked
+	header  []byte           // a header that fields are picked from
+	scratch []byte           // the fields picked
 	chunk   []byte           // decoded octets on their way
 	bare    bool             // the present answer has no item yet
 	sent    bool             // the buffer was flushed since the present answer began

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -422,4 +424,44 @@ func benchmarkFetch(b *testing.B, command string) {
 	}
 	b.SetBytes(octets)
 	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+}
+
+// TestFetchMemory: a message of 50 MB is not held in memory.
+func TestFetchMemory(t *testing.T) {
+	o := newOffice(t)
+	mail := "Subject: large\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+		strings.Repeat(strings.Repeat("QUJD", 19)+"\r\n", 48<<20/78)
+	o.deliver("alice", "INBOX", mail)
+	c := o.login()
+	c.quiet("EXAMINE INBOX")
+	for _, item := range []string{"BODY[]", "BODY[1]", "BINARY[1]"} {
+		c.drain("FETCH 1 " + item + "<0.100>") // what is made once is made now
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if n := c.drain("FETCH 1 " + item); n < 30<<20 {
+			t.Errorf("%s: %d octets", item, n)
+		}
+		runtime.ReadMemStats(&after)
+		if grown := after.TotalAlloc - before.TotalAlloc; grown > 2<<20 {
+			t.Errorf("%s allocates %d octets", item, grown)
+		}
+	}
+}
+
+// TestFetchAllocations: listing allocates nothing per message.
+func TestFetchAllocations(t *testing.T) {
+	o := newOffice(t)
+	o.deliver("alice", "INBOX", slices.Repeat([]string{nestedMail}, 2000)...)
+	c := o.login()
+	c.quiet("EXAMINE INBOX")
+	for _, command := range []string{
+		"UID FETCH 1:* (FLAGS)",
+		"UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)",
+		"UID FETCH 1:* (BODY.PEEK[HEADER.FIELDS (From To Subject Date)])",
+	} {
+		got := testing.AllocsPerRun(3, func() { c.drain(command) })
+		if got > 1000 { // a transaction for every 32 KiB, each with a few
+			t.Errorf("%s: %v allocations for 2,000 messages", command, got)
+		}
+	}
 }

@@ -171,11 +171,12 @@ func (f *fetcher) writeNIL(sec *section) {
 
 // writeFields picks header fields out of the message.
 func (f *fetcher) writeFields(sec *section, e extent, body *storage.Body) error {
-	header := make([]byte, min(e.len(), headerMax))
-	if n, err := body.ReadAt(header, e.start); n < len(header) {
+	size := int(min(e.len(), headerMax))
+	f.header = slices.Grow(f.header[:0], size)[:size]
+	if n, err := body.ReadAt(f.header, e.start); n < size {
 		return short(err)
 	}
-	f.scratch = message.AppendFields(f.scratch[:0], header, sec.names, sec.not)
+	f.scratch = message.AppendFields(f.scratch[:0], f.header, sec.names, sec.not)
 	f.s.out.Buf = appendOctets(f.s.out.Buf, sec, f.scratch)
 	return f.fill()
 }

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"errors"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -76,7 +77,8 @@ func (s *session) tellName(mb *storage.Mailbox) {
 // closeMailbox is CLOSE: it expunges without telling, except what was examined.
 func (s *session) closeMailbox(ctx context.Context) error {
 	if !s.sel.readOnly {
-		if _, _, err := s.acct.Expunge(ctx, s.sel.id, nil); err != nil {
+		_, _, err := s.acct.Expunge(ctx, s.sel.id, nil)
+		if err != nil && !errors.Is(err, storage.ErrNoMailbox) { // one that was deleted can be left too
 			return err
 		}
 	}
