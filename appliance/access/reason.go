@@ -133,7 +133,7 @@ func spoken(b [5]byte) string {
 		{"HELO ", "SMTP"},
 		{"LHLO ", "LMTP"},
 		{"USER ", "POP3 or FTP"},
-		{"AUTH ", "plain POP3 or FTP"},
+		{"AUTH ", "POP3 or FTP"},
 		{"SSH-2", "SSH"},
 		{"PROXY", "the PROXY protocol"},
 	} {

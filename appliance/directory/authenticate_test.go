@@ -265,6 +265,29 @@ func TestStormOfLogIns(t *testing.T) {
 	}
 }
 
+func TestLogInUnderWayWhileTheAccountIsRemoved(t *testing.T) {
+	o := newOffice(t)
+	o.hire(t, "anna@office.example")
+	free := o.Hold()
+	done := make(chan error, 1)
+	go func() {
+		_, err := o.Authenticate(t.Context(), "anna", password, remote)
+		done <- err
+	}()
+	// It has found the account and waits for its turn.
+	time.Sleep(100 * time.Millisecond)
+	if err := o.Remove(t.Context(), "anna@office.example"); err != nil {
+		t.Fatal(err)
+	}
+	free()
+	if err := <-done; !errors.Is(err, directory.ErrCredentials) {
+		t.Errorf("error %v", err)
+	}
+	if o.Remembered() != 0 {
+		t.Error("its password is remembered")
+	}
+}
+
 func TestWaitIsBounded(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -192,20 +193,42 @@ func TestAddRefuses(t *testing.T) {
 	}
 }
 
-func TestAddGivenUpLeavesNothing(t *testing.T) {
+// fading is a context that ends when it has been asked a number of times.
+type fading struct {
+	context.Context
+	left atomic.Int64
+}
+
+func (f *fading) Err() error {
+	if f.left.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestAddGivenUpAtAnyStepLeavesNothing(t *testing.T) {
 	o := newOffice(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := o.Add(ctx, directory.NewAccount{Address: "anna@office.example", Password: password}); err == nil {
-		t.Skip("storage finished although the context had ended")
+	for steps := range int64(100) {
+		ctx := &fading{Context: t.Context()}
+		ctx.left.Store(steps)
+		_, err := o.Add(ctx, directory.NewAccount{Address: "anna@office.example", Password: password})
+		if err == nil {
+			if steps == 0 {
+				t.Error("a context that had ended stopped nothing")
+			}
+			return
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("after %d steps: %v", steps, err)
+		}
+		if n := len(o.folders(t)); n != 0 {
+			t.Fatalf("after %d steps: %d folders", steps, n)
+		}
+		if diff := cmp.Diff(map[string]string{}, o.section(t, "directory/accounts")); diff != "" {
+			t.Fatalf("after %d steps: records (-want +got):\n%s", steps, diff)
+		}
 	}
-	if n := len(o.folders(t)); n != 0 {
-		t.Errorf("%d folders", n)
-	}
-	if diff := cmp.Diff(map[string]string{}, o.section(t, "directory/accounts")); diff != "" {
-		t.Errorf("records (-want +got):\n%s", diff)
-	}
-	o.hire(t, "anna@office.example")
+	t.Error("it never succeeded")
 }
 
 func TestAddOfOneAddressAtOnce(t *testing.T) {
