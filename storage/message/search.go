@@ -47,9 +47,9 @@ func NewSearcher() *Searcher { return new(Searcher) }
 
 // Search looks for every matcher's text within a scope of the message that
 // starts at base in r (what stands in r before it is header, too), and sets
-// found[i] if ms[i] found its own. found must be as long as ms. Only text
-// (and delivery reports) is read, decoded from transfer encoding and charset piece by piece;
-// a text may lie across pieces, but not across parts or fields.
+// found[i] if ms[i] found its own. found must be as long as ms. Only text and
+// delivery reports are read, decoded from transfer encoding and charset piece
+// by piece; what is found may lie across pieces, but not across parts or fields.
 func (s *Searcher) Search(r io.ReaderAt, base int64, parts []Part, scope Scope, ms []*Matcher, found []bool) error {
 	s.begin(ms, found)
 	for i := range parts {
