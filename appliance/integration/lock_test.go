@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,9 +84,7 @@ func TestDeliverReadsMboxAndMaildir(t *testing.T) {
 	}
 	for i, body := range got {
 		want := rig.Archive{}.Message(i)
-		if got := withoutPrefix(t, want, body); !bytes.Equal(got, want) {
-			t.Errorf("message %d: %d octets of %d", i, len(got), len(want))
-		}
+		compareMail(t, fmt.Sprint("message ", i), want, body)
 	}
 }
 
@@ -96,7 +95,7 @@ func TestMistakesOnTheCommandLineAreExplained(t *testing.T) {
 		cmd  *rig.Command
 		want string
 	}{
-		{"an account that exists", box.Command([]byte("Another pass 1\n"), "account", "add", ada, "--password-stdin"), "exists"},
+		{"an account that exists", box.Command([]byte("Another pass 1\n"), "account", "add", ada, "--password-stdin"), "in use already"},
 		{"an address that is none", box.Command([]byte("Another pass 1\n"), "account", "add", "no address", "--password-stdin"), "address"},
 		{"a recipient that is unknown", box.Command(letter("x"), "deliver", "--to", "nobody@office.example"), "nobody@office.example"},
 		{"a file that is not there", box.Command(nil, "deliver", "--to", ada, "no-such-file.eml"), "no-such-file.eml"},

@@ -29,7 +29,6 @@ func TestMuttOpensAMailboxAndSavesItsMessages(t *testing.T) {
 	muttrc := fmt.Sprintf(`set imap_user = "%s"
 set imap_pass = "%s"
 set certificate_file = "%s"
-set ssl_usesystemcerts = no
 set folder = "imaps://localhost:%s/"
 set mbox_type = mbox
 set confirmappend = no
@@ -48,7 +47,7 @@ set header_cache = "%s/cache"
 		// script gives mutt a terminal.
 		Path: rig.Tool(t, "script", "bsdutils"),
 		Args: []string{"--quiet", "--return", "--command",
-			fmt.Sprintf(`%s -n -F %s/muttrc -f '=B&APw-ro/Rechnungen' -e "%s"`, mutt, home, keys), "/dev/null"},
+			fmt.Sprintf(`%s -n -F %s/muttrc -f '=%s' -e "%s"`, mutt, home, mailbox, keys), "/dev/null"},
 		Env: []string{"TERM=vt100", "HOME=" + home, "LC_ALL=C.UTF-8", "LINES=24", "COLUMNS=100"},
 	}
 	out := cmd.MustRun(t)

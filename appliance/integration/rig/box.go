@@ -190,8 +190,9 @@ func (b *Box) addr(t testing.TB, listener, network string) string {
 	return ""
 }
 
-// CAFile returns the certificate a client is to trust.
-func (b *Box) CAFile() string { return filepath.Join(b.Dir, "certs", "ca.pem") }
+// CAFile returns the certificate a client is to trust, where the log says it
+// lies.
+func (b *Box) CAFile() string { return b.log.caFile() }
 
 // TLS returns a client's configuration that trusts the box's CA and nothing
 // else.
@@ -259,6 +260,7 @@ type journal struct {
 	mu    sync.Mutex
 	lines []string
 	addrs map[string][]string // by listener
+	ca    string
 	ready chan struct{}
 }
 
@@ -281,6 +283,7 @@ func (j *journal) add(line string) {
 		j.addrs[attr(line, "listener")] = append(j.addrs[attr(line, "listener")], attr(line, "addr"))
 	}
 	if attr(line, "msg") == "ready" {
+		j.ca = attr(line, "ca")
 		close(j.ready)
 	}
 }
@@ -303,6 +306,12 @@ func (j *journal) taken(listener string) []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.addrs[listener]
+}
+
+func (j *journal) caFile() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.ca
 }
 
 func (j *journal) find(texts []string) (string, bool) {
