@@ -70,7 +70,7 @@ func NewThrottle(c *ThrottleConfig) *Throttle {
 	if c != nil && c.Now != nil {
 		t.now = c.Now
 	}
-	rand.Read(t.key[:]) //nolint:errcheck // never fails since Go 1.24
+	rand.Read(t.key[:]) // never fails
 	return t
 }
 

@@ -51,7 +51,7 @@ type phc struct {
 // hashPassword takes the memory and the time that p says.
 func hashPassword(password string, p params) phc {
 	h := phc{params: p, salt: make([]byte, saltSize)}
-	rand.Read(h.salt) //nolint:errcheck // never fails since Go 1.24
+	rand.Read(h.salt) // never fails
 	h.key = argon2.IDKey([]byte(password), h.salt, p.time, p.memory, p.threads, keySize)
 	return h
 }
