@@ -1,6 +1,7 @@
 package command
 
 import (
+	"encoding/base64"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
@@ -29,9 +30,9 @@ func (r *Reader) authenticate() Args {
 		a.Initial = []byte{}
 		return a
 	}
-	response, err := decodeSASL([]byte(initial))
+	response, err := base64.StdEncoding.DecodeString(initial)
 	if err != nil {
-		r.dec.Fail("%v", err)
+		r.dec.Fail("the initial response is not base64")
 	}
 	a.Initial = response
 	return a

@@ -39,7 +39,7 @@ func FuzzReader(f *testing.F) {
 		dec.Continue = func() error { return nil }
 		r := command.NewReader(dec)
 		r.SetUTF8(utf8)
-		s := &session{reader: r, choices: input}
+		s := &session{reader: r, dec: dec, choices: input}
 		err := s.run()
 		if _, again := r.Read(); again == nil {
 			t.Fatalf("after %v a command was read", err)
@@ -65,7 +65,7 @@ func FuzzStream(f *testing.F) {
 		dec := wire.NewDecoder(c, fuzzLimits)
 		defer dec.Close()
 		dec.Continue = func() error { c.asked = true; return nil }
-		s := &session{reader: command.NewReader(dec), choices: choices, client: c}
+		s := &session{reader: command.NewReader(dec), dec: dec, choices: choices, client: c}
 		err := s.run()
 
 		want := c.sent
@@ -91,6 +91,7 @@ func FuzzStream(f *testing.F) {
 // session carries out commands in the way that choices tell.
 type session struct {
 	reader  *command.Reader
+	dec     *wire.Decoder
 	choices []byte
 	client  *client
 	seen    []string
@@ -109,7 +110,7 @@ func (s *session) choose(n int) int {
 func (s *session) run() error {
 	for {
 		if s.choose(2) == 1 {
-			if err := s.reader.Wait(); err != nil {
+			if err := s.dec.Wait(); err != nil {
 				return err
 			}
 		}
@@ -127,16 +128,26 @@ func (s *session) run() error {
 		case *command.Append:
 			err = s.append(a)
 		case *command.Idle:
-			err = s.reader.ReadDone()
+			err = s.rawLine()
 		case *command.Authenticate:
 			if a.Initial == nil && s.client == nil {
-				_, err = s.reader.ReadSASL()
+				err = s.rawLine()
 			}
 		}
-		if err != nil && !errors.As(err, &bad) && err != command.ErrCancelled {
+		var limit *wire.LimitError
+		if err != nil && !errors.As(err, &bad) && !errors.As(err, &limit) {
 			return err
 		}
 	}
+}
+
+// rawLine reads a line that is no command and, at times, takes it for one.
+func (s *session) rawLine() error {
+	_, err := s.dec.RawLine(100)
+	if err == nil && s.client == nil && s.choose(3) == 1 {
+		s.dec.UnreadLine()
+	}
+	return err
 }
 
 func (s *session) append(a *command.Append) error {

@@ -1,8 +1,6 @@
 package command
 
 import (
-	"bytes"
-	"encoding/base64"
 	"errors"
 
 	"github.com/emersion/go-imap/v2"
@@ -23,14 +21,6 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Text }
 
-// ErrCancelled tells that the client gave up a SASL exchange.
-var ErrCancelled = errors.New("the exchange was cancelled by the client")
-
-const (
-	maxSASL = 64 << 10 // octets of a line of SASL, for the tokens of OAuth
-	maxDone = 64       // octets of the line that ends IDLE
-)
-
 // Reader reads commands. It is used by one goroutine at a time.
 type Reader struct {
 	dec     *wire.Decoder
@@ -45,10 +35,6 @@ func NewReader(dec *wire.Decoder) *Reader { return &Reader{dec: dec} }
 // SetUTF8 tells that the client has enabled UTF8=ACCEPT or IMAP4rev2, so that
 // its mailbox names are UTF-8.
 func (r *Reader) SetUTF8(on bool) { r.utf8 = on }
-
-// Wait finishes what is left of the last command and returns when the next
-// one has begun to arrive.
-func (r *Reader) Wait() error { return r.dec.Wait() }
 
 // Read reads one command, skipping what is left of the one before. Of an
 // APPEND it reads up to the mailbox. The error is an *[Error] if the command
@@ -131,49 +117,4 @@ func answerable(err error) bool {
 	var syntax *wire.SyntaxError
 	var limit *wire.LimitError
 	return errors.As(err, &syntax) || errors.As(err, &limit)
-}
-
-// ReadDone reads the line that ends IDLE. An *[Error], which has no tag, says
-// that it was another line; IDLE has then ended too.
-func (r *Reader) ReadDone() error {
-	line, err := r.dec.RawLine(maxDone)
-	if err == nil && !bytes.EqualFold(bytes.TrimRight(line, " "), []byte("DONE")) {
-		err = &wire.SyntaxError{Text: "expected DONE"}
-	}
-	if err != nil {
-		return r.wrap("", "IDLE", err)
-	}
-	return nil
-}
-
-// ReadSASL reads one response of a SASL exchange; it is not nil. The error is
-// ErrCancelled if the client gave up, be it by a LOGOUT, which is then the
-// next command (as eM Client does), and an *[Error], which has no tag, if it is
-// not base64.
-func (r *Reader) ReadSASL() ([]byte, error) {
-	line, err := r.dec.RawLine(maxSASL)
-	if err != nil {
-		return nil, r.wrap("", "AUTHENTICATE", err)
-	}
-	if len(line) == 1 && line[0] == '*' {
-		return nil, ErrCancelled
-	}
-	if _, word, ok := bytes.Cut(line, []byte{' '}); ok && bytes.EqualFold(word, []byte("LOGOUT")) {
-		r.dec.UnreadLine()
-		return nil, ErrCancelled
-	}
-	response, err := decodeSASL(line)
-	if err != nil {
-		return nil, r.wrap("", "AUTHENTICATE", err)
-	}
-	return response, nil
-}
-
-func decodeSASL(line []byte) ([]byte, error) {
-	out := make([]byte, base64.StdEncoding.DecodedLen(len(line)))
-	n, err := base64.StdEncoding.Decode(out, line)
-	if err != nil {
-		return nil, &wire.SyntaxError{Text: "the response is not base64"}
-	}
-	return out[:n], nil
 }

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/emersion/go-imap/v2"
 )
 
 // maxQuoted is the length in octets up to which a string is sent quoted;
@@ -110,9 +108,6 @@ func AppendMailbox(b []byte, name string, utf8 bool) []byte {
 	return append(b, '"')
 }
 
-// AppendFlag appends a flag, a keyword or a mailbox attribute.
-func AppendFlag[F ~string](b []byte, f F) []byte { return append(b, f...) }
-
 // AppendFlags appends a parenthesised list of flags or attributes.
 func AppendFlags[F ~string](b []byte, flags []F) []byte {
 	b = append(b, '(')
@@ -136,62 +131,20 @@ func AppendNums[N ~uint32](b []byte, nums []N) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendRange(b, uint32(nums[i]), uint32(nums[j-1]))
+		b = strconv.AppendUint(b, uint64(nums[i]), 10)
+		if j > i+1 {
+			b = append(b, ':')
+			b = strconv.AppendUint(b, uint64(nums[j-1]), 10)
+		}
 		i = j
 	}
 	return b
 }
 
-// AppendUIDSet appends a set of UIDs; the saved search result is "$".
-func AppendUIDSet(b []byte, set imap.UIDSet) []byte {
-	if imap.IsSearchRes(set) {
-		return append(b, '$')
-	}
-	for i, r := range set {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendRange(b, uint32(r.Start), uint32(r.Stop))
-	}
-	return b
-}
-
-// AppendSeqSet appends a set of sequence numbers.
-func AppendSeqSet(b []byte, set imap.SeqSet) []byte {
-	for i, r := range set {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendRange(b, r.Start, r.Stop)
-	}
-	return b
-}
-
-func appendRange(b []byte, start, stop uint32) []byte {
-	b = appendSetNum(b, start)
-	if start == stop {
-		return b
-	}
-	return appendSetNum(append(b, ':'), stop)
-}
-
-func appendSetNum(b []byte, n uint32) []byte {
-	if n == 0 {
-		return append(b, '*')
-	}
-	return strconv.AppendUint(b, uint64(n), 10)
-}
-
 const months = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
-// AppendDateTime appends the quoted date-time of an internal date in t's zone.
-func AppendDateTime(b []byte, t time.Time) []byte {
-	_, offset := t.Zone()
-	return AppendUnixDate(b, t.Unix(), offset/60)
-}
-
-// AppendUnixDate appends the quoted date-time of a moment given in Unix
-// seconds, in a zone given in minutes east of UTC.
+// AppendUnixDate appends the quoted date-time of an internal date, a moment
+// given in Unix seconds in a zone given in minutes east of UTC.
 func AppendUnixDate(b []byte, sec int64, zone int) []byte {
 	t := time.Unix(sec+int64(zone)*60, 0).UTC()
 	year, month, day := t.Date()

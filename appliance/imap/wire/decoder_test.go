@@ -260,6 +260,63 @@ func TestALiteralThatNobodyReadIsNotTheEnd(t *testing.T) {
 	}
 }
 
+func TestRawLine(t *testing.T) {
+	long := strings.Repeat("x", 5000)
+	for name, c := range map[string]struct {
+		line string
+		want string
+		long bool
+	}{
+		"a line":                        {line: "DONE", want: "DONE"},
+		"an empty line":                 {},
+		"a line with CR and NUL":        {line: "a\r\x00b", want: "a\r\x00b"},
+		"a line beyond the buffer":      {line: long, want: long},
+		"a line beyond the limit":       {line: long + long, long: true},
+		"a command with a literal":      {line: "b X {10+}\r\nx LOGOUT\r\n", want: "b X {10+}"},
+		"a long command with a literal": {line: long + long + " {10+}\r\nx LOGOUT\r\n", long: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDecoder(t, wire.Limits{}, "a IDLE\r\n", c.line+"\r\nnext\r\n")
+			if err := d.Begin(); err != nil {
+				t.Fatal(err)
+			}
+			line, err := d.RawLine(6000)
+			var limit *wire.LimitError
+			if c.long != errors.As(err, &limit) || err != nil && !c.long || string(line) != c.want {
+				t.Errorf("got %.40q, %v", line, err)
+			}
+			if err := d.Begin(); err != nil || d.Atom() != "next" {
+				t.Errorf("the next command was not found: %v", err)
+			}
+		})
+	}
+}
+
+func TestUnreadLineIsTheNextCommand(t *testing.T) {
+	d := newDecoder(t, wire.Limits{}, "a IDLE\r\n", "b {3+}\r\nabc {10+}\r\nx LOGOUT\r\n\r\nnext\r\n")
+	if err := d.Begin(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.RawLine(100); err != nil {
+		t.Fatal(err)
+	}
+	d.UnreadLine()
+	if err := d.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Begin(); err != nil {
+		t.Fatal(err)
+	}
+	tag := d.Tag()
+	d.Space()
+	if s := d.AString(); tag != "b" || s != "abc" || d.Err() != nil {
+		t.Errorf("got %q, %q, %v", tag, s, d.Err())
+	}
+	if err := d.Begin(); err != nil || d.Atom() != "next" {
+		t.Errorf("the next command was not found: %v", err)
+	}
+}
+
 func TestLimitsCanBeRaised(t *testing.T) {
 	const line = "{5+}\r\nabcde\r\n"
 	d := newDecoder(t, wire.Limits{Literal: 4}, line+line)

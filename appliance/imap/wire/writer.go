@@ -63,50 +63,6 @@ func (w *Writer) Flush() error {
 	return w.err
 }
 
-// Write appends p. A long p goes to the destination by itself, after what was
-// collected before it, without being copied.
-func (w *Writer) Write(p []byte) (int, error) {
-	if len(p) < flushAt {
-		w.Buf = append(w.Buf, p...)
-		return len(p), w.Spill()
-	}
-	if err := w.Flush(); err != nil {
-		return 0, err
-	}
-	var n int
-	n, w.err = w.dst.Write(p)
-	return n, w.err
-}
-
-// WriteString appends s.
-func (w *Writer) WriteString(s string) (int, error) {
-	w.Buf = append(w.Buf, s...)
-	return len(s), w.Spill()
-}
-
-// ReadFrom appends what r holds, reading it right into the buffer.
-func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
-	w.Acquire()
-	var total int64
-	for {
-		if err := w.Spill(); err != nil {
-			return total, err
-		}
-		if cap(w.Buf)-len(w.Buf) == 0 {
-			w.Buf = append(w.Buf, 0)[:len(w.Buf)]
-		}
-		n, err := r.Read(w.Buf[len(w.Buf):cap(w.Buf)])
-		w.Buf = w.Buf[:len(w.Buf)+n]
-		total += int64(n)
-		if err == io.EOF {
-			return total, w.Spill()
-		}
-		if err != nil {
-			return total, err
-		}
-	}
-}
-
 // Release gives the buffer back, for the time the connection is idle. What
 // was not flushed stays, in a buffer of its own.
 func (w *Writer) Release() {
