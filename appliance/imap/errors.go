@@ -33,6 +33,7 @@ var failures = []struct {
 	{storage.ErrTooManyKeywords, imap.ResponseCodeLimit, "The mailbox has as many keywords as it can hold"},
 	{storage.ErrKeyword, imap.ResponseCodeCannot, "The keyword is not valid"},
 	{storage.ErrTooManyMailboxes, imap.ResponseCodeLimit, "The account has as many mailboxes as it can hold"},
+	{storage.ErrUIDsExhausted, imap.ResponseCodeLimit, "The mailbox has used up its UIDs; move its messages to a new one"},
 	{storage.ErrTooBig, imap.ResponseCodeTooBig, "The message is larger than allowed"},
 	{storage.ErrNoMessage, imap.ResponseCodeExpired, "Some of the messages are no longer there"},
 	{storage.ErrDiskFull, imap.ResponseCodeUnavailable, "The server's disk is full; the administrator must make room"},

@@ -121,13 +121,13 @@ func (s *session) next(ctx context.Context) error {
 	}
 	s.out.Acquire()
 	c, err := s.in.Read()
-	s.srv.stats.commands.Add(1)
 	var refused *command.Error
-	if errors.As(err, &refused) {
-		return s.conclude(refused.Tag, refused.Name, replyTo(refused))
-	}
-	if err != nil {
+	if err != nil && !errors.As(err, &refused) {
 		return err
+	}
+	s.srv.stats.commands.Add(1)
+	if refused != nil {
+		return s.conclude(refused.Tag, refused.Name, replyTo(refused))
 	}
 	return s.serve(ctx, c)
 }
@@ -190,7 +190,7 @@ func fatal(err error) bool {
 	var astray *wire.FatalError
 	var lost *lostError
 	return errors.As(err, &end) || errors.As(err, &astray) || errors.As(err, &lost) ||
-		errors.Is(err, storage.ErrClosed)
+		errors.Is(err, net.ErrClosed) || errors.Is(err, storage.ErrClosed)
 }
 
 // perform dispatches a command and tells the client what else happened to the
@@ -278,7 +278,9 @@ func (s *session) conclude(tag, name string, r *reply) error {
 	}
 	s.out.Buf = append(b, "\r\n"...)
 
-	if s.bads++; r.Type != imap.StatusResponseTypeBad {
+	if r.Type == imap.StatusResponseTypeBad {
+		s.bads++
+	} else {
 		s.bads = 0
 	}
 	switch {
