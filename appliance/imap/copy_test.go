@@ -97,3 +97,25 @@ func TestMoveByLibrary(t *testing.T) {
 		t.Errorf("got %+v", data)
 	}
 }
+
+func BenchmarkCopyAll(b *testing.B) {
+	o := newBenchOffice(b, 10_000)
+	c := o.login()
+	c.quiet("SELECT INBOX")
+	for i := 0; b.Loop(); i++ {
+		c.quiet(fmt.Sprint("CREATE copies", i))
+		c.drain(fmt.Sprint("UID COPY 1:* copies", i))
+	}
+}
+
+// BenchmarkMoveThousand moves 1,000 messages there and back.
+func BenchmarkMoveThousand(b *testing.B) {
+	o := newBenchOffice(b, 1000)
+	c := o.login()
+	for b.Loop() {
+		c.quiet("SELECT INBOX")
+		c.drain("UID MOVE 1:* Archive")
+		c.quiet("SELECT Archive")
+		c.drain("UID MOVE 1:* INBOX")
+	}
+}

@@ -64,3 +64,16 @@ func TestExpungeByLibrary(t *testing.T) {
 		t.Errorf("expunged %v", seqs)
 	}
 }
+
+func BenchmarkExpungeThousand(b *testing.B) {
+	o := newBenchOffice(b, 1000)
+	c := o.login()
+	c.quiet("SELECT INBOX")
+	for b.Loop() {
+		c.drain("UID COPY 1:1000 Archive")
+		c.quiet("SELECT Archive")
+		c.quiet(`STORE 1:* +FLAGS.SILENT (\Deleted)`)
+		c.drain("EXPUNGE")
+		c.quiet("SELECT INBOX")
+	}
+}

@@ -82,7 +82,8 @@ func (s *session) fetch(ctx context.Context, c *command.Fetch) error {
 	case err != nil:
 		return err
 	case f.failed != nil:
-		return f.failed
+		told, _ := answer(f.failed) // fail has logged it
+		return told
 	case f.gone, set.ghosts && !c.UID:
 		return someGone()
 	}

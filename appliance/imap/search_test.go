@@ -3,6 +3,7 @@ package imap_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -276,6 +277,18 @@ func TestSearchManyBatches(t *testing.T) {
 	c.do("SEARCH RETURN (MIN MAX) SUBJECT \"kind 0\" BODY \"body 0\"", "* ESEARCH … MIN 15 MAX 690", "OK …")
 	c.do("SEARCH RETURN (COUNT) OR 1:300 SUBJECT \"kind 0\"", "* ESEARCH … COUNT 433", "OK …")
 	c.do("SEARCH RETURN (ALL) OR 699 SUBJECT \"number 700 \"", "* ESEARCH … ALL 699:700", "OK …")
+}
+
+// TestSearchDeadline: a search that goes on for too long is given up, and the
+// session goes on.
+func TestSearchDeadline(t *testing.T) {
+	o := newOffice(t, func(c *imap.Config) { c.Limits.Command = time.Microsecond })
+	o.deliver("alice", "INBOX", slices.Repeat([]string{nestedMail}, 1000)...)
+	c := o.login()
+	c.quiet("SELECT INBOX")
+	c.do("SEARCH RETURN (SAVE) ALL", "OK SEARCH completed")
+	c.do("SEARCH RETURN (SAVE) BODY nowhere", "NO [UNAVAILABLE] …")
+	c.do("SEARCH $", "* SEARCH", "OK SEARCH completed") // RFC 5182, section 2.1
 }
 
 func TestSearchByLibrary(t *testing.T) {

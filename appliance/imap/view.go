@@ -139,7 +139,10 @@ func (m *messages) contains(pos int) bool {
 // It costs O(ranges · log messages).
 func (v *view) resolve(set imap.NumSet, saved imap.UIDSet) (messages, error) {
 	if imap.IsSearchRes(set) {
-		return v.uids(saved), nil
+		// RFC 5182, section 2.1: what is expunged leaves the result.
+		m := v.uids(saved)
+		m.ghosts = false
+		return m, nil
 	}
 	if uids, ok := set.(imap.UIDSet); ok {
 		return v.uids(uids), nil
