@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"pillarbox/appliance"
@@ -17,6 +18,10 @@ func showSample(ctx context.Context, e *env, a *appliance.Appliance, data string
 	s, err := a.Sample(ctx)
 	if err != nil {
 		return err
+	}
+	ca, err := filepath.Abs(a.CAFile())
+	if err != nil {
+		return fmt.Errorf("tell how to connect: %w", err)
 	}
 	imaps, legacy := a.Addresses("imaps"), a.Addresses("imaps-legacy")
 	if len(imaps) == 0 {
@@ -43,12 +48,12 @@ func showSample(ctx context.Context, e *env, a *appliance.Appliance, data string
 	for _, p := range s.People {
 		fmt.Fprintf(&b, "  log-in    %-20s password %s\n", p.Address, string(p.Password))
 	}
-	fmt.Fprintf(&b, "  trust     %s\n", a.CAFile())
+	fmt.Fprintf(&b, "  trust     %s\n", ca)
 	me := s.People[0]
 	fmt.Fprintf(&b, "\nOr copy a line into another terminal:\n\n")
 	fmt.Fprintf(&b, "  curl --cacert %s -u %s:%s 'imaps://localhost:%s/INBOX;UID=1'\n",
-		quote(a.CAFile()), me.Address, string(me.Password), port)
-	fmt.Fprintf(&b, "  openssl s_client -quiet -crlf -connect localhost:%s -CAfile %s\n", port, quote(a.CAFile()))
+		quote(ca), me.Address, string(me.Password), port)
+	fmt.Fprintf(&b, "  openssl s_client -quiet -crlf -connect localhost:%s -CAfile %s\n", port, quote(ca))
 	fmt.Fprintf(&b, "  echo 'Subject: Hello' | %s deliver --from you@example.org --to info@office.example --data %s\n",
 		quote(program), quote(data))
 	fmt.Fprintf(&b, "\nCtrl-C stops it. The log follows.\n\n")

@@ -34,10 +34,9 @@ what it acknowledged is done; SIGHUP takes a renewed certificate into use.`
 
 // Run serves until the context ends.
 func (c *serveCommand) Run(ctx context.Context, e *env) error {
-	log := c.logger(e)
 	conf := &appliance.Config{
 		Dir:         c.Data,
-		Logger:      log,
+		Logger:      c.logger(e),
 		Version:     version,
 		IMAPS:       c.Imaps,
 		IMAPSLegacy: c.ImapsLegacy,
@@ -50,6 +49,15 @@ func (c *serveCommand) Run(ctx context.Context, e *env) error {
 	if err := conf.Validate(); err != nil {
 		return &usageError{err}
 	}
+	err := c.serve(ctx, e, conf)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // told to stop before everything had started
+	}
+
+	return err
+}
+
+func (c *serveCommand) serve(ctx context.Context, e *env, conf *appliance.Config) error {
 	a, err := appliance.New(ctx, conf)
 	if err != nil {
 		return err
@@ -59,7 +67,7 @@ func (c *serveCommand) Run(ctx context.Context, e *env) error {
 			return errors.Join(err, a.Close())
 		}
 	}
-	defer reloadOnHangup(ctx, a, log)()
+	defer reloadOnHangup(ctx, a, conf.Logger)()
 
 	return a.Run(ctx)
 }
