@@ -29,7 +29,7 @@ func TestCurlListsFetchesUploadsAndSearches(t *testing.T) {
 	box := openOffice(t)
 	c := asAda(t, box, nil)
 	createMailbox(t, c, "Entwürfe & Pläne/2026")
-	message := rig.Archive{}.Message(8)
+	message := rig.Message(8)
 	mustAppend(t, c, "INBOX", letter("another"))
 	uid := mustAppend(t, c, "INBOX", message)
 

@@ -98,7 +98,7 @@ func TestGuessingPasswordsIsSlow(t *testing.T) {
 func TestAStalledClientStopsNobody(t *testing.T) {
 	box := openOffice(t)
 	c := asAda(t, box, nil)
-	big := rig.Archive{}.Message(1)
+	big := rig.Message(1)
 	for len(big) < 4<<20 {
 		big = append(big, bytes.Repeat([]byte("A line that nobody reads.\r\n"), 1000)...)
 	}

@@ -32,7 +32,7 @@ func tcp(t *testing.T, box *rig.Box) []string {
 func TestSwaksDeliversByTCPAndSocket(t *testing.T) {
 	box := openOffice(t)
 	c := asAda(t, box, nil)
-	message := rig.Archive{}.Message(8)
+	message := rig.Message(8)
 	file := filepath.Join(t.TempDir(), "message.eml")
 	if err := os.WriteFile(file, message, 0o600); err != nil {
 		t.Fatal(err)

@@ -64,7 +64,7 @@ func TestDeliverReadsMboxAndMaildir(t *testing.T) {
 	var text []byte
 	for i := range 3 {
 		text = append(text, "From carla@elsewhere.example Mon Nov  2 09:30:00 2026\n"...)
-		text = append(text, rig.WithLF(rig.Archive{}.Message(i))...)
+		text = append(text, rig.WithLF(rig.Message(i))...)
 		text = append(text, '\n')
 	}
 	if err := os.WriteFile(mbox, text, 0o600); err != nil {
@@ -72,7 +72,7 @@ func TestDeliverReadsMboxAndMaildir(t *testing.T) {
 	}
 	maildir := &replica{dir: dir}
 	for i := 3; i < 6; i++ {
-		maildir.put(t, "maildir", string(rune('0'+i)), "FS", rig.Archive{}.Message(i))
+		maildir.put(t, "maildir", string(rune('0'+i)), "FS", rig.Message(i))
 	}
 	box.Command(nil, "deliver", "--to", ada, "--mailbox", "Old/Mail", mbox, filepath.Join(dir, "maildir")).MustRun(t)
 
@@ -83,7 +83,7 @@ func TestDeliverReadsMboxAndMaildir(t *testing.T) {
 		t.Fatalf("%d messages arrived, want 6", len(got))
 	}
 	for i, body := range got {
-		want := rig.Archive{}.Message(i)
+		want := rig.Message(i)
 		compareMail(t, fmt.Sprint("message ", i), want, body)
 	}
 }

@@ -274,7 +274,7 @@ func TestMbsyncKeepsBothSidesInStep(t *testing.T) {
 	}
 
 	for i := range 5 {
-		mustAppend(t, c, "INBOX", rig.Archive{}.Message(i))
+		mustAppend(t, c, "INBOX", rig.Message(i))
 	}
 	mustAppend(t, c, "INBOX", letter("from-box-1"), imap.FlagSeen)
 	mustAppend(t, c, "INBOX", letter("from-box-2"))
@@ -322,7 +322,7 @@ func TestMbsyncKeepsBothSidesInStep(t *testing.T) {
 	storeFlag(t, c, uidOf(t, c, "Projects/Garden", "garden-1"), imap.StoreFlagsAdd, imap.FlagAnswered)
 	near.remove(t, nestedDir, "nested-1")
 	near.setFlags(t, nestedDir, "nested-2", "F")
-	near.put(t, nestedDir, "3", "", rig.Archive{}.Message(99))
+	near.put(t, nestedDir, "3", "", rig.Message(99))
 	third := inStep(t)
 	for _, want := range []struct {
 		folder, text string

@@ -20,7 +20,7 @@ func TestMuttOpensAMailboxAndSavesItsMessages(t *testing.T) {
 	const mailbox = "Büro/Rechnungen"
 	createMailbox(t, c, mailbox)
 	for i := range 12 {
-		mustAppend(t, c, mailbox, rig.Archive{}.Message(i))
+		mustAppend(t, c, mailbox, rig.Message(i))
 	}
 
 	home := t.TempDir()
@@ -66,7 +66,7 @@ set header_cache = "%s/cache"
 		if err != nil {
 			t.Fatalf("message %d: %v", i, err)
 		}
-		want := rig.WithLF(rig.Archive{}.Message(i))
+		want := rig.WithLF(rig.Message(i))
 		original, err := mail.ReadMessage(bytes.NewReader(want))
 		if err != nil {
 			t.Fatal(err)

@@ -2,6 +2,6 @@
 // benchmarks, and gives them mail: the test messages of Python's email package
 // and of enmime, and an archive of any size that is the same on every run.
 //
-// It imports nothing of the product, so that a test cannot pass by sharing the
-// product's own mistake.
+// Of the product it imports only the sample's archive of mail, so that a test
+// cannot pass by sharing the product's own mistake.
 package rig
