@@ -442,7 +442,8 @@ func TestFetchMemory(t *testing.T) {
 			t.Errorf("%s: %d octets", item, n)
 		}
 		runtime.ReadMemStats(&after)
-		if grown := after.TotalAlloc - before.TotalAlloc; grown > 2<<20 {
+		// Buffers come from pools, which may lose some (with -race they do).
+		if grown := after.TotalAlloc - before.TotalAlloc; grown > 12<<20 {
 			t.Errorf("%s allocates %d octets", item, grown)
 		}
 	}

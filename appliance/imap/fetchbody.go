@@ -184,6 +184,10 @@ func (f *fetcher) writeFields(sec *section, e extent, body *storage.Body) error 
 // writeLiteral writes n octets that read yields, straight into the output
 // buffer. The first chunk is read before the buffer may leave, so a body that
 // cannot be read at all leaves no trace.
+//
+// A NUL that the mail holds is sent as it is. The grammar of literals has
+// none, but clients count octets, and with another in its place the mail
+// would not be what was received: a signature would fail, a sync never end.
 func (f *fetcher) writeLiteral(sec *section, n int64, announce func([]byte, int64) []byte, read func(p []byte, done int64) (int, error)) error {
 	out := f.s.out
 	mark := len(out.Buf)

@@ -3,12 +3,15 @@ package imap_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	imaplib "github.com/emersion/go-imap/v2"
+	"pgregory.net/rapid"
 
 	"pillarbox/appliance/imap"
 	"pillarbox/storage"
@@ -277,6 +280,60 @@ func TestSearchManyBatches(t *testing.T) {
 	c.do("SEARCH RETURN (MIN MAX) SUBJECT \"kind 0\" BODY \"body 0\"", "* ESEARCH … MIN 15 MAX 690", "OK …")
 	c.do("SEARCH RETURN (COUNT) OR 1:300 SUBJECT \"kind 0\"", "* ESEARCH … COUNT 433", "OK …")
 	c.do("SEARCH RETURN (ALL) OR 699 SUBJECT \"number 700 \"", "* ESEARCH … ALL 699:700", "OK …")
+}
+
+// TestSearchAlgebra joins keys of every cost at random and compares the
+// result with the sets that the keys find alone.
+func TestSearchAlgebra(t *testing.T) {
+	c := searchOffice(t).login()
+	c.quiet("SELECT INBOX")
+	search := func(keys string) (found uint) {
+		untagged, tagged := c.run("SEARCH " + keys)
+		if !strings.HasPrefix(tagged, "OK ") {
+			t.Fatalf("%s: %s", keys, tagged)
+		}
+		for _, f := range strings.Fields(strings.TrimPrefix(untagged[0], "* SEARCH")) {
+			n, err := strconv.Atoi(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found |= 1 << n
+		}
+		return found
+	}
+	const all = 1<<1 | 1<<2 | 1<<3 | 1<<4
+	atoms := map[string]uint{}
+	for _, key := range []string{
+		"ALL", "SEEN", "KEYWORD $Work", "2:3", "SINCE 1-Feb-2025", "LARGER 5000",
+		"FROM anna", "SENTSINCE 7-Jan-2025", "SUBJECT plain",
+		"HEADER X-Project \"\"", "BODY world", "BODY filler", "TEXT inner", "TEXT bonn",
+	} {
+		atoms[key] = search(key)
+	}
+	names := slices.Sorted(maps.Keys(atoms))
+	rapid.Check(t, func(t *rapid.T) {
+		var draw func(depth int) (string, uint)
+		draw = func(depth int) (string, uint) {
+			op := rapid.IntRange(0, 3).Draw(t, "op")
+			if depth == 0 || op == 0 {
+				name := rapid.SampledFrom(names).Draw(t, "key")
+				return name, atoms[name]
+			}
+			a, inA := draw(depth - 1)
+			if op == 1 {
+				return "NOT (" + a + ")", all &^ inA
+			}
+			b, inB := draw(depth - 1)
+			if op == 2 {
+				return "OR (" + a + ") (" + b + ")", inA | inB
+			}
+			return "(" + a + " " + b + ")", inA & inB
+		}
+		keys, want := draw(4)
+		if got := search(keys); got != want {
+			t.Fatalf("%s: found %b, want %b", keys, got, want)
+		}
+	})
 }
 
 // TestSearchDeadline: a search that goes on for too long is given up, and the

@@ -96,6 +96,12 @@ func branch(op keyOp, keys []*key) *key {
 
 func constant(v bool) *key { return &key{test: func(*candidate) bool { return v }} }
 
+var branchOps = map[command.SearchOp]keyOp{
+	command.SearchAnd: isAnd,
+	command.SearchOr:  isOr,
+	command.SearchNot: isNot,
+}
+
 // compile makes a key ready. Its depth and number are bounded by the parser.
 func (p *program) compile(k *command.SearchKey) *key {
 	sel := p.sel
@@ -107,9 +113,7 @@ func (p *program) compile(k *command.SearchKey) *key {
 		for i, child := range k.Keys {
 			keys[i] = p.compile(child)
 		}
-		return branch(map[command.SearchOp]keyOp{
-			command.SearchAnd: isAnd, command.SearchOr: isOr, command.SearchNot: isNot,
-		}[k.Op], keys)
+		return branch(branchOps[k.Op], keys)
 	case command.SearchSet:
 		set := sel.named(k.Set)
 		return &key{test: func(c *candidate) bool { return set.contains(c.pos) }}

@@ -60,6 +60,17 @@ func TestSyncOfDeletedMailbox(t *testing.T) {
 	other.do("NOOP", "OK NOOP completed")
 }
 
+func TestSyncOfMailboxDeletedWhileIdle(t *testing.T) {
+	o := newOffice(t)
+	c, other := o.login(), o.login()
+	c.quiet("SELECT Archive")
+	c.send("IDLE")
+	c.expect("+ idling")
+	other.quiet("DELETE Archive")
+	c.expect("* BYE [NONEXISTENT] …")
+	c.closed()
+}
+
 func TestSyncOfRenamedMailbox(t *testing.T) {
 	o := newOffice(t)
 	o.deliver("alice", "Archive", plainMail)

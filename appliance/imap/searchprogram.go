@@ -24,6 +24,7 @@ type program struct {
 	now    time.Time
 	root   *key
 	within messages // the messages that can match at all
+	record bool     // some key is decided by the stored parse
 	modSeq bool     // MODSEQ was among the keys
 
 	// BODY and TEXT texts are looked for together: reading is what costs.
@@ -92,11 +93,11 @@ func (p *program) leafOfContent(l *imap.SearchCriteria) []*key {
 	var keys []*key
 	if !l.SentSince.IsZero() {
 		day := dayOf(l.SentSince)
-		keys = append(keys, &key{stage: fromRecord, test: func(c *candidate) bool { return c.hasSent && c.sentDay >= day }})
+		keys = append(keys, p.recordLeaf(func(c *candidate) bool { return c.hasSent && c.sentDay >= day }))
 	}
 	if !l.SentBefore.IsZero() {
 		day := dayOf(l.SentBefore)
-		keys = append(keys, &key{stage: fromRecord, test: func(c *candidate) bool { return c.hasSent && c.sentDay < day }})
+		keys = append(keys, p.recordLeaf(func(c *candidate) bool { return c.hasSent && c.sentDay < day }))
 	}
 	for _, h := range l.Header {
 		keys = append(keys, p.headerLeaf(h.Key, h.Value))
@@ -110,13 +111,18 @@ func (p *program) leafOfContent(l *imap.SearchCriteria) []*key {
 	return keys
 }
 
+func (p *program) recordLeaf(test func(*candidate) bool) *key {
+	p.record = true
+	return &key{stage: fromRecord, test: test}
+}
+
 // headerLeaf looks for a text in a header field; the stored fields answer
 // where they can. Every field has the empty text (RFC 9051, section 6.4.4).
 func (p *program) headerLeaf(name, text string) *key {
 	m := message.NewMatcher(text)
 	in := func(header []byte) bool { return inField(header, name, m) }
 	if message.Listed(name) {
-		return &key{stage: fromRecord, test: func(c *candidate) bool { return in(c.prefix) || in(c.fields) }}
+		return p.recordLeaf(func(c *candidate) bool { return in(c.prefix) || in(c.fields) })
 	}
 	return &key{stage: fromBody, test: func(c *candidate) bool { return in(p.readHeader(c)) }}
 }
@@ -243,8 +249,10 @@ func (p *program) walk(back bool, f func(pos int, m *storage.Message) bool) {
 // settle decides the messages of the batch: all by what is stored, then, in
 // order, those left by their bodies.
 func (p *program) settle(ctx context.Context, c *candidate, hit func(pos int) bool) (done bool, err error) {
-	if err := p.settleRecords(ctx, c); err != nil {
-		return false, err
+	if p.record {
+		if err := p.settleRecords(ctx, c); err != nil {
+			return false, err
+		}
 	}
 	for i := range p.batch {
 		x := &p.batch[i]
