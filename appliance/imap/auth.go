@@ -113,15 +113,14 @@ func (s *session) check(ctx context.Context, mechanism, name, password string) e
 		s.logLogin(ctx, mechanism, name, err.Error())
 		return s.refuseLogin(ctx, no(imap.ResponseCodeUnavailable, "Log-in is not possible at the moment; try again later"))
 	}
+	acct, err := s.srv.accounts.Account(ctx, ident.Account)
+	if err != nil {
+		s.logLogin(ctx, mechanism, name, err.Error())
+		return s.refuseLogin(ctx, no(imap.ResponseCodeUnavailable, "The mailboxes cannot be opened at the moment; try again later"))
+	}
 	if !s.srv.enter(ident.Account) {
 		s.logLogin(ctx, mechanism, name, "too many connections")
 		return s.refuseLogin(ctx, no(imap.ResponseCodeLimit, "The account has too many connections; close some of them"))
-	}
-	acct, err := s.srv.accounts.Account(ctx, ident.Account)
-	if err != nil {
-		s.srv.leave(ident.Account)
-		s.logLogin(ctx, mechanism, name, err.Error())
-		return s.refuseLogin(ctx, no(imap.ResponseCodeUnavailable, "The mailboxes cannot be opened at the moment; try again later"))
 	}
 	s.acct, s.ident, s.tries = acct, ident, 0
 	s.srv.stats.logins.Add(1)
