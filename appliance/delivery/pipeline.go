@@ -254,7 +254,7 @@ func openMailbox(ctx context.Context, a *storage.Account, name string) (*storage
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("create mailbox %q: %w", name, err)
+		return nil, fmt.Errorf("mailbox %q: %w", name, err)
 	}
 
 	return box, nil

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes the test binary be pillarbox where a script calls it so.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"pillarbox": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PILLARBOX_DATA", filepath.Join(e.WorkDir, "data"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"serving": serving,
+			"crlf":    crlf,
+			"fetch":   fetch,
+		},
+	})
+}
+
+// serving starts a server for the rest of the script: serving [FLAG…].
+func serving(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("serving cannot be negated")
+	}
+	bin, err := exec.LookPath("pillarbox")
+	ts.Check(err)
+	cmd := exec.Command(bin, append([]string{
+		"serve", "--imaps", "127.0.0.1:0", "--imaps-legacy", "off", "--lmtp", "off",
+	}, args...)...)
+	cmd.Env = append(os.Environ(), "PILLARBOX_DATA="+ts.Getenv("PILLARBOX_DATA"))
+	log, err := os.Create(ts.MkAbs("serve.log"))
+	ts.Check(err)
+	cmd.Stderr = log
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			ts.Logf("%s", ts.ReadFile("serve.log"))
+			ts.Logf("serve: %v", err)
+		}
+		_ = log.Close()
+	})
+	deadline := time.Now().Add(20 * time.Second)
+	for !strings.Contains(ts.ReadFile("serve.log"), "msg=ready") {
+		if time.Now().After(deadline) {
+			ts.Fatalf("not ready:\n%s", ts.ReadFile("serve.log"))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// crlf gives files CRLF line ends: crlf FILE…
+func crlf(ts *testscript.TestScript, neg bool, args []string) {
+	for _, name := range args {
+		text := strings.ReplaceAll(ts.ReadFile(name), "\n", "\r\n")
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+	}
+}
+
+// fetch writes what IMAP serves to a file: fetch USER PASSWORD MAILBOX UID FILE.
+// With UID 0 the file lists UID, flags and internal date of all messages.
+func fetch(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 5 {
+		ts.Fatalf("usage: fetch USER PASSWORD MAILBOX UID FILE")
+	}
+	var addr string
+	for line := range strings.Lines(ts.ReadFile("serve.log")) {
+		if _, rest, ok := strings.Cut(line, "listener=imaps addr="); ok {
+			addr = strings.TrimSpace(rest)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	out, err := fetchIMAP(ctx, addr, ts.Getenv("PILLARBOX_DATA"), args[0], args[1], args[2], args[3])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[4]), out, 0o600))
+}
