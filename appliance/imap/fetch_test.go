@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	imaplib "github.com/emersion/go-imap/v2"
 	"github.com/google/go-cmp/cmp"
@@ -464,5 +465,29 @@ func TestFetchAllocations(t *testing.T) {
 		if got > 1000 { // a transaction for every 32 KiB, each with a few
 			t.Errorf("%s: %v allocations for 2,000 messages", command, got)
 		}
+	}
+}
+
+// TestFetchByStalledClient: a client that asks and then takes nothing must
+// not stop mail from coming in, which it would if a read transaction were
+// open: the storage's file could not grow.
+func TestFetchByStalledClient(t *testing.T) {
+	for _, command := range []string{"FETCH 1:* (ENVELOPE BODYSTRUCTURE)", "FETCH 1:* BODY[]", "SEARCH SUBJECT nested"} {
+		t.Run(command, func(t *testing.T) {
+			o := newOffice(t)
+			o.deliver("alice", "INBOX", slices.Repeat([]string{nestedMail}, 500)...)
+			c := o.loginPipe()
+			c.quiet("SELECT INBOX")
+			released := time.AfterFunc(patience, func() { _ = c.conn.Close() })
+			tag, _ := c.send(command)
+			for range 4 {
+				o.deliver("alice", "Archive", slices.Repeat([]string{nestedMail}, 500)...)
+			}
+			if !released.Stop() {
+				t.Fatal("nothing could be delivered until the client was gone")
+			}
+			for line := c.line(); !strings.HasPrefix(line, tag+" OK "); line = c.line() {
+			}
+		})
 	}
 }
