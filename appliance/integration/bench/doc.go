@@ -1,0 +1,9 @@
+// Package bench measures the real binary from outside, over TLS on loopback,
+// with a client that only counts octets: client and server share the
+// machine's cores, and what the client does costs as little as possible.
+//
+// The office has an account with 10,000 messages (239 MB). Sub-benchmarks are
+// named workload/variant; their times can be compared by benchstat. Beside
+// ns/op each reports what people ask for: messages, octets or log-ins per
+// second.
+package bench
