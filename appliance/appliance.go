@@ -16,6 +16,7 @@ import (
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/certs"
 	"pillarbox/appliance/control"
+	"pillarbox/appliance/directory"
 	"pillarbox/appliance/imap"
 	"pillarbox/appliance/smtp"
 )
@@ -79,7 +80,9 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		Auth:     &signIn{dir: a.office.directory, throttle: access.NewThrottle(nil)},
 		Logger:   a.log.With("service", "imap"),
 		Version:  c.Version,
+		Describe: describeTLS,
 	})
+	a.office.directory.Watch(a.disconnect)
 	a.smtp = smtp.New(&smtp.Config{
 		Deliverer:  a.office.delivery,
 		Hostname:   c.hostname(),
@@ -166,6 +169,31 @@ func (a *Appliance) serve(ctx context.Context, l *listener) error {
 	return a.access.Serve(ctx, l.Listener, a.certs.TLSConfig(), func(ctx context.Context, c *tls.Conn) {
 		a.imap.ServeConn(ctx, c)
 	})
+}
+
+// describeTLS tells the log by which version and cipher a client is connected.
+func describeTLS(c net.Conn) []slog.Attr {
+	t, ok := c.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	state := t.ConnectionState()
+
+	return []slog.Attr{
+		slog.String("tls", tls.VersionName(state.Version)),
+		slog.String("cipher", tls.CipherSuiteName(state.CipherSuite)),
+	}
+}
+
+// disconnect ends the sessions of an account that must log in anew, or never
+// again.
+func (a *Appliance) disconnect(c directory.Change) {
+	switch c.What {
+	case directory.AccountRemoved:
+		a.imap.Disconnect(c.Account, "The account was removed")
+	case directory.PasswordChanged:
+		a.imap.Disconnect(c.Account, "The password was changed; log in with the new one")
+	}
 }
 
 // names returns the names and addresses that clients may know the box by.

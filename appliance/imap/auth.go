@@ -3,7 +3,6 @@ package imap
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"log/slog"
@@ -118,7 +117,7 @@ func (s *session) check(ctx context.Context, mechanism, name, password string) e
 		s.logLogin(ctx, mechanism, name, err.Error())
 		return s.refuseLogin(ctx, no(imap.ResponseCodeUnavailable, "The mailboxes cannot be opened at the moment; try again later"))
 	}
-	if !s.srv.enter(ident.Account) {
+	if !s.srv.enter(s, ident.Account) {
 		s.logLogin(ctx, mechanism, name, "too many connections")
 		return s.refuseLogin(ctx, no(imap.ResponseCodeLimit, "The account has too many connections; close some of them"))
 	}
@@ -154,8 +153,8 @@ func (s *session) logLogin(ctx context.Context, mechanism, name, failure string)
 		slog.String("account", shorten(name)),
 		slog.String("mechanism", mechanism),
 	}
-	if c, ok := s.link.conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
-		attrs = append(attrs, slog.String("tls", tls.VersionName(c.ConnectionState().Version)))
+	if s.srv.describe != nil {
+		attrs = append(attrs, s.srv.describe(s.link.conn)...)
 	}
 	if s.clientID != "" {
 		attrs = append(attrs, slog.String("client", s.clientID))

@@ -45,7 +45,7 @@ func (s *session) watch(ctx context.Context) error {
 		select {
 		case <-arrived:
 		default: // report failed, and so the session ends
-			s.link.stop()
+			s.link.stop("")
 			<-arrived
 		}
 		s.link.flush, s.link.wait = s.out.Flush, s.srv.limits.Stall

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// errStopped is what reading fails with after the server was told to stop.
-var errStopped = errors.New("the server is stopping")
+// errStopped is what reading fails with after the session was told to stop.
+var errStopped = errors.New("the session is stopped")
 
 // chunk bounds one write to the connection, so that its deadline applies to
 // what a slow client can take in that time.
@@ -41,21 +41,22 @@ type link struct {
 
 	mu      sync.Mutex
 	stopped bool
+	why     string // what stop was called with
 }
 
 func newLink(c net.Conn, stall time.Duration) *link {
 	return &link{conn: c, stall: stall, moved: func() {}, done: make(chan struct{})}
 }
 
-// stop makes the present read and all later ones fail with errStopped.
-// Writing goes on.
-func (l *link) stop() {
+// stop makes the present read and all later ones fail with errStopped. Writing
+// goes on: why is what the BYE will say.
+func (l *link) stop(why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stopped {
 		return
 	}
-	l.stopped = true
+	l.stopped, l.why = true, why
 	close(l.done)
 	_ = l.conn.SetReadDeadline(time.Unix(1, 0))
 }
@@ -89,6 +90,13 @@ func (l *link) Read(p []byte) (int, error) {
 		err = errStopped
 	}
 	return 0, &lostError{err}
+}
+
+// reason returns what stop was called with.
+func (l *link) reason() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.why
 }
 
 // arm sets the deadline of the next read.

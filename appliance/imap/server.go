@@ -21,6 +21,9 @@ type Config struct {
 	Version  string        // told to clients by ID; may be empty
 	Limits   Limits
 	Now      func() time.Time // nil means time.Now
+	// Describe returns what the line about a log-in is to tell of the
+	// connection, such as its TLS version; may be nil.
+	Describe func(c net.Conn) []slog.Attr
 }
 
 // Accounts opens the mail of an account. *storage.Store is one.
@@ -54,11 +57,12 @@ type Server struct {
 	version  string
 	limits   Limits
 	now      func() time.Time
+	describe func(c net.Conn) []slog.Attr
 
 	stats counters
 
-	mu         sync.Mutex
-	perAccount map[storage.AccountID]int
+	mu      sync.Mutex
+	members map[storage.AccountID]map[*session]struct{} // sessions that are logged in
 }
 
 // New returns a Server.
@@ -68,14 +72,15 @@ func New(c *Config) *Server {
 		now = time.Now
 	}
 	return &Server{
-		accounts:   c.Accounts,
-		stager:     c.Stager,
-		auth:       c.Auth,
-		log:        c.Logger,
-		version:    c.Version,
-		limits:     c.Limits.withDefaults(),
-		now:        now,
-		perAccount: map[storage.AccountID]int{},
+		accounts: c.Accounts,
+		stager:   c.Stager,
+		auth:     c.Auth,
+		log:      c.Logger,
+		version:  c.Version,
+		limits:   c.Limits.withDefaults(),
+		now:      now,
+		describe: c.Describe,
+		members:  map[storage.AccountID]map[*session]struct{}{},
 	}
 }
 
@@ -85,7 +90,7 @@ func New(c *Config) *Server {
 func (s *Server) ServeConn(ctx context.Context, c net.Conn) {
 	sess := newSession(s, c)
 	defer sess.close()
-	stop := context.AfterFunc(ctx, sess.link.stop)
+	stop := context.AfterFunc(ctx, func() { sess.link.stop("[UNAVAILABLE] The server is shutting down") })
 	defer stop()
 	sess.run(ctx)
 }
@@ -116,22 +121,39 @@ func (s *Server) Stats() Stats {
 	}
 }
 
-// enter counts a session for an account, unless it has too many already.
-func (s *Server) enter(id storage.AccountID) bool {
+// enter admits a session to an account, unless that has too many already.
+func (s *Server) enter(sess *session, id storage.AccountID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.perAccount[id] >= s.limits.ConnectionsPerAccount {
+	all := s.members[id]
+	if len(all) >= s.limits.ConnectionsPerAccount {
 		return false
 	}
-	s.perAccount[id]++
+	if all == nil {
+		all = map[*session]struct{}{}
+		s.members[id] = all
+	}
+	all[sess] = struct{}{}
 	return true
 }
 
-// leave takes back what enter counted.
-func (s *Server) leave(id storage.AccountID) {
+// leave takes back what enter did.
+func (s *Server) leave(sess *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.perAccount[id]--; s.perAccount[id] == 0 {
-		delete(s.perAccount, id)
+	id := sess.ident.Account
+	if delete(s.members[id], sess); len(s.members[id]) == 0 {
+		delete(s.members, id)
+	}
+}
+
+// Disconnect ends the sessions of an account, as when it was removed or has
+// another password: the commands that run are finished, then the clients are
+// told BYE with the reason. It does not wait for them.
+func (s *Server) Disconnect(id storage.AccountID, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for sess := range s.members[id] {
+		sess.link.stop("[UNAVAILABLE] " + reason)
 	}
 }

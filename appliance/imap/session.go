@@ -86,7 +86,7 @@ func (s *session) close() {
 		s.drop()
 	}
 	if s.acct != nil {
-		s.srv.leave(s.ident.Account)
+		s.srv.leave(s)
 	}
 	s.out.Release()
 	s.dec.Close()
@@ -322,7 +322,7 @@ func (s *session) finish(ctx context.Context, err error) {
 	case errors.As(err, &astray):
 		bye = astray.Text
 	case errors.Is(err, errStopped):
-		bye = "[UNAVAILABLE] The server is shutting down"
+		bye = s.link.reason()
 	case errors.Is(err, storage.ErrClosed):
 		bye = "[UNAVAILABLE] The account is closed"
 	case errors.Is(err, os.ErrDeadlineExceeded) && s.acct == nil:

@@ -329,3 +329,24 @@ func TestSessionOfADeletedAccount(t *testing.T) {
 	c.expect("* BYE [UNAVAILABLE] The account is closed")
 	c.closed()
 }
+
+// TestSessionDisconnect: whose password was changed must log in anew, wherever
+// the session is; others stay.
+func TestSessionDisconnect(t *testing.T) {
+	o := newOffice(t)
+	idle, waiting, other, stranger := o.dial(), o.dial(), o.dial(), o.dial()
+	idle.quiet("LOGIN alice secret")
+	idle.write("x IDLE\r\n")
+	idle.expect("+ …")
+	waiting.quiet("LOGIN alice secret")
+	other.quiet("LOGIN bob secret")
+	o.server.Disconnect("alice", "The password was changed")
+	for _, c := range []*client{idle, waiting} {
+		c.expect("* BYE [UNAVAILABLE] The password was changed")
+		c.closed()
+	}
+	other.do("NOOP", "OK NOOP completed")
+	stranger.do("NOOP", "OK NOOP completed")
+	again := o.dial()
+	again.quiet("LOGIN alice secret")
+}
