@@ -80,6 +80,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		Auth:     &signIn{dir: a.office.directory, throttle: access.NewThrottle(nil)},
 		Logger:   a.log.With("service", "imap"),
 		Version:  c.Version,
+		Limits:   imap.Limits{AppendSize: a.office.store.MaxMessage()},
 		Describe: describeTLS,
 	})
 	a.office.directory.Watch(a.disconnect)
