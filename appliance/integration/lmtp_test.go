@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/emersion/go-imap/v2"
+
 	"pillarbox/appliance/integration/rig"
 )
 
@@ -149,5 +151,38 @@ func TestAMessageTooBigIsRefusedByLMTP(t *testing.T) {
 	}
 	if text := errors.Join(append(answers, err)...).Error(); !strings.Contains(text, "552") || !strings.Contains(text, "5.3.4") {
 		t.Errorf("refused with %s, want 552 5.3.4", text)
+	}
+}
+
+func TestTheLimitOfAMessageHoldsForEveryWay(t *testing.T) {
+	box := rig.NewBox(t, binary)
+	box.Args = []string{"--max-message", "1M"}
+	box.AddAccount(t, ada, adaPassword)
+	box.Start(t)
+	message := append(letter("two megabytes"), bytes.Repeat([]byte(strings.Repeat("x", 998)+"\r\n"), 2000)...)
+	c := asAda(t, box, nil)
+
+	if got := c.Caps(); !got.Has("APPENDLIMIT=1048576") {
+		t.Errorf("the capabilities do not tell the limit: %v", got)
+	}
+	_, err := appendMessage(c, "INBOX", message, nil)
+	var answer *imap.Error
+	if !errors.As(err, &answer) || answer.Code != imap.ResponseCodeTooBig {
+		t.Errorf("APPEND is answered by %v, want TOOBIG", err)
+	}
+	if out := box.Command(message, "deliver", "--to", ada).Run(t); out.Err == nil {
+		t.Errorf("deliver takes it:\n%s", out.All())
+	}
+	l, err := rig.DialLMTP("unix", box.LMTPSocket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if answers, err := l.Deliver("carla@elsewhere.example", []string{ada}, message); err == nil && answers[0] == nil {
+		t.Error("LMTP takes it")
+	}
+	// go-imap's client is out of step after a literal that was refused.
+	if got := selectMailbox(t, asAda(t, box, nil), "INBOX").NumMessages; got != 0 {
+		t.Errorf("INBOX has %d messages", got)
 	}
 }

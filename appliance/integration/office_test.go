@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -96,13 +97,10 @@ func createMailbox(t testing.TB, c *imapclient.Client, mailbox string) {
 
 func appendMessage(c *imapclient.Client, mailbox string, message []byte, options *imap.AppendOptions) (*imap.AppendData, error) {
 	cmd := c.Append(mailbox, int64(len(message)), options)
-	if _, err := cmd.Write(message); err != nil {
-		return nil, err
-	}
-	if err := cmd.Close(); err != nil {
-		return nil, err
-	}
-	return cmd.Wait()
+	_, writeErr := cmd.Write(message)
+	closeErr := cmd.Close()
+	data, err := cmd.Wait()
+	return data, cmp.Or(err, writeErr, closeErr)
 }
 
 func mustAppend(t testing.TB, c *imapclient.Client, mailbox string, message []byte, flags ...imap.Flag) imap.UID {
