@@ -64,11 +64,7 @@ func openListeners(ctx context.Context, c *Config) (all []*listener, err error) 
 			return all, err
 		}
 	}
-	lmtp := c.LMTP
-	if lmtp == nil {
-		lmtp = []string{"unix:" + filepath.Join(c.Dir, "lmtp.sock")}
-	}
-	for _, addr := range lmtp {
+	for _, addr := range lmtpAddresses(ctx, c) {
 		if addr == Off {
 			continue
 		}
@@ -80,6 +76,20 @@ func openListeners(ctx context.Context, c *Config) (all []*listener, err error) 
 	}
 
 	return all, nil
+}
+
+// lmtpAddresses returns where LMTP listens.
+func lmtpAddresses(ctx context.Context, c *Config) []string {
+	if c.LMTP != nil {
+		return c.LMTP
+	}
+	path := filepath.Join(c.Dir, "lmtp.sock")
+	if len(path) > smtp.MaxSocketPath {
+		c.Logger.WarnContext(ctx, "LMTP is off: the data folder's path is too long for a socket in it; give --lmtp an address", "path", path)
+		return nil
+	}
+
+	return []string{"unix:" + path}
 }
 
 // listenDefault opens a port that nobody asked for by number, or the one that

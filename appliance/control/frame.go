@@ -139,13 +139,19 @@ func (h *Handler) file(r *http.Request, frames *frameReader, to, mailbox string)
 		filed = h.delivery.File(r.Context(), to, mailbox, good)
 	}
 	results := make([]Result, len(all))
+	failed := 0
 	for i, m := range all {
 		if m.err != nil {
 			results[i] = resultOf(delivery.Result{Err: m.err})
-			continue
+		} else {
+			results[i], filed = resultOf(filed[0]), filed[1:]
 		}
-		results[i], filed = resultOf(filed[0]), filed[1:]
+		if results[i].Reason != delivery.Delivered {
+			failed++
+		}
 	}
+	h.log.InfoContext(r.Context(), "messages filed", "recipient", to, "mailbox", mailbox,
+		"messages", len(all)-failed, "failed", failed)
 
 	return results, nil
 }

@@ -15,6 +15,10 @@ import (
 // ErrNotLoopback says that an address can be reached from other machines.
 var ErrNotLoopback = errors.New("LMTP asks for no password and is served on loopback addresses and unix sockets only")
 
+// MaxSocketPath is how long the path of a unix socket may be, in octets; the
+// kernel's limit is 108 with the NUL at its end.
+const MaxSocketPath = 107
+
 // Listen opens a listener: "unix:PATH" or a loopback "HOST:PORT".
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
@@ -39,6 +43,9 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 // listenUnix takes the place of a socket that nobody listens on any more, and
 // of nothing else.
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+	if len(path) > MaxSocketPath {
+		return nil, fmt.Errorf("listen for LMTP on %s: the path of a socket has at most %d octets", path, MaxSocketPath)
+	}
 	if err := removeStale(ctx, path); err != nil {
 		return nil, fmt.Errorf("listen for LMTP: %w", err)
 	}
