@@ -181,7 +181,7 @@ func TestTheLimitOfAMessageHoldsForEveryWay(t *testing.T) {
 	if answers, err := l.Deliver("carla@elsewhere.example", []string{ada}, message); err == nil && answers[0] == nil {
 		t.Error("LMTP takes it")
 	}
-	// go-imap's client is out of step after a literal that was refused.
+	// go-imap's client closes itself after a literal that was refused.
 	if got := selectMailbox(t, asAda(t, box, nil), "INBOX").NumMessages; got != 0 {
 		t.Errorf("INBOX has %d messages", got)
 	}

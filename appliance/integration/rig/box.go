@@ -28,8 +28,9 @@ const (
 // it.
 type Box struct {
 	Binary string
-	Dir    string // the data folder
-	Args   []string
+	Dir    string   // the data folder
+	Args   []string // more arguments of serve
+	Env    []string // more of its environment
 
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed once the process is gone
@@ -73,6 +74,7 @@ func (b *Box) Start(t testing.TB) {
 		"--lmtp", "127.0.0.1:0", "--lmtp", "unix:" + b.LMTPSocket(),
 	}
 	cmd := exec.Command(b.Binary, append(args, b.Args...)...)
+	cmd.Env = append(os.Environ(), b.Env...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
