@@ -97,7 +97,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.Serv
 func (h *Handler) handle(f func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := f(w, r)
-		if err == nil {
+		var unsent *sendError
+		switch {
+		case err == nil:
+			return
+		case errors.As(err, &unsent):
+			h.log.DebugContext(r.Context(), "answer not sent", "err", err)
 			return
 		}
 		e := asError(err)
@@ -284,5 +289,15 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 
-	return json.NewEncoder(w).Encode(v)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		return &sendError{err}
+	}
+
+	return nil
 }
+
+// sendError says that the client has gone away before its answer.
+type sendError struct{ err error }
+
+func (e *sendError) Error() string { return "send answer: " + e.err.Error() }
+func (e *sendError) Unwrap() error { return e.err }

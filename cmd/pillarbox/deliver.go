@@ -84,21 +84,19 @@ func (c *deliverCommand) Run(ctx context.Context, e *env) error {
 			bar.say("not delivered: %s: %s\n", f.Message, f.Error)
 		})
 		bar.finish()
-		if err != nil {
-			return errors.Join(err, c.partly(result))
+		switch {
+		case errors.Is(err, context.Canceled):
+			// What was on its way may have arrived.
+			return fmt.Errorf("stopped; at least %s had been delivered", plural(result.Delivered, "message"))
+		case err != nil && result.Delivered > 0:
+			bar.say("%s had been delivered before this happened:\n", plural(result.Delivered, "message"))
+			return err
+		case err != nil:
+			return err
 		}
 
 		return c.report(e, result)
 	})
-}
-
-// partly says what had been done when everything stopped.
-func (c *deliverCommand) partly(r deliverResult) error {
-	if r.Delivered == 0 {
-		return nil
-	}
-
-	return fmt.Errorf("%s had been delivered until then", plural(r.Delivered, "message"))
 }
 
 func (c *deliverCommand) report(e *env, r deliverResult) error {
