@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,7 +31,7 @@ const maxMessage = 4 << 20
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func newHandler(t *testing.T) *control.Handler {
+func newHandler(t testing.TB) *control.Handler {
 	t.Helper()
 	store, err := storage.Open(t.Context(), &storage.Config{Dir: t.TempDir(), Logger: discard(), MaxMessage: maxMessage})
 	if err != nil {
@@ -324,4 +325,32 @@ func TestBrokenRequestsAreRefused(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].UsedMessages != 0 {
 		t.Errorf("accounts %+v, %v: a message that was not whole was kept", list, err)
 	}
+}
+
+func FuzzMessages(f *testing.F) {
+	for _, seed := range []string{
+		"", "x\n", `{"size":3,"flags":["\\Seen"],"date":"2026-01-02T03:04:05Z"}` + "\nabc" + `{"size":-1}` + "\nrest",
+		`{"size":0}` + "\n", `{"size":9223372036854775807}` + "\nabc", `{"size":1,"flags":["a b","\u0000"]}` + "\nx",
+	} {
+		f.Add([]byte(seed), false)
+		f.Add([]byte(seed), true)
+	}
+	h := newHandler(f)
+	post := func(path string, body []byte) int {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, bytes.NewReader(body)))
+		return w.Code
+	}
+	if code := post("/v1/accounts", []byte(`{"address":"anna@office.example","password":"long enough"}`)); code != http.StatusCreated {
+		f.Fatalf("status %d", code)
+	}
+	f.Fuzz(func(t *testing.T, body []byte, arriving bool) {
+		path := "/v1/messages?to=anna@office.example"
+		if arriving {
+			path += "&from=bob@example.org"
+		}
+		if code := post(path, body); code != http.StatusOK && code != http.StatusBadRequest {
+			t.Errorf("status %d", code)
+		}
+	})
 }

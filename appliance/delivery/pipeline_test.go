@@ -92,7 +92,15 @@ type mail struct {
 	Body  string
 }
 
+// mail returns a mailbox's messages, none if there is no such mailbox.
 func (o *office) mail(t testing.TB, address, mailbox string) []mail {
+	t.Helper()
+
+	return o.mailFrom(t, address, mailbox, 1)
+}
+
+// mailFrom returns those from a UID on.
+func (o *office) mailFrom(t testing.TB, address, mailbox string, first imap.UID) []mail {
 	t.Helper()
 	a, err := o.dir.Find(t.Context(), address)
 	if err != nil {
@@ -111,7 +119,8 @@ func (o *office) mail(t testing.TB, address, mailbox string) []mail {
 		t.Fatal(err)
 	}
 	var all []mail
-	for _, m := range snap.All(0) {
+	start, _ := snap.Find(first)
+	for _, m := range snap.All(start) {
 		body, err := acct.OpenBody(m.Data)
 		if err != nil {
 			t.Fatal(err)
@@ -363,4 +372,29 @@ func TestReasons(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}
 	}
+}
+
+func FuzzArrivingMail(f *testing.F) {
+	f.Add("bob@example.org", "client.example", "Subject: a\r\n\r\nb\r\n")
+	f.Add("", "[192.0.2.1]", "Delivered-To: anna@office.example\n\n")
+	f.Add("a\r\nb: c", "\xff", "Received: x\r\nReceived : y\r\n\tz")
+	o := newOffice(f)
+	f.Fuzz(func(t *testing.T, from, helo, body string) {
+		r := o.Deliver(t.Context(), &delivery.Envelope{
+			From: from, Helo: helo, Recipients: []string{"anna@office.example"},
+		}, strings.NewReader(body))[0]
+		if reason := delivery.ReasonOf(r.Err); reason == delivery.Loop {
+			return
+		} else if reason != delivery.Delivered {
+			t.Fatal(r.Err)
+		}
+		got := o.mailFrom(t, "anna@office.example", "INBOX", r.Places[0].UID)[0].Body
+		prefix, ok := strings.CutSuffix(got, body)
+		if !ok {
+			t.Fatalf("stored %q, sent %q", got, body)
+		}
+		if lines := strings.Split(prefix, "\r\n"); len(lines) < 6 || len(lines) > 7 || strings.Count(prefix, "\n") != len(lines)-1 {
+			t.Errorf("prefix %q", prefix)
+		}
+	})
 }
