@@ -1,6 +1,7 @@
 package bench_test
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -12,6 +13,21 @@ import (
 // noDate leaves the internal date to the box.
 var noDate time.Time
 
+// letters are messages of which none is the same as another: the box stores a
+// body that it has already only once, which would flatter it.
+type letters struct {
+	bodies [][]byte
+	n      int
+}
+
+func newLetters() *letters { return &letters{bodies: slices.Collect(rig.Archive(500))} }
+
+func (l *letters) next() []byte {
+	l.n++
+	number := fmt.Sprintf("X-Number: %d-%d\r\n", time.Now().UnixNano(), l.n)
+	return slices.Concat([]byte(number), l.bodies[l.n%len(l.bodies)])
+}
+
 // fresh creates an empty mailbox and deletes it when the benchmark ends.
 func fresh(b *testing.B, w *rig.Wire, name string) {
 	b.Helper()
@@ -21,7 +37,7 @@ func fresh(b *testing.B, w *rig.Wire, name string) {
 
 // append measures an APPEND, by one client or by several at once.
 func (o *office) append(b *testing.B, connections int) {
-	messages := slices.Collect(rig.Archive(500))
+	messages := newLetters()
 	owner := o.wire(b)
 	fresh(b, owner, "Append")
 	var conns []*rig.Wire
@@ -42,8 +58,8 @@ func (o *office) append(b *testing.B, connections int) {
 			}
 		})
 	}
-	for i := range b.N {
-		message := messages[i%len(messages)]
+	for range b.N {
+		message := messages.next()
 		octets += int64(len(message))
 		work <- message
 	}
@@ -56,7 +72,7 @@ func (o *office) append(b *testing.B, connections int) {
 
 // deliver measures a delivery by LMTP on the unix socket.
 func (o *office) deliver(b *testing.B) {
-	messages := slices.Collect(rig.Archive(500))
+	messages := newLetters()
 	l, err := rig.DialLMTP("unix", o.box.LMTPSocket())
 	if err != nil {
 		b.Fatal(err)
@@ -65,8 +81,8 @@ func (o *office) deliver(b *testing.B) {
 	other := "bench" + time.Now().Format("150405.000") + "@office.example"
 	o.box.AddAccount(b, other, password)
 	b.ResetTimer()
-	for i := range b.N {
-		answers, err := l.Deliver("carla@elsewhere.example", []string{other}, messages[i%len(messages)])
+	for range b.N {
+		answers, err := l.Deliver("carla@elsewhere.example", []string{other}, messages.next())
 		if err != nil || answers[0] != nil {
 			b.Fatalf("deliver: %v %v", err, answers)
 		}

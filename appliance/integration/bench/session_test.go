@@ -71,11 +71,11 @@ func (o *office) idleNotice(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer l.Close()
-	message := rig.Message(3)
+	messages := newLetters()
 	var times []time.Duration
 	for b.Loop() {
 		begin := time.Now()
-		answers, err := l.Deliver("carla@elsewhere.example", []string{user}, message)
+		answers, err := l.Deliver("carla@elsewhere.example", []string{user}, messages.next())
 		if err != nil || answers[0] != nil {
 			b.Fatalf("deliver: %v %v", err, answers)
 		}
