@@ -18,81 +18,77 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// maxProblems bounds a report; a folder with more is beyond reading anyway.
-const maxProblems = 1000
-
 // CheckOptions says how thorough a check is.
 type CheckOptions struct {
-	Bodies   bool                                   // read every body and compare its hash
-	Progress func(account AccountID, done, all int) // called per message; may be nil
+	Bodies   bool                    // read every body and compare its hash
+	Found    func(p Problem)         // called for each problem; must not be nil
+	Progress func(done, total int64) // messages of all accounts; called for each; may be nil
 }
 
-// CheckReport is what a check found.
+// CheckReport counts what a check has read and found.
 type CheckReport struct {
-	Accounts  int       `json:"accounts"`
-	Mailboxes int       `json:"mailboxes"`
-	Messages  int       `json:"messages"`
-	Bytes     int64     `json:"bytes"` // of the messages, copies counted each
-	Problems  []Problem `json:"problems"`
+	Accounts  int
+	Mailboxes int
+	Messages  int64
+	Bytes     int64 // of the messages, each copy counted
+	Problems  int
 }
 
-// Problem is one inconsistency.
+// Problem is one inconsistency. Account, Mailbox and UID are empty where it
+// is not theirs.
 type Problem struct {
-	Account AccountID `json:"account,omitempty"`
-	Mailbox string    `json:"mailbox,omitempty"`
-	UID     imap.UID  `json:"uid,omitempty"`
-	Text    string    `json:"text"`
+	Account AccountID
+	Mailbox string
+	UID     imap.UID
+	Text    string
 }
 
 // Check compares everything in the folder with everything else and changes
 // nothing. It may run while mail is served. An error means that it could not
 // go on, not that it found something.
-func (s *Store) Check(ctx context.Context, o CheckOptions) (*CheckReport, error) {
-	report := &CheckReport{Problems: []Problem{}}
+func (s *Store) Check(ctx context.Context, o CheckOptions) (CheckReport, error) {
+	var report CheckReport
 	ids, err := s.Accounts()
 	if err != nil {
-		return nil, err
+		return report, err
 	}
-	if err := s.system.db.View(func(tx *bolt.Tx) error { return (&checker{report: report}).pages(tx) }); err != nil {
-		return nil, fmt.Errorf("check system database: %w", err)
+	c := &checker{ctx: ctx, o: o, report: &report}
+	if err := s.system.db.View(c.pages); err != nil {
+		return report, fmt.Errorf("check system database: %w", err)
 	}
+	var accounts []*Account
 	for _, id := range ids {
 		a, err := s.Account(ctx, id)
 		switch {
-		case errors.Is(err, ErrNoAccount):
-			continue // removed meanwhile
+		case errors.Is(err, ErrNoAccount): // removed meanwhile
 		case errors.Is(err, ErrClosed):
-			return nil, err
+			return report, err
 		case err != nil:
-			report.add(Problem{Account: id, Text: err.Error()})
-			continue
+			c.found(Problem{Account: id, Text: err.Error()})
+		default:
+			accounts = append(accounts, a)
+			c.total += a.Quota().UsedMessages
 		}
-		c := &checker{ctx: ctx, a: a, o: o, report: report, refs: map[DataID]uint64{}}
-		if err := a.db.View(c.account); err != nil {
-			return nil, fmt.Errorf("check account %s: %w", id, closedError(err))
+	}
+	for _, a := range accounts {
+		if err := c.check(a); err != nil {
+			return report, fmt.Errorf("check account %s: %w", a.id, err)
 		}
-		c.settle()
-		report.Accounts++
 	}
 	return report, nil
 }
 
-func (r *CheckReport) add(p Problem) {
-	if len(r.Problems) < maxProblems {
-		r.Problems = append(r.Problems, p)
-	}
-}
-
-// checker checks one account in one read transaction.
+// checker checks one account after the other, each in one read transaction.
 type checker struct {
-	ctx      context.Context
-	a        *Account
-	o        CheckOptions
-	report   *CheckReport
+	ctx    context.Context
+	o      CheckOptions
+	report *CheckReport
+	total  int64 // messages of all accounts
+
+	a        *Account // the one being checked
 	counters counters
 	refs     map[DataID]uint64 // messages that use each data record
 	sum      Quota
-	total    int
 	absent   []absent
 }
 
@@ -108,7 +104,25 @@ func (c *checker) problem(mailbox string, uid imap.UID, format string, args ...a
 	if c.a != nil {
 		p.Account = c.a.id
 	}
-	c.report.add(p)
+	c.found(p)
+}
+
+func (c *checker) found(p Problem) {
+	c.report.Problems++
+	c.o.Found(p)
+}
+
+func (c *checker) check(a *Account) error {
+	c.a, c.refs, c.sum, c.absent = a, map[DataID]uint64{}, Quota{}, nil
+	if err := a.db.View(c.account); err != nil {
+		if err = closedError(err); errors.Is(err, ErrClosed) {
+			return nil // removed meanwhile
+		}
+		return err
+	}
+	c.settle()
+	c.report.Accounts++
+	return nil
 }
 
 // pages lets bbolt check its tree.
@@ -128,7 +142,6 @@ func (c *checker) account(tx *bolt.Tx) error {
 		c.problem("", 0, "%v", err)
 		return nil
 	}
-	c.total = int(c.counters.quota.UsedMessages)
 	names := map[string]bool{}
 	err = tx.Bucket(mailboxesBucket).ForEach(func(k, v []byte) error {
 		id, ok := keyMailbox(k)
@@ -224,7 +237,7 @@ func (c *checker) message(tx *bolt.Tx, mailbox string, m *Message) {
 	c.report.Messages++
 	c.report.Bytes += m.Size
 	if c.o.Progress != nil {
-		c.o.Progress(c.a.id, c.report.Messages, c.total)
+		c.o.Progress(c.report.Messages, c.total)
 	}
 	v := tx.Bucket(dataBucket).Get(dataKey(m.Data))
 	if v == nil {
@@ -235,6 +248,9 @@ func (c *checker) message(tx *bolt.Tx, mailbox string, m *Message) {
 	if err := decodeData(m.Data, v, &r); err != nil {
 		c.problem(mailbox, m.UID, "%v", err)
 		return
+	}
+	if _, err := r.Record.Parts(); err != nil {
+		c.problem(mailbox, m.UID, "its structure: %v", err)
 	}
 	if size := r.BodySize + int64(len(r.Prefix)); size != m.Size {
 		c.problem(mailbox, m.UID, "it counts %d octets, its data %d", m.Size, size)

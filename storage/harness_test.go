@@ -148,11 +148,11 @@ func (o *office) flags(mailbox string) string {
 // check fails the test if the storage is not consistent.
 func (o *office) check() {
 	o.t.Helper()
-	r, err := o.Check(context.Background(), storage.CheckOptions{Bodies: true})
+	_, err := o.Check(context.Background(), storage.CheckOptions{
+		Bodies: true,
+		Found:  func(p storage.Problem) { o.t.Errorf("problem: %+v", p) },
+	})
 	if err != nil {
 		o.t.Fatal(err)
-	}
-	for _, p := range r.Problems {
-		o.t.Errorf("problem: %+v", p)
 	}
 }
