@@ -37,7 +37,6 @@ type Appliance struct {
 	imap      *imap.Server
 	access    *access.Listener
 	smtp      *smtp.Server
-	sessions  *sessions
 	listeners []*listener
 	control   net.Listener
 }
@@ -47,7 +46,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}
-	a = &Appliance{conf: *c, log: c.Logger, sessions: newSessions()}
+	a = &Appliance{conf: *c, log: c.Logger}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("start: %w", err), a.Close())
@@ -78,13 +77,12 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	a.imap = imap.New(&imap.Config{
 		Accounts: a.office.store,
 		Stager:   a.office.store,
-		Auth:     &signIn{dir: a.office.directory, throttle: access.NewThrottle(nil), sessions: a.sessions},
+		Auth:     &signIn{dir: a.office.directory, throttle: access.NewThrottle(nil)},
 		Logger:   a.log.With("service", "imap"),
 		Version:  c.Version,
 		Limits:   imap.Limits{AppendSize: a.office.store.MaxMessage()},
 		Describe: describeTLS,
 	})
-	a.office.directory.Watch(a.disconnect)
 	a.smtp = smtp.New(&smtp.Config{
 		Deliverer:  a.office.delivery,
 		Hostname:   c.hostname(),
@@ -118,7 +116,7 @@ func (a *Appliance) Reload(ctx context.Context) error { return a.certs.Reload(ct
 // finishes what was acknowledged and closes everything.
 func (a *Appliance) Run(ctx context.Context) error {
 	defer a.log.Info("stopped")
-	defer a.office.directory.Watch(a.sessions.follow)()
+	defer a.office.directory.Watch(a.disconnect)()
 	// What is behind the listeners outlives them.
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
@@ -170,8 +168,6 @@ func (a *Appliance) serve(ctx context.Context, l *listener) error {
 	}
 
 	return a.access.Serve(ctx, l.Listener, a.certs.TLSConfig(), func(ctx context.Context, c *tls.Conn) {
-		ctx, leave := a.sessions.enter(ctx, c.RemoteAddr())
-		defer leave()
 		a.imap.ServeConn(ctx, c)
 	})
 }

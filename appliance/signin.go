@@ -20,7 +20,6 @@ var errTooManyLogins = errors.New("too many failed log-ins; wait a minute")
 type signIn struct {
 	dir      *directory.Directory
 	throttle *access.Throttle
-	sessions *sessions
 }
 
 // Authenticate implements imap.Authenticator.
@@ -37,7 +36,6 @@ func (s *signIn) Authenticate(ctx context.Context, login, password string, remot
 			return imap.Identity{}, ctx.Err()
 		}
 	}
-	mark := s.sessions.now()
 	a, err := s.dir.Authenticate(ctx, login, password, remote)
 	if errors.Is(err, directory.ErrCredentials) {
 		s.throttle.Failed(remote, name, password)
@@ -45,9 +43,6 @@ func (s *signIn) Authenticate(ctx context.Context, login, password string, remot
 	}
 	if err != nil {
 		return imap.Identity{}, err
-	}
-	if !s.sessions.login(remote, a.ID, mark) {
-		return imap.Identity{}, fmt.Errorf("%w (the account changed meanwhile)", imap.ErrCredentials)
 	}
 	s.throttle.OK(remote, name, password)
 

@@ -14,7 +14,6 @@ import (
 	"syscall"
 
 	"pillarbox/appliance/directory"
-	"pillarbox/appliance/verify"
 )
 
 // maxAnswer bounds the JSON of an answer in octets: 10,000 accounts and more.
@@ -114,29 +113,6 @@ func (c *Client) AddAlias(ctx context.Context, a directory.Alias) error {
 func (c *Client) RemoveAlias(ctx context.Context, address string, targets ...string) error {
 	return c.call(ctx, http.MethodDelete,
 		"/v1/aliases/"+url.PathEscape(address)+"?"+url.Values{"target": targets}.Encode(), nil, nil)
-}
-
-// Check reads all mail and tells each finding.
-func (c *Client) Check(ctx context.Context, found func(Finding)) (verify.Report, error) {
-	res, err := c.do(ctx, http.MethodPost, "/v1/check", nil)
-	if err != nil {
-		return verify.Report{}, err
-	}
-	defer res.Body.Close()
-	dec := json.NewDecoder(res.Body)
-	for {
-		var f Finding
-		if err := dec.Decode(&f); err != nil {
-			return verify.Report{}, fmt.Errorf("read findings: %w", err)
-		}
-		switch {
-		case f.Report != nil:
-			return *f.Report, nil
-		case f.Error != nil:
-			return verify.Report{}, f.Error
-		}
-		found(f)
-	}
 }
 
 // call sends a request and decodes the answer into out, unless that is nil.

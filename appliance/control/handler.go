@@ -13,7 +13,6 @@ import (
 
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
-	"pillarbox/appliance/verify"
 	"pillarbox/storage"
 )
 
@@ -229,47 +228,6 @@ func (h *Handler) removeAlias(w http.ResponseWriter, r *http.Request) error {
 	w.WriteHeader(http.StatusNoContent)
 
 	return nil
-}
-
-// check sends what it finds as it finds it: a big office takes a while.
-func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
-	accounts, err := h.directory.List(r.Context())
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	enc := json.NewEncoder(w)
-	rc := http.NewResponseController(w)
-	send := func(f Finding) {
-		// A client that has gone away ends the check by its context.
-		if err := errors.Join(enc.Encode(f), rc.Flush()); err != nil {
-			h.log.DebugContext(r.Context(), "finding not sent", "err", err)
-		}
-	}
-	var total verify.Report
-	for _, a := range accounts {
-		report, err := verify.Account(r.Context(), h.store, a.ID, func(p verify.Problem) {
-			p.Account = a.Address
-			send(Finding{Problem: &p})
-		})
-		if err != nil {
-			send(Finding{Error: asError(fmt.Errorf("check %s: %w", a.Address, err))})
-			return nil
-		}
-		total.Add(report)
-		send(Finding{Account: a.Address})
-	}
-	send(Finding{Report: &total})
-
-	return nil
-}
-
-// Finding is a line of a check's answer; one field is set.
-type Finding struct {
-	Problem *verify.Problem `json:"problem,omitempty"`
-	Account string          `json:"account,omitempty"` // this one is done
-	Report  *verify.Report  `json:"report,omitempty"`  // all are done
-	Error   *Error          `json:"error,omitempty"`   // the check could not go on
 }
 
 func readJSON(w http.ResponseWriter, r *http.Request, into any) error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"pillarbox/appliance/imap/command"
 	"pillarbox/appliance/imap/wire"
+	"pillarbox/storage"
 )
 
 // strangerLimits bound what a client that has not logged in may send. A
@@ -103,23 +105,17 @@ func (s *session) challenge(text string) ([]byte, error) {
 
 // check asks whether name and password are right, and lets the client in.
 func (s *session) check(ctx context.Context, mechanism, name, password string) error {
-	ident, err := s.srv.auth.Authenticate(ctx, name, password, s.link.conn.RemoteAddr())
-	if errors.Is(err, ErrCredentials) {
+	ident, acct, err := s.enter(ctx, name, password)
+	switch {
+	case errors.Is(err, ErrCredentials):
 		s.logLogin(ctx, mechanism, name, "wrong name or password")
 		return s.refuseLogin(ctx, no(imap.ResponseCodeAuthenticationFailed, "The name or the password is wrong"))
-	}
-	if err != nil {
+	case errors.Is(err, errCrowded):
+		s.logLogin(ctx, mechanism, name, errCrowded.Error())
+		return s.refuseLogin(ctx, no(imap.ResponseCodeLimit, "The account has too many connections; close some of them"))
+	case err != nil:
 		s.logLogin(ctx, mechanism, name, err.Error())
 		return s.refuseLogin(ctx, no(imap.ResponseCodeUnavailable, "Log-in is not possible at the moment; try again later"))
-	}
-	acct, err := s.srv.accounts.Account(ctx, ident.Account)
-	if err != nil {
-		s.logLogin(ctx, mechanism, name, err.Error())
-		return s.refuseLogin(ctx, no(imap.ResponseCodeUnavailable, "The mailboxes cannot be opened at the moment; try again later"))
-	}
-	if !s.srv.enter(s, ident.Account) {
-		s.logLogin(ctx, mechanism, name, "too many connections")
-		return s.refuseLogin(ctx, no(imap.ResponseCodeLimit, "The account has too many connections; close some of them"))
 	}
 	s.acct, s.ident, s.tries = acct, ident, 0
 	s.srv.stats.logins.Add(1)
@@ -128,6 +124,27 @@ func (s *session) check(ctx context.Context, mechanism, name, password string) e
 	s.link.until = time.Time{}
 	s.dec.SetLimits(s.srv.memberLimits())
 	return ok("CAPABILITY "+s.capabilities(), "Logged in")
+}
+
+// errCrowded is an account with as many sessions as it may have.
+var errCrowded = errors.New("too many connections")
+
+// enter checks name and password, opens the account and counts the session.
+func (s *session) enter(ctx context.Context, name, password string) (Identity, *storage.Account, error) {
+	mark := s.srv.mark()
+	ident, err := s.srv.auth.Authenticate(ctx, name, password, s.link.conn.RemoteAddr())
+	if err != nil {
+		return Identity{}, nil, err
+	}
+	acct, err := s.srv.accounts.Account(ctx, ident.Account)
+	if err != nil {
+		return Identity{}, nil, fmt.Errorf("open mailboxes: %w", err)
+	}
+	// The last step, so that nothing that fails leaves the session counted.
+	if err := s.srv.enter(s, ident.Account, mark); err != nil {
+		return Identity{}, nil, err
+	}
+	return ident, acct, nil
 }
 
 // refuseLogin holds the answer to a failed log-in back, longer each time, and

@@ -63,6 +63,8 @@ type Server struct {
 
 	mu      sync.Mutex
 	members map[storage.AccountID]map[*session]struct{} // sessions that are logged in
+	cuts    uint64                                      // calls of Disconnect
+	cut     map[storage.AccountID]uint64                // the last of them, by account
 }
 
 // New returns a Server.
@@ -81,6 +83,7 @@ func New(c *Config) *Server {
 		now:      now,
 		describe: c.Describe,
 		members:  map[storage.AccountID]map[*session]struct{}{},
+		cut:      map[storage.AccountID]uint64{},
 	}
 }
 
@@ -121,20 +124,31 @@ func (s *Server) Stats() Stats {
 	}
 }
 
-// enter admits a session to an account, unless that has too many already.
-func (s *Server) enter(sess *session, id storage.AccountID) bool {
+// mark returns what enter is to be given by a log-in that begins now.
+func (s *Server) mark() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cuts
+}
+
+// enter admits a session to an account: not if that has too many already
+// (errCrowded), nor if it was disconnected since the mark, for then what was
+// checked at the log-in may no longer hold (ErrCredentials).
+func (s *Server) enter(sess *session, id storage.AccountID, mark uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := s.members[id]
-	if len(all) >= s.limits.ConnectionsPerAccount {
-		return false
-	}
-	if all == nil {
+	switch {
+	case s.cut[id] > mark:
+		return ErrCredentials
+	case len(all) >= s.limits.ConnectionsPerAccount:
+		return errCrowded
+	case all == nil:
 		all = map[*session]struct{}{}
 		s.members[id] = all
 	}
 	all[sess] = struct{}{}
-	return true
+	return nil
 }
 
 // leave takes back what enter did.
@@ -153,6 +167,8 @@ func (s *Server) leave(sess *session) {
 func (s *Server) Disconnect(id storage.AccountID, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.cuts++
+	s.cut[id] = s.cuts
 	for sess := range s.members[id] {
 		sess.link.stop("[UNAVAILABLE] " + reason)
 	}

@@ -350,3 +350,24 @@ func TestSessionDisconnect(t *testing.T) {
 	again := o.dial()
 	again.quiet("LOGIN alice secret")
 }
+
+// overtaken changes the password while it is being checked.
+type overtaken struct {
+	imap.Authenticator
+	change func()
+}
+
+func (a *overtaken) Authenticate(ctx context.Context, login, password string, remote net.Addr) (imap.Identity, error) {
+	ident, err := a.Authenticator.Authenticate(ctx, login, password, remote)
+	a.change()
+	return ident, err
+}
+
+func TestSessionDisconnectOvertakesALogin(t *testing.T) {
+	auth := &overtaken{}
+	o := newOffice(t, func(c *imap.Config) { auth.Authenticator, c.Auth = c.Auth, auth })
+	auth.change = func() { o.server.Disconnect("alice", "The password was changed") }
+	c := o.dial()
+	c.do("LOGIN alice secret", "NO [AUTHENTICATIONFAILED] …")
+	c.do("LOGIN bob secret", "OK …")
+}

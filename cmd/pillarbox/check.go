@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"pillarbox/appliance/control"
-	"pillarbox/appliance/verify"
 )
 
 type checkCommand struct {
@@ -15,24 +15,29 @@ type checkCommand struct {
 
 // checkResult is what a script reads.
 type checkResult struct {
-	verify.Report
+	control.Report
 
-	Found []verify.Problem `json:"found"`
+	Found []control.Problem `json:"found"`
 }
 
 // Run reads all mail.
 func (c *checkCommand) Run(ctx context.Context, e *env) error {
 	return c.with(ctx, e, false, func(client *control.Client) error {
-		result := checkResult{Found: []verify.Problem{}}
+		result := checkResult{Found: []control.Problem{}}
+		bar := newProgress(e.stderr, 0)
 		report, err := client.Check(ctx, func(f control.Finding) {
 			switch {
+			case f.Progress != nil:
+				bar.reach(f.Progress.Done, f.Progress.Total)
 			case f.Problem == nil:
 			case c.JSON:
 				result.Found = append(result.Found, *f.Problem)
 			default:
-				fmt.Fprintf(e.stdout, "%s, %s%s: %s\n", f.Problem.Account, f.Problem.Mailbox, uidText(f.Problem), f.Problem.Text)
+				bar.finish()
+				fmt.Fprintf(e.stdout, "%s%s\n", place(f.Problem), f.Problem.Text)
 			}
 		})
+		bar.finish()
 		if err != nil {
 			return err
 		}
@@ -42,7 +47,7 @@ func (c *checkCommand) Run(ctx context.Context, e *env) error {
 				return err
 			}
 		} else {
-			fmt.Fprintf(e.stdout, "read %s (%s) in %s of %s\n", plural(report.Messages, "message"), size(report.Bytes),
+			fmt.Fprintf(e.stdout, "read %s (%s) in %s of %s\n", plural(int(report.Messages), "message"), size(report.Bytes),
 				plural(report.Mailboxes, "mail folder"), plural(report.Accounts, "account"))
 		}
 		if report.Problems > 0 {
@@ -54,10 +59,21 @@ func (c *checkCommand) Run(ctx context.Context, e *env) error {
 	})
 }
 
-func uidText(p *verify.Problem) string {
-	if p.UID == 0 {
+// place names where a problem is, as far as it is in one place.
+func place(p *control.Problem) string {
+	var parts []string
+	if p.Account != "" {
+		parts = append(parts, p.Account)
+	}
+	if p.Mailbox != "" {
+		parts = append(parts, p.Mailbox)
+	}
+	if p.UID != 0 {
+		parts = append(parts, fmt.Sprintf("UID %d", p.UID))
+	}
+	if len(parts) == 0 {
 		return ""
 	}
 
-	return fmt.Sprintf(", UID %d", p.UID)
+	return strings.Join(parts, ", ") + ": "
 }

@@ -18,7 +18,7 @@ const (
 type progress struct {
 	w        io.Writer
 	tty      bool
-	total    int64 // octets; 0 if not known
+	total    int64 // octets, or messages that are checked; 0 if not known
 	done     int64
 	messages int
 	start    time.Time
@@ -36,6 +36,16 @@ func newProgress(w io.Writer, total int64) *progress {
 func (p *progress) step(n int64) {
 	p.messages++
 	p.done += max(n, 0)
+	p.show(progressbar.OptionShowBytes(true))
+}
+
+// reach tells that done of total messages have been read.
+func (p *progress) reach(done, total int64) {
+	p.messages, p.done, p.total = int(done), done, total
+	p.show(progressbar.OptionShowCount())
+}
+
+func (p *progress) show(unit progressbar.Option) {
 	switch now := time.Now(); {
 	case p.total == 0 || now.Sub(p.start) < quietTime:
 	case !p.tty:
@@ -47,7 +57,7 @@ func (p *progress) step(n int64) {
 		if p.bar == nil {
 			p.bar = progressbar.NewOptions64(p.total,
 				progressbar.OptionSetWriter(p.w),
-				progressbar.OptionShowBytes(true),
+				unit,
 				progressbar.OptionThrottle(100*time.Millisecond),
 				progressbar.OptionClearOnFinish(),
 				progressbar.OptionSetWidth(30),
