@@ -35,15 +35,22 @@ func (s *session) list(ctx context.Context, a *command.List) error {
 	percent := slices.ContainsFunc(a.Patterns, func(p string) bool {
 		return strings.Contains(p, "%") && !strings.Contains(p, "*")
 	})
-	for _, f := range s.folders() {
+	folders := s.folders()
+	above := unlisted(folders, m, o)
+	for _, f := range folders {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		if !m.match(f.name) || !f.wanted(a, percent) {
+		if !m.match(f.name) {
+			continue
+		}
+		chosen := f.chosen(a, percent)
+		if !chosen && !above[f.name] {
 			continue
 		}
 		s.writeList(a, f)
-		if o.ReturnStatus != nil && f.box != nil {
+		// RFC 5819, section 2: of what the selection options choose.
+		if o.ReturnStatus != nil && chosen && f.box != nil {
 			if err := s.writeStatus(ctx, f.name, f.box, o.ReturnStatus); err != nil {
 				return err
 			}
@@ -55,22 +62,44 @@ func (s *session) list(ctx context.Context, a *command.List) error {
 	return nil
 }
 
-// wanted tells whether a LIST's selection options choose the folder; percent
+// chosen tells whether a LIST's selection options choose the folder; percent
 // tells that only "%" can have matched.
-func (f *folder) wanted(a *command.List, percent bool) bool {
+func (f *folder) chosen(a *command.List, percent bool) bool {
 	if a.Form == command.LSub {
 		// RFC 3501, section 6.3.9: "%" also shows what lies above a
 		// subscribed name.
 		return f.subscribed || f.childSubscribed && percent
 	}
-	o := &a.Options
+	return f.selected(&a.Options)
+}
+
+// selected tells whether the folder itself is what the options select.
+func (f *folder) selected(o *imap.ListOptions) bool {
 	if o.SelectSpecialUse && (f.box == nil || f.box.SpecialUse == "") {
 		return false
 	}
 	if o.SelectSubscribed {
-		return f.subscribed || o.SelectRecursiveMatch && f.childSubscribed
+		return f.subscribed
 	}
 	return f.box != nil
+}
+
+// unlisted returns the names that RECURSIVEMATCH adds to a LIST: those above a
+// folder that is selected but not matched. Above one that is listed itself
+// they would tell nothing new (RFC 5258, section 3.5).
+func unlisted(folders []*folder, m *matcher, o *imap.ListOptions) map[string]bool {
+	if !o.SelectRecursiveMatch {
+		return nil
+	}
+	above := map[string]bool{}
+	for _, f := range folders {
+		if f.selected(o) && !m.match(f.name) {
+			for name := range parents(f.name) {
+				above[name] = true
+			}
+		}
+	}
+	return above
 }
 
 // folders returns all names that may be listed, sorted, INBOX first.

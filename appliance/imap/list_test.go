@@ -94,6 +94,34 @@ func TestList(t *testing.T) {
 	}
 }
 
+// TestListAboveSubscribed: RFC 5258, section 5, example 9. What lies above a
+// subscribed name is listed for one that the pattern does not match, and has
+// no STATUS (RFC 5819, section 3).
+func TestListAboveSubscribed(t *testing.T) {
+	c := newOffice(t).login()
+	for _, name := range []string{"foo2/bar1", "foo2/bar2", "baz2/bar2", "baz2/bar22", "eps2/mamba"} {
+		c.quiet("CREATE " + name)
+		c.quiet("SUBSCRIBE " + name)
+	}
+	c.quiet("SUBSCRIBE eps2")
+	c.do(`LIST (SUBSCRIBED RECURSIVEMATCH) "" *2 RETURN (STATUS (MESSAGES))`,
+		`* LIST (\HasNoChildren \Subscribed) "/" baz2/bar2`,
+		"* STATUS baz2/bar2 (MESSAGES 0)",
+		`* LIST (\HasNoChildren \Subscribed) "/" baz2/bar22`,
+		"* STATUS baz2/bar22 (MESSAGES 0)",
+		`* LIST (\HasChildren \Subscribed) "/" eps2 ("CHILDINFO" ("SUBSCRIBED"))`,
+		"* STATUS eps2 (MESSAGES 0)",
+		`* LIST (\HasChildren) "/" foo2 ("CHILDINFO" ("SUBSCRIBED"))`,
+		`* LIST (\HasNoChildren \Subscribed) "/" foo2/bar2`,
+		"* STATUS foo2/bar2 (MESSAGES 0)",
+		"OK LIST completed")
+	c.do(`LIST (SUBSCRIBED RECURSIVEMATCH) "" (b% f*)`,
+		`* LIST (\HasChildren) "/" baz2 ("CHILDINFO" ("SUBSCRIBED"))`,
+		`* LIST (\HasNoChildren \Subscribed) "/" foo2/bar1`,
+		`* LIST (\HasNoChildren \Subscribed) "/" foo2/bar2`,
+		"OK LIST completed")
+}
+
 func TestListMistakes(t *testing.T) {
 	c := newOffice(t).login()
 	for name, command := range map[string]string{
