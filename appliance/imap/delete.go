@@ -15,7 +15,7 @@ func (s *session) delete(ctx context.Context, a *command.Delete) error {
 	if name == storage.Inbox {
 		return storage.ErrInboxImmutable
 	}
-	box, err := s.lookup(name, imap.ResponseCodeNonExistent)
+	box, err := s.lookupOwn(name)
 	if err != nil {
 		return err
 	}
@@ -24,6 +24,5 @@ func (s *session) delete(ctx context.Context, a *command.Delete) error {
 		// thrown out of it.
 		return no(imap.ResponseCodeInUse, "The mailbox is selected; close it first")
 	}
-	// By its own name: a localised name found it.
 	return s.acct.DeleteMailbox(ctx, box.Name)
 }

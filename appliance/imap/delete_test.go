@@ -22,6 +22,22 @@ func TestDelete(t *testing.T) {
 	c.do("DELETE", "BAD …")
 }
 
+// TestLocalisedNamesDestroyNothing: "Sent Items" opens Sent, but a client that
+// gives up such a name means one that it had elsewhere.
+func TestLocalisedNamesDestroyNothing(t *testing.T) {
+	o := newOffice(t)
+	c := o.login()
+	c.quiet(`STATUS "Sent Items" (MESSAGES)`)
+	c.do(`DELETE "Sent Items"`, "NO [NONEXISTENT] No such mailbox")
+	c.do(`RENAME "Sent Items" old`, "NO [NONEXISTENT] No such mailbox")
+	c.do(`UNSUBSCRIBE "Sent Items"`, "OK UNSUBSCRIBE completed")
+	c.do(`LIST (SUBSCRIBED) "" S*`, `* LIST (\HasNoChildren \Subscribed \Sent) "/" Sent`, "OK LIST completed")
+	c.quiet("UNSUBSCRIBE Sent")
+	c.do(`SUBSCRIBE "Sent Items"`, "OK SUBSCRIBE completed")
+	c.do(`LSUB "" S*`, `* LSUB (\HasNoChildren \Sent) "/" Sent`, "OK LSUB completed")
+	c.do("DELETE Sent", "OK DELETE completed")
+}
+
 // TestDeleteKeepsTheSubscription: RFC 9051, section 6.3.8 forbids the server to
 // take it back.
 func TestDeleteKeepsTheSubscription(t *testing.T) {

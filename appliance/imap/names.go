@@ -26,6 +26,19 @@ func (s *session) lookup(name string, code imap.ResponseCode) (*storage.Mailbox,
 	return nil, no(code, "No such mailbox")
 }
 
+// lookupOwn finds a mailbox by its own name, for what cannot be undone: a
+// client that deletes the "Sent Items" it had elsewhere must not hit Sent.
+func (s *session) lookupOwn(name string) (*storage.Mailbox, error) {
+	m, err := s.lookup(name, imap.ResponseCodeNonExistent)
+	if err != nil {
+		return nil, err
+	}
+	if own, err := storage.CanonicalName(folderName(name)); err != nil || own != m.Name {
+		return nil, no(imap.ResponseCodeNonExistent, "No such mailbox")
+	}
+	return m, nil
+}
+
 // parents yields the names above name, the nearest first.
 func parents(name string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {

@@ -11,7 +11,7 @@ import (
 
 // rename is RENAME (RFC 9051, section 6.3.6).
 func (s *session) rename(ctx context.Context, a *command.Rename) error {
-	from, err := s.lookup(a.From, imap.ResponseCodeNonExistent)
+	from, err := s.lookupOwn(a.From)
 	if err != nil {
 		return err
 	}
