@@ -5,17 +5,21 @@ import (
 
 	"pillarbox/appliance/imap/command"
 	"pillarbox/appliance/imap/wire"
+	"pillarbox/storage"
 )
 
-// The account as a whole is the one quota root, and its name is "".
+// The account as a whole is the one quota root, and its name is "". Without a
+// limit there is none: RFC 9208, section 7 has neither a number for
+// "unlimited" nor a QUOTA response of no resource.
 const quotaRoot = ""
 
 // getQuota is GETQUOTA (RFC 9208, section 4.1.2).
 func (s *session) getQuota(a *command.GetQuota) error {
-	if a.Root != quotaRoot {
+	q := s.acct.Quota()
+	if a.Root != quotaRoot || q.LimitBytes == 0 {
 		return no(imap.ResponseCodeNonExistent, "No such quota root")
 	}
-	s.writeQuota()
+	s.writeQuota(&q)
 	return nil
 }
 
@@ -24,20 +28,21 @@ func (s *session) getQuota(a *command.GetQuota) error {
 func (s *session) getQuotaRoot(a *command.GetQuotaRoot) error {
 	b := append(s.out.Buf, "* QUOTAROOT "...)
 	b = wire.AppendMailbox(b, a.Mailbox, s.utf8Names())
+	q := s.acct.Quota()
+	if q.LimitBytes == 0 {
+		s.out.Buf = append(b, "\r\n"...)
+		return nil
+	}
 	s.out.Buf = append(b, ` ""`+"\r\n"...)
-	s.writeQuota()
+	s.writeQuota(&q)
 	return nil
 }
 
-// writeQuota writes the QUOTA response. Without a limit the list is empty:
-// RFC 9208, section 5.1 has no number for "unlimited".
-func (s *session) writeQuota() {
-	q := s.acct.Quota()
+// writeQuota writes the QUOTA response.
+func (s *session) writeQuota(q *storage.Quota) {
 	b := append(s.out.Buf, `* QUOTA "" (`...)
-	if q.LimitBytes > 0 {
-		// RFC 9208, section 5.1: STORAGE counts units of 1024 octets.
-		b = wire.AppendInt(append(b, "STORAGE "...), (q.UsedBytes+1023)/1024)
-		b = wire.AppendInt(append(b, ' '), max(q.LimitBytes/1024, 1))
-	}
+	// RFC 9208, section 5.1: STORAGE counts units of 1024 octets.
+	b = wire.AppendInt(append(b, "STORAGE "...), (q.UsedBytes+1023)/1024)
+	b = wire.AppendInt(append(b, ' '), max(q.LimitBytes/1024, 1))
 	s.out.Buf = append(b, ")\r\n"...)
 }

@@ -14,7 +14,7 @@ func TestGetQuota(t *testing.T) {
 	o := newOffice(t)
 	o.dial().do(`GETQUOTA ""`, "BAD Log in first")
 	c := o.login()
-	c.do(`GETQUOTA ""`, `* QUOTA "" ()`, "OK GETQUOTA completed")
+	c.do(`GETQUOTA ""`, "NO [NONEXISTENT] No such quota root")
 	o.limit("alice", 100<<10)
 	c.do(`GETQUOTA ""`, `* QUOTA "" (STORAGE 0 100)`, "OK GETQUOTA completed")
 	o.deliver("alice", "INBOX", "Subject: big\r\n\r\n"+strings.Repeat("x", 20<<10))
@@ -24,8 +24,9 @@ func TestGetQuota(t *testing.T) {
 
 func TestGetQuotaRoot(t *testing.T) {
 	o := newOffice(t)
-	o.limit("alice", 1<<30)
 	c := o.login()
+	c.do("GETQUOTAROOT INBOX", "* QUOTAROOT INBOX", "OK GETQUOTAROOT completed")
+	o.limit("alice", 1<<30)
 	c.do("GETQUOTAROOT INBOX", `* QUOTAROOT INBOX ""`, `* QUOTA "" (STORAGE 0 1048576)`, "OK GETQUOTAROOT completed")
 	c.do("GETQUOTAROOT later", `* QUOTAROOT later ""`, `* QUOTA "" (STORAGE 0 1048576)`, "OK GETQUOTAROOT completed")
 }
