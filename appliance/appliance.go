@@ -110,7 +110,12 @@ func (a *Appliance) Addresses(name string) []string {
 func (a *Appliance) CAFile() string { return a.certs.CAFile() }
 
 // Reload takes a certificate that was changed on disk into use.
-func (a *Appliance) Reload(ctx context.Context) error { return a.certs.Reload(ctx) }
+func (a *Appliance) Reload(ctx context.Context) error {
+	a.notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
+	defer a.notify(daemon.SdNotifyReady)
+
+	return a.certs.Reload(ctx)
+}
 
 // Run serves until ctx is cancelled, or until a service fails. Then it
 // finishes what was acknowledged and closes everything.

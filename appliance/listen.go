@@ -37,7 +37,8 @@ func (l *listener) address() string {
 	return "unix:" + l.Addr().String()
 }
 
-// openListeners opens all, or none.
+// openListeners opens all, or none. Where systemd opened sockets, no service
+// listens that has neither one of them nor an address in c.
 func openListeners(ctx context.Context, c *Config) (all []*listener, err error) {
 	defer func() {
 		if err != nil {
@@ -45,6 +46,19 @@ func openListeners(ctx context.Context, c *Config) (all []*listener, err error) 
 			all = nil
 		}
 	}()
+	if all, err = inherit(); err != nil {
+		return all, err
+	}
+	inherited := slices.Clone(all)
+	wants := func(name string, addrs []string) bool {
+		switch {
+		case len(inherited) == 0 || !has(inherited, name) && addrs != nil:
+			return true
+		case addrs != nil:
+			c.Logger.WarnContext(ctx, "systemd's sockets are used in place of the addresses given", "listener", name)
+		}
+		return false
+	}
 	for _, w := range []struct {
 		name           string
 		addrs          []string
@@ -53,6 +67,9 @@ func openListeners(ctx context.Context, c *Config) (all []*listener, err error) 
 		{nameIMAPS, c.IMAPS, portIMAPS, fallbackIMAPS},
 		{nameLegacy, c.IMAPSLegacy, portIMAPSLegacy, fallbackLegacy},
 	} {
+		if !wants(w.name, w.addrs) {
+			continue
+		}
 		var opened []*listener
 		if w.addrs == nil {
 			opened, err = listenDefault(ctx, c, w.name, w.port, w.fallback)
@@ -63,6 +80,9 @@ func openListeners(ctx context.Context, c *Config) (all []*listener, err error) 
 		if err != nil {
 			return all, err
 		}
+	}
+	if !wants(nameLMTP, c.LMTP) {
+		return all, nil
 	}
 	for _, addr := range lmtpAddresses(ctx, c) {
 		if addr == Off {

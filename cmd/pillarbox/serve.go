@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"pillarbox/appliance"
+	"pillarbox/appliance/journal"
 )
 
 type serveCommand struct {
@@ -21,7 +22,7 @@ type serveCommand struct {
 	Name        []string   `help:"Another name or address that clients use, for the certificate." placeholder:"NAME"`
 	MaxMessage  size       `help:"The largest message that is taken." placeholder:"SIZE"`
 	LogLevel    slog.Level `help:"How much is logged: debug, info, warn, error." default:"info"`
-	LogFormat   string     `help:"How it is logged: text or json." enum:"text,json" default:"text"`
+	LogFormat   string     `help:"How it is logged: text, json, or auto, which is systemd's journal where standard error leads there and text elsewhere." enum:"auto,text,json" default:"auto"`
 	Sample      bool       `help:"Make a sample office with two people and their mail, listen on this machine only, and tell how to connect."`
 }
 
@@ -29,7 +30,9 @@ type serveCommand struct {
 func (c *serveCommand) Help() string {
 	return `Addresses may be repeated or separated by commas; the port 0 takes a free one, which
 the log names; "off" switches a service off. SIGTERM and SIGINT stop the server once
-what it acknowledged is done; SIGHUP takes a renewed certificate into use.`
+what it acknowledged is done; SIGHUP takes a renewed certificate into use. Where systemd
+passes sockets (named imaps, imaps-legacy and lmtp by FileDescriptorName), those are
+served, and of the others only what has an address here.`
 }
 
 // Run serves until the context ends.
@@ -74,8 +77,11 @@ func (c *serveCommand) serve(ctx context.Context, e *env, conf *appliance.Config
 
 func (c *serveCommand) logger(e *env) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.LogLevel}
-	if c.LogFormat == "json" {
+	switch {
+	case c.LogFormat == "json":
 		return slog.New(slog.NewJSONHandler(e.stderr, options))
+	case c.LogFormat == "auto" && e.stderr == os.Stderr && journal.Available():
+		return slog.New(journal.New(c.LogLevel, nil))
 	}
 
 	return slog.New(slog.NewTextHandler(e.stderr, options))
