@@ -58,15 +58,14 @@ func watch(t *testing.T, box *rig.Box) *watcher {
 	return w
 }
 
-func expect[T any](t *testing.T, ch <-chan T, what string) T {
+func expect[T any](t *testing.T, ch <-chan T, what string) (v T) {
 	t.Helper()
 	select {
-	case v := <-ch:
-		return v
+	case v = <-ch:
 	case <-time.After(atOnce):
 		t.Fatalf("not told of %s within %v", what, atOnce)
-		panic("unreachable")
 	}
+	return v
 }
 
 func TestIdleTellsAtOnce(t *testing.T) {
