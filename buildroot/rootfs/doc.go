@@ -1,0 +1,6 @@
+// Package rootfs writes the root file system: a squashfs with gzip, which is
+// the one compression that all kernels of the images know.
+//
+// The same files give the same bytes: owners, modes and times are fixed, and
+// the order is that of the names.
+package rootfs

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+
+	"github.com/gokrazy/gokrazy"
+
+	"pillarbox/appliance/firmware"
+	"pillarbox/appliance/firmware/provision"
+)
+
+const (
+	mailProgram = "/user/pillarbox"
+	dataDir     = firmware.Perm + "/pillarbox"
+
+	// gokrazy's ntp program sets the clock from this file, which is as old as
+	// the last orderly stop. The time that the firmware notes is never older.
+	staleTime = firmware.Perm + "/home/ntp/ntp-time-at-last-shutdown"
+)
+
+// services returns what gokrazy supervises.
+func services(s *firmware.System) ([]*gokrazy.Service, error) {
+	network, err := networkCommand(s.Settings.Network)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(staleTime); err != nil && !errors.Is(err, fs.ErrNotExist) && !s.ReadOnly {
+		return nil, fmt.Errorf("remove the stale time: %w", err)
+	}
+	commands := []*exec.Cmd{
+		network,
+		exec.Command("/gokrazy/ntp", s.Settings.Time...),
+		exec.Command("/gokrazy/randomd"),
+	}
+	if !s.ReadOnly {
+		mail := exec.Command(mailProgram, "serve", "--data", dataDir)
+		if s.Settings.Host != "" {
+			mail.Args = append(mail.Args, "--name", s.Settings.Host)
+		}
+		commands = append(commands, mail)
+	}
+	var all []*gokrazy.Service
+	for _, c := range commands {
+		c.Env = slices.Concat(os.Environ(), s.Environment())
+		all = append(all, gokrazy.NewService(c))
+	}
+
+	return all, nil
+}
+
+// networkCommand returns gokrazy's program for addresses: it asks DHCP or sets
+// what the provisioning file says.
+func networkCommand(n provision.Network) (*exec.Cmd, error) {
+	if n.Address == "" {
+		return exec.Command("/gokrazy/dhcp"), nil
+	}
+	ip, prefix, err := net.ParseCIDR(n.Address)
+	if err != nil {
+		return nil, fmt.Errorf("read the static address: %w", err)
+	}
+	// The names are those of the program's own type.
+	lease := struct {
+		IP      net.IP
+		Netmask net.IPMask
+		Router  net.IP
+		DNS     []net.IP
+	}{IP: ip, Netmask: prefix.Mask, Router: net.ParseIP(n.Gateway)}
+	for _, server := range n.DNS {
+		lease.DNS = append(lease.DNS, net.ParseIP(server))
+	}
+	text, err := json.Marshal(lease)
+	if err != nil {
+		return nil, fmt.Errorf("write the static address: %w", err)
+	}
+
+	return exec.Command("/gokrazy/dhcp", "-static_network_config", string(text)), nil
+}
