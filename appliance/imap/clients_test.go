@@ -28,7 +28,7 @@ func TestThunderbird(t *testing.T) {
 	if _, tagged := c.run(`select "INBOX" (CONDSTORE)`); tagged != "OK [READ-WRITE] SELECT completed" {
 		t.Fatal(tagged)
 	}
-	c.do("getquotaroot \"INBOX\"", `* QUOTAROOT INBOX ""`, `* QUOTA "" ()`, "OK GETQUOTAROOT completed")
+	c.do("getquotaroot \"INBOX\"", "* QUOTAROOT INBOX", "OK GETQUOTAROOT completed")
 	c.do("UID fetch 1:* (FLAGS)", `* 1 FETCH (UID 1 FLAGS (\Recent))`, "OK UID FETCH completed")
 	c.write("7 IDLE\r\n")
 	c.expect("+ idling")
