@@ -3,8 +3,6 @@ package imap
 import (
 	"context"
 
-	"github.com/emersion/go-imap/v2"
-
 	"pillarbox/appliance/imap/command"
 	"pillarbox/storage"
 )
@@ -19,10 +17,13 @@ func (s *session) delete(ctx context.Context, a *command.Delete) error {
 	if err != nil {
 		return err
 	}
-	if s.sel != nil && s.sel.id == box.ID {
-		// Clients that delete what they have selected do not expect to be
-		// thrown out of it.
-		return no(imap.ResponseCodeInUse, "The mailbox is selected; close it first")
+	if err := s.acct.DeleteMailbox(ctx, box.Name); err != nil {
+		return err
 	}
-	return s.acct.DeleteMailbox(ctx, box.Name)
+	if s.sel != nil && s.sel.id == box.ID {
+		// A person deletes the folder before their eyes, and not every client
+		// closes it first; Dovecot and Cyrus close it for them, too.
+		s.closed()
+	}
+	return nil
 }

@@ -16,9 +16,12 @@ func TestDelete(t *testing.T) {
 	c.do("DELETE a/", "OK DELETE completed")
 	c.do("DELETE a", "NO [NONEXISTENT] No such mailbox")
 	c.quiet("SELECT c")
-	c.do("DELETE c", "NO [INUSE] The mailbox is selected; close it first")
-	c.quiet("UNSELECT")
-	c.do("DELETE c", "OK DELETE completed")
+	c.do("DELETE c", "* OK [CLOSED] The previous mailbox is closed", "OK DELETE completed")
+	c.do("FETCH 1 UID", "BAD No mailbox is selected")
+	c.quiet("CREATE d/e")
+	c.quiet("SELECT d")
+	c.do("DELETE d", "NO [HASCHILDREN] The mailbox has mailboxes below it; delete them first")
+	c.do("CHECK", "OK CHECK completed")
 	c.do("DELETE", "BAD …")
 }
 

@@ -61,7 +61,7 @@
 // and LITERAL+ promises everything that LITERAL- does.
 //
 // A mailbox that another session deletes ends the sessions that have it
-// selected; a session cannot delete what it has selected itself.
+// selected; a session that deletes what it has selected itself goes on without.
 //
 // IDLE has no time limit. A sign of life every two minutes keeps NAT boxes
 // from forgetting the connection, and shows us when it is gone.

@@ -19,8 +19,7 @@ func (s *session) selectMailbox(ctx context.Context, c *command.Select) error {
 	// RFC 9051, section 6.3.2: the mailbox before is let go even if this
 	// command fails.
 	if s.sel != nil {
-		s.drop()
-		s.out.Buf = append(s.out.Buf, "* OK [CLOSED] The previous mailbox is closed\r\n"...)
+		s.closed()
 	}
 	mb, err := s.lookup(c.Mailbox, imap.ResponseCodeNonExistent)
 	if err != nil {
@@ -39,6 +38,12 @@ func (s *session) selectMailbox(ctx context.Context, c *command.Select) error {
 		return ok("READ-ONLY", "")
 	}
 	return ok("READ-WRITE", "")
+}
+
+// closed lets the selected mailbox go and says so.
+func (s *session) closed() {
+	s.drop()
+	s.untagged("OK [CLOSED] The previous mailbox is closed")
 }
 
 // tellSelected sends what SELECT tells of a mailbox.
