@@ -71,9 +71,12 @@ func Open(ctx context.Context, c *Config) (*Manager, error) {
 		m.interval = 30 * time.Second
 	}
 	m.tls = &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		CipherSuites:   suites12,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return m.current.Load().Certificate, nil },
+		MinVersion:   tls.VersionTLS12,
+		CipherSuites: suites12,
+		// Go begins with small records for the sake of the first octets of a
+		// web page; a mail program wants the whole answer.
+		DynamicRecordSizingDisabled: true,
+		GetCertificate:              func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return m.current.Load().Certificate, nil },
 	}
 	if err := m.open(ctx); err != nil {
 		return nil, fmt.Errorf("open certificates: %w", err)

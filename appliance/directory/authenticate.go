@@ -119,4 +119,14 @@ func (d *Directory) acquire(ctx context.Context) error {
 	}
 }
 
-func (d *Directory) release() { <-d.hashing }
+// tidyAfter is how long no password has been hashed when the memory is given
+// back.
+const tidyAfter = 2 * time.Second
+
+// release gives the place back. Each hash leaves some 20 MB of garbage, which
+// the collector would keep from a small machine for minutes: there is too
+// little else going on to make it run.
+func (d *Directory) release() {
+	<-d.hashing
+	d.tidy.Reset(tidyAfter)
+}

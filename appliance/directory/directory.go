@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,7 @@ type Directory struct {
 	mu    sync.Mutex            // held by who changes the directory
 
 	hashing chan struct{} // one element for each hash being computed
+	tidy    *time.Timer   // gives the hashes' memory back, see release
 	cache   *cache
 	dummy   phc // what a log-in under an unknown name is compared with
 
@@ -49,7 +51,7 @@ func New(c *Config) (*Directory, error) {
 		store:    c.Store,
 		log:      c.Logger,
 		now:      c.Now,
-		dummy:    hashPassword("", present),
+		dummy:    noPassword(present),
 		watchers: map[int]func(Change){},
 	}
 	if d.now == nil {
@@ -60,6 +62,8 @@ func New(c *Config) (*Directory, error) {
 		n = min(runtime.GOMAXPROCS(0), 4)
 	}
 	d.hashing = make(chan struct{}, n)
+	d.tidy = time.AfterFunc(tidyAfter, debug.FreeOSMemory)
+	d.tidy.Stop()
 	d.cache = newCache(d.now)
 	ctx := context.Background()
 	if err := d.claim(ctx); err != nil {

@@ -56,6 +56,15 @@ func hashPassword(password string, p params) phc {
 	return h
 }
 
+// noPassword is a hash that costs as much as any to compare with, and that no
+// password has.
+func noPassword(p params) phc {
+	h := phc{params: p, salt: make([]byte, saltSize), key: make([]byte, keySize)}
+	rand.Read(h.salt) // never fails
+	rand.Read(h.key)
+	return h
+}
+
 // matches computes the hash of password and compares in constant time.
 func (h *phc) matches(password string) bool {
 	k := argon2.IDKey([]byte(password), h.salt, h.time, h.memory, h.threads, uint32(len(h.key)))

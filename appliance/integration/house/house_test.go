@@ -1,4 +1,4 @@
-package pillarbox_test
+package house_test
 
 import (
 	"bytes"
@@ -19,6 +19,7 @@ import (
 const (
 	module   = "pillarbox"
 	maxLines = 800 // a file is one noun; a longer one holds several
+	root     = "../../.."
 )
 
 // source is one Go file of the repository.
@@ -39,14 +40,14 @@ func within(p, room string) bool { return p == room || strings.HasPrefix(p, room
 func walk(t *testing.T, f func(name string)) {
 	t.Helper()
 	ignored := []string{".git", "bin", "data", ".cache"}
-	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(os.DirFS(root), ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
 		case d.IsDir() && slices.Contains(ignored, name):
 			return filepath.SkipDir
 		case d.Type().IsRegular():
-			f(filepath.ToSlash(name))
+			f(name)
 		}
 		return nil
 	})
@@ -62,7 +63,7 @@ func sources(t *testing.T) []*source {
 		if path.Ext(name) != ".go" || strings.Contains(name, "/testdata/") {
 			return
 		}
-		text, err := os.ReadFile(name)
+		text, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -247,12 +248,12 @@ func TestNothingRunsBeforeMain(t *testing.T) {
 // TestTheRepositoryStandsOnItsOwn finds what ties the tree to one machine or
 // network: the path of this checkout, a module proxy, a package registry.
 func TestTheRepositoryStandsOnItsOwn(t *testing.T) {
-	root, err := os.Getwd()
+	checkout, err := filepath.Abs(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	places := []string{root}
-	if parent := filepath.Dir(root); parent != "/" && parent != filepath.Clean(os.TempDir()) {
+	places := []string{checkout}
+	if parent := filepath.Dir(checkout); parent != "/" && parent != filepath.Clean(os.TempDir()) {
 		places = append(places, parent)
 	}
 	var quoted []string
@@ -271,7 +272,7 @@ func TestTheRepositoryStandsOnItsOwn(t *testing.T) {
 		if path.Base(name) == "go.sum" || strings.Contains(name, "testdata/") {
 			return
 		}
-		text, err := os.ReadFile(name)
+		text, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)
 		}
