@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -25,7 +26,7 @@ const maxResponse = 32 << 10
 
 // login is LOGIN (RFC 9051, section 6.2.3).
 func (s *session) login(ctx context.Context, a *command.Login) error {
-	return s.check(ctx, "LOGIN", a.Username, a.Password)
+	return s.check(ctx, "LOGIN", a.Username, a.Password, "")
 }
 
 // authenticate is AUTHENTICATE (RFC 9051, section 6.2.2).
@@ -52,11 +53,7 @@ func (s *session) authPlain(ctx context.Context, response []byte) error {
 		return bad("The PLAIN response is not valid")
 	}
 	as, name, password := string(fields[0]), string(fields[1]), string(fields[2])
-	if as != "" && as != name {
-		s.logLogin(ctx, "PLAIN", name, "acting for another is not possible")
-		return s.refuseLogin(ctx, no(imap.ResponseCodeAuthorizationFailed, "Nobody can act for another here"))
-	}
-	return s.check(ctx, "PLAIN", name, password)
+	return s.check(ctx, "PLAIN", name, password, as)
 }
 
 // authLogin is SASL LOGIN, which was never specified: two questions, which
@@ -73,7 +70,7 @@ func (s *session) authLogin(ctx context.Context, name []byte) error {
 	if err != nil {
 		return err
 	}
-	return s.check(ctx, "LOGIN (SASL)", username, string(password))
+	return s.check(ctx, "LOGIN (SASL)", username, string(password), "")
 }
 
 // challenge sends a SASL challenge and returns the response.
@@ -103,13 +100,17 @@ func (s *session) challenge(text string) ([]byte, error) {
 	return response, nil
 }
 
-// check asks whether name and password are right, and lets the client in.
-func (s *session) check(ctx context.Context, mechanism, name, password string) error {
-	ident, acct, err := s.enter(ctx, name, password)
+// check asks whether name and password are right, and lets the client in. as
+// is whom it wants to act for: "" or, in whatever form, the same person.
+func (s *session) check(ctx context.Context, mechanism, name, password, as string) error {
+	ident, acct, err := s.enter(ctx, name, password, as)
 	switch {
 	case errors.Is(err, ErrCredentials):
 		s.logLogin(ctx, mechanism, name, "wrong name or password")
 		return s.refuseLogin(ctx, no(imap.ResponseCodeAuthenticationFailed, "The name or the password is wrong"))
+	case errors.Is(err, errForeign):
+		s.logLogin(ctx, mechanism, name, errForeign.Error())
+		return s.refuseLogin(ctx, no(imap.ResponseCodeAuthorizationFailed, "Nobody can act for another here"))
 	case errors.Is(err, errCrowded):
 		s.logLogin(ctx, mechanism, name, errCrowded.Error())
 		return s.refuseLogin(ctx, no(imap.ResponseCodeLimit, "The account has too many connections; close some of them"))
@@ -129,12 +130,18 @@ func (s *session) check(ctx context.Context, mechanism, name, password string) e
 // errCrowded is an account with as many sessions as it may have.
 var errCrowded = errors.New("too many connections")
 
+// errForeign is a client that wants to act for somebody else.
+var errForeign = errors.New("acting for another is not possible")
+
 // enter checks name and password, opens the account and counts the session.
-func (s *session) enter(ctx context.Context, name, password string) (Identity, *storage.Account, error) {
+func (s *session) enter(ctx context.Context, name, password, as string) (Identity, *storage.Account, error) {
 	mark := s.srv.mark()
 	ident, err := s.srv.auth.Authenticate(ctx, name, password, s.link.conn.RemoteAddr())
 	if err != nil {
 		return Identity{}, nil, err
+	}
+	if as != "" && !strings.EqualFold(as, name) && !strings.EqualFold(as, ident.Address) {
+		return Identity{}, nil, errForeign
 	}
 	acct, err := s.srv.accounts.Account(ctx, ident.Account)
 	if err != nil {

@@ -27,6 +27,8 @@ func TestAuthenticate(t *testing.T) {
 		{"PLAIN, mechanism in lower case", "plain " + b64("\x00alice\x00secret"), nil, in},
 		{"PLAIN without", "PLAIN", []string{"+ ", b64("\x00alice\x00secret")}, in},
 		{"PLAIN for oneself", "PLAIN " + b64("alice\x00alice\x00secret"), nil, in},
+		{"PLAIN for oneself by the full address", "PLAIN " + b64("Alice@example.com\x00alice\x00secret"), nil, in},
+		{"PLAIN for another with a wrong password", "PLAIN " + b64("bob\x00alice\x00guess"), nil, wrong},
 		{"PLAIN for another", "PLAIN " + b64("bob\x00alice\x00secret"), nil, "NO [AUTHORIZATIONFAILED] …"},
 		{"PLAIN with a wrong password", "PLAIN " + b64("\x00alice\x00guess"), nil, wrong},
 		{"PLAIN with too few fields", "PLAIN " + b64("alice\x00secret"), nil, "BAD The PLAIN response is not valid"},
