@@ -17,6 +17,7 @@ import (
 	"pillarbox/appliance/certs"
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/directory"
+	"pillarbox/appliance/health"
 	"pillarbox/appliance/imap"
 	"pillarbox/appliance/smtp"
 )
@@ -39,6 +40,8 @@ type Appliance struct {
 	smtp      *smtp.Server
 	listeners []*listener
 	control   net.Listener
+	health    *health.Tracker
+	pace      pace
 }
 
 // New opens the data folder and the listeners. Run must follow, or Close.
@@ -46,14 +49,17 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}
-	a = &Appliance{conf: *c, log: c.Logger}
+	a = &Appliance{conf: *c, log: c.Logger, health: c.Health, pace: usualPace}
+	if a.health == nil {
+		a.health = health.NewTracker(c.Logger.With("service", "health"))
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("start: %w", err), a.Close())
 			a = nil
 		}
 	}()
-	if a.office, err = openOffice(ctx, c); err != nil {
+	if a.office, err = openOffice(ctx, c, a.describe); err != nil {
 		return a, err
 	}
 	if a.certs, err = certs.Open(ctx, &certs.Config{
@@ -137,6 +143,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 		a.log.Info("listening", "listener", l.name, "addr", l.address())
 		outer.start(front, stopFront, l.name, func(ctx context.Context) error { return a.serve(ctx, l) })
 	}
+	outer.start(front, stopFront, "health", a.watch)
 	a.log.Info("ready", "version", a.conf.Version, "data", a.conf.Dir, "ca", a.CAFile())
 	a.notify(daemon.SdNotifyReady)
 

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"pillarbox/appliance/health"
+	"pillarbox/appliance/restart"
 )
 
 // Off, in the place of addresses, means that a service does not listen.
@@ -44,6 +47,14 @@ type Config struct {
 	Names    []string // more names for the certificate
 
 	MaxMessage int64 // octets; 0 means storage's default
+
+	// Health gets the conditions; nil means that the Appliance has its own.
+	Health *health.Tracker
+	// Run is the record of this run; nil means that none is kept.
+	Run *restart.Run
+	// Abort ends the process at once. It is called when the program is sick
+	// and cannot stop in order; nil means that it waits for ever.
+	Abort func()
 }
 
 // Validate returns all that is wrong.

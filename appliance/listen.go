@@ -18,7 +18,8 @@ import (
 type listener struct {
 	net.Listener
 
-	name string
+	name  string
+	probe probe
 }
 
 // Names of listeners in the log.

@@ -20,7 +20,8 @@ type office struct {
 	handler   *control.Handler
 }
 
-func openOffice(ctx context.Context, c *Config) (*office, error) {
+// openOffice opens the folder; describe may be nil, see control.Config.
+func openOffice(ctx context.Context, c *Config, describe func(*control.Status)) (*office, error) {
 	store, err := storage.Open(ctx, &storage.Config{
 		Dir:        c.Dir,
 		Logger:     c.Logger.With("service", "storage"),
@@ -49,6 +50,7 @@ func openOffice(ctx context.Context, c *Config) (*office, error) {
 		Store:     store,
 		Logger:    c.Logger.With("service", "control"),
 		Version:   c.Version,
+		Describe:  describe,
 	})
 
 	return o, nil

@@ -13,26 +13,50 @@ import (
 
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
+	"pillarbox/appliance/health"
+	"pillarbox/appliance/restart"
 	"pillarbox/storage"
 )
 
 // maxRequest bounds the JSON of a request in octets.
 const maxRequest = 64 << 10
 
-// Config says what a Handler works with. Nothing may be nil or zero.
+// Config says what a Handler works with. Nothing but Describe may be nil or zero.
 type Config struct {
 	Directory *directory.Directory
 	Delivery  *delivery.Pipeline
 	Store     *storage.Store
 	Logger    *slog.Logger
 	Version   string
+
+	// Describe adds what the process that answers knows of itself.
+	Describe func(*Status)
 }
 
-// Status tells who answers.
+// Status tells who answers, and how it is.
 type Status struct {
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
+
+	Hostname    string             `json:"hostname,omitempty"`
+	Listeners   []Listener         `json:"listeners"`
+	Connections int                `json:"connections"`
+	CA          CA                 `json:"ca"`
+	Health      []health.Condition `json:"health"` // empty when all is well
+	Restarts    restart.History    `json:"restarts"`
+}
+
+// Listener is a port that is open.
+type Listener struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+}
+
+// CA is the certificate that clients are to trust.
+type CA struct {
+	File   string `json:"file,omitempty"`
+	SHA256 string `json:"sha256,omitempty"` // of its DER form, as clients show it
 }
 
 // Account is one account in a listing, with what it uses.
@@ -58,6 +82,7 @@ type Handler struct {
 	store     *storage.Store
 	log       *slog.Logger
 	status    Status
+	describe  func(*Status)
 	mux       *http.ServeMux
 }
 
@@ -69,6 +94,7 @@ func NewHandler(c *Config) *Handler {
 		store:     c.Store,
 		log:       c.Logger,
 		status:    Status{Version: c.Version, PID: os.Getpid(), Started: time.Now()},
+		describe:  c.Describe,
 		mux:       http.NewServeMux(),
 	}
 	for pattern, f := range map[string]func(http.ResponseWriter, *http.Request) error{
@@ -115,7 +141,13 @@ func (h *Handler) handle(f func(http.ResponseWriter, *http.Request) error) http.
 }
 
 func (h *Handler) getStatus(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, h.status)
+	s := h.status
+	s.Listeners, s.Health = []Listener{}, []health.Condition{}
+	if h.describe != nil {
+		h.describe(&s)
+	}
+
+	return writeJSON(w, http.StatusOK, s)
 }
 
 func (h *Handler) listAccounts(w http.ResponseWriter, r *http.Request) error {

@@ -18,6 +18,7 @@ import (
 // commands is the command line.
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Serve mail until stopped."`
+	Status  statusCommand  `cmd:"" help:"Tell how the server is."`
 	Account accountCommand `cmd:"" help:"Keep the accounts."`
 	Alias   aliasCommand   `cmd:"" help:"Keep addresses that lead to accounts."`
 	Deliver deliverCommand `cmd:"" help:"Put messages into a mailbox."`

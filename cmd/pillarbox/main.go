@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"pillarbox/appliance/health"
 )
 
 // version is set by the linker.
@@ -62,11 +64,17 @@ func run(ctx context.Context, args []string, e *env) error {
 	return command.Run()
 }
 
+// statusSick is what a server ends with that is to be started again. It is
+// neither 0 nor 125, after which gokrazy would leave it.
+const statusSick = 70
+
 // exitStatus is 2 where the command line is wrong, as in other programs.
 func exitStatus(err error) int {
-	var usage *usageError
-	if errors.As(err, &usage) {
+	switch {
+	case errors.As(err, new(*usageError)):
 		return 2
+	case errors.As(err, new(*health.SickError)):
+		return statusSick
 	}
 
 	return 1

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +29,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serving": serving,
+			"killing": killing,
 			"crlf":    crlf,
 			"fetch":   fetch,
 		},
@@ -48,7 +51,12 @@ func serving(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	cmd.Stderr = log
 	ts.Check(cmd.Start())
+	ts.Setenv("SERVER", strconv.Itoa(cmd.Process.Pid))
 	ts.Defer(func() {
+		if ts.Getenv("KILLED"+strconv.Itoa(cmd.Process.Pid)) != "" {
+			_, _ = cmd.Process.Wait()
+			return
+		}
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		if err := cmd.Wait(); err != nil {
 			ts.Logf("%s", ts.ReadFile("serve.log"))
@@ -62,6 +70,24 @@ func serving(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("not ready:\n%s", ts.ReadFile("serve.log"))
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// killing ends the newest server without giving it time for a word.
+func killing(ts *testscript.TestScript, neg bool, args []string) {
+	pid, err := strconv.Atoi(ts.Getenv("SERVER"))
+	ts.Check(err)
+	ts.Setenv("KILLED"+strconv.Itoa(pid), "yes")
+	ts.Check(syscall.Kill(pid, syscall.SIGKILL))
+	// It holds its locks until it is a zombie.
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || strings.Contains(string(stat), ") Z ") {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("process %d does not end", pid)
+		}
 	}
 }
 

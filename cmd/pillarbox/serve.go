@@ -10,6 +10,7 @@ import (
 
 	"pillarbox/appliance"
 	"pillarbox/appliance/journal"
+	"pillarbox/appliance/restart"
 )
 
 type serveCommand struct {
@@ -23,6 +24,7 @@ type serveCommand struct {
 	MaxMessage  size       `help:"The largest message that is taken." placeholder:"SIZE"`
 	LogLevel    slog.Level `help:"How much is logged: debug, info, warn, error." default:"info"`
 	LogFormat   string     `help:"How it is logged: text, json, or auto, which is systemd's journal where standard error leads there and text elsewhere." enum:"auto,text,json" default:"auto"`
+	BackOff     bool       `help:"After runs that ended badly wait before serving, longer each time: for supervisors that restart at once and for ever."`
 	Sample      bool       `help:"Make a sample office with two people and their mail, listen on this machine only, and tell how to connect."`
 }
 
@@ -32,7 +34,10 @@ func (c *serveCommand) Help() string {
 the log names; "off" switches a service off. SIGTERM and SIGINT stop the server once
 what it acknowledged is done; SIGHUP takes a renewed certificate into use. Where systemd
 passes sockets (named imaps, imaps-legacy and lmtp by FileDescriptorName), those are
-served, and of the others only what has an address here.`
+served, and of the others only what has an address here.
+
+A server that hangs or cannot be reached any more says why, and ends with status 70 to
+be started again.`
 }
 
 // Run serves until the context ends.
@@ -52,12 +57,41 @@ func (c *serveCommand) Run(ctx context.Context, e *env) error {
 	if err := conf.Validate(); err != nil {
 		return &usageError{err}
 	}
-	err := c.serve(ctx, e, conf)
+	err := c.record(ctx, conf, func() error { return c.serve(ctx, e, conf) })
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // told to stop before everything had started
 	}
 
 	return err
+}
+
+// record keeps how this run of f ends, and what it says while it breaks down.
+func (c *serveCommand) record(ctx context.Context, conf *appliance.Config, f func() error) (err error) {
+	run, err := restart.Begin(&restart.Config{Dir: c.Data, Version: version, Logger: conf.Logger.With("service", "restart")})
+	if err != nil {
+		if !errors.Is(err, restart.ErrRunning) { // then f says it better
+			conf.Logger.WarnContext(ctx, "the program's restarts are not counted", "err", err)
+		}
+		return f()
+	}
+	defer func() {
+		reason := err
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			reason = nil
+		}
+		if endErr := run.End(reason); endErr != nil {
+			conf.Logger.WarnContext(ctx, "the end of the program is not noted", "err", endErr)
+		}
+	}()
+	conf.Run = run
+	conf.Abort = func() { os.Exit(statusSick) }
+	if c.BackOff {
+		if err := run.Wait(ctx); err != nil {
+			return err
+		}
+	}
+
+	return f()
 }
 
 func (c *serveCommand) serve(ctx context.Context, e *env, conf *appliance.Config) error {

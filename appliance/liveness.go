@@ -1,0 +1,213 @@
+package appliance
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"pillarbox/appliance/control"
+	"pillarbox/appliance/health"
+	"pillarbox/storage"
+)
+
+// pace is how often the program is checked, and what a check may take.
+type pace struct {
+	read, write, listen         time.Duration
+	storageLimit, listenerLimit time.Duration
+	abort                       time.Duration // from sickness to Config.Abort
+}
+
+// usualPace writes rarely: on flash a write costs some 20 KiB.
+var usualPace = pace{
+	read:          30 * time.Second,
+	write:         5 * time.Minute,
+	listen:        30 * time.Second,
+	storageLimit:  time.Minute,
+	listenerLimit: 10 * time.Second,
+	abort:         grace + 5*time.Second,
+}
+
+// strikes is how often in a row a listener may be deaf.
+const strikes = 3
+
+// beatSection is where the check of storage writes.
+const (
+	beatSection = "health"
+	beatKey     = "beat"
+)
+
+// watch checks the program and feeds systemd's watchdog. It returns an error
+// when the program is to be started again.
+func (a *Appliance) watch(ctx context.Context) error {
+	m := &health.Monitor{
+		Tracker: a.health,
+		Logger:  a.log.With("service", "health"),
+		Checks:  a.checks(),
+	}
+	if every, err := daemon.SdWatchdogEnabled(false); err != nil {
+		a.log.WarnContext(ctx, "systemd's watchdog is not understood", "err", err)
+	} else if every > 0 {
+		m.Beat, m.BeatEvery = func() { a.notify(daemon.SdNotifyWatchdog) }, every/3
+	}
+	stable := a.forgiving(ctx)
+	err := m.Run(ctx)
+	stable()
+	var sick *health.SickError
+	if errors.As(err, &sick) {
+		a.sicken(sick)
+	}
+
+	return err
+}
+
+// forgiving shows that earlier runs ended badly until this one has lasted.
+func (a *Appliance) forgiving(ctx context.Context) (stop func()) {
+	run := a.conf.Run
+	if run == nil || run.History().Bad == 0 {
+		return func() {}
+	}
+	kind := &health.Kind{Name: "restarted", Title: "The program ended badly", Severity: health.Medium}
+	h := run.History()
+	a.health.Set(kind, fmt.Sprintf("Runs in a row that ended badly before this one: %d. The last one: %s. "+
+		"Where it happens again, keep last-crash.txt from the folder run of the data folder for a report.", h.Bad, h.LastCrash.Reason))
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := run.Stable(ctx); err != nil {
+			a.log.WarnContext(ctx, "bad ends not forgotten", "err", err)
+		}
+		if ctx.Err() == nil {
+			a.health.Clear(kind)
+		}
+	}()
+
+	return func() { cancel(); <-done }
+}
+
+// sicken tells why the program ends, and sees to it that it does.
+func (a *Appliance) sicken(sick *health.SickError) {
+	a.log.Error("the program is sick and ends itself, to be started again", "reason", sick.Reason)
+	if a.conf.Run != nil {
+		a.conf.Run.LastWords(sick.Reason)
+	}
+	if a.conf.Abort != nil {
+		time.AfterFunc(a.pace.abort, a.conf.Abort)
+	}
+}
+
+// checks returns what the program asks itself.
+func (a *Appliance) checks() []health.Check {
+	all := []health.Check{
+		{
+			Kind: &health.Kind{
+				Name: "storage-read", Title: "Stored mail cannot be read", Severity: health.High,
+			},
+			Every: a.pace.read, Limit: a.pace.storageLimit, Run: a.readStorage,
+		},
+		{
+			Kind: &health.Kind{
+				Name: "storage-write", Title: "Mail cannot be stored", Severity: health.High, Follows: []string{"storage-read"},
+			},
+			Every: a.pace.write, Limit: a.pace.storageLimit, Run: a.writeStorage,
+		},
+		{
+			Kind:  &health.Kind{Name: "control", Title: "Commands are not answered", Severity: health.Medium},
+			Every: a.pace.listen, Limit: a.pace.listenerLimit, Strikes: strikes, Run: a.askControl,
+		},
+	}
+	for i, l := range a.listeners {
+		all = append(all, health.Check{
+			Kind: &health.Kind{
+				Name:  fmt.Sprintf("listener-%s-%d", l.name, i),
+				Title: "A port takes no connections", Severity: health.High, After: a.pace.listen,
+			},
+			Every: a.pace.listen, Limit: a.pace.listenerLimit, Strikes: strikes, Run: l.check,
+		})
+	}
+
+	return all
+}
+
+func (a *Appliance) readStorage(context.Context) error {
+	err := a.office.store.System().View(func(tx *storage.SystemTx) error {
+		tx.Get(beatSection, beatKey)
+		return nil
+	})
+
+	return explainStorage(err)
+}
+
+func (a *Appliance) writeStorage(ctx context.Context) error {
+	err := a.office.store.System().Update(ctx, func(tx *storage.SystemTx) error {
+		return tx.Put(beatSection, beatKey, []byte(time.Now().UTC().Format(time.RFC3339)))
+	})
+
+	return explainStorage(err)
+}
+
+// explainStorage adds what to do. No restart mends a disk, and what can be
+// read is served meanwhile.
+func explainStorage(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, storage.ErrDiskFull):
+		return fmt.Errorf("the disk is full (%w): delete mail or files, or move to a larger disk; mail that arrives is turned away until then", err)
+	}
+
+	return fmt.Errorf("the disk fails (%w): make a backup now and replace it", err)
+}
+
+func (a *Appliance) askControl(ctx context.Context) error {
+	client, err := control.Dial(ctx, a.conf.Dir)
+	if err != nil {
+		return health.Mendable(err)
+	}
+	defer client.Close()
+	_, err = client.Status(ctx)
+
+	return health.Mendable(err)
+}
+
+// describe tells how the server is.
+func (a *Appliance) describe(s *control.Status) {
+	s.Hostname = a.conf.hostname()
+	for _, l := range a.listeners {
+		s.Listeners = append(s.Listeners, control.Listener{Name: l.name, Address: l.address()})
+	}
+	s.Connections = a.access.Open()
+	s.Health = a.health.Conditions()
+	s.CA = control.CA{File: a.CAFile(), SHA256: fingerprint(a.CAFile())}
+	if a.conf.Run != nil {
+		s.Restarts = a.conf.Run.History()
+	}
+}
+
+// fingerprint returns the SHA-256 of a certificate in the form in which people
+// compare it, "" if it cannot be read.
+func fingerprint(file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return ""
+	}
+	sum := sha256.Sum256(block.Bytes)
+	pairs := make([]string, len(sum))
+	for i, octet := range sum {
+		pairs[i] = hex.EncodeToString([]byte{octet})
+	}
+
+	return strings.ToUpper(strings.Join(pairs, ":"))
+}

@@ -1,0 +1,143 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pillarbox/appliance/control"
+	"pillarbox/appliance/health"
+	"pillarbox/appliance/restart"
+	"pillarbox/storage"
+)
+
+func TestAProbeTellsWhoAccepts(t *testing.T) {
+	socket := "unix:" + filepath.Join(t.TempDir(), "s")
+	for _, addr := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::]:0", "[::1]:0", socket} {
+		t.Run(addr, func(t *testing.T) {
+			network, at := "tcp", addr
+			if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+				network, at = "unix", path
+			}
+			ln, err := net.Listen(network, at)
+			if err != nil {
+				t.Skip(err)
+			}
+			l := &listener{Listener: ln, name: "imaps"}
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			// The kernel takes the connection, but nobody else does.
+			if err := l.check(ctx); err == nil || !health.IsMendable(err) {
+				t.Errorf("deaf: %v", err)
+			}
+
+			// Others come through while a probe is on its way.
+			served := make(chan string, 16)
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						close(served)
+						return
+					}
+					b, _ := io.ReadAll(c)
+					served <- string(b)
+				}
+			}()
+			other, err := net.Dial(network, probeGoals(ln.Addr())[0].String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(other, "hello"); err != nil {
+				t.Fatal(err)
+			}
+			if err := other.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if err := l.check(t.Context()); err != nil {
+					t.Errorf("it accepts: %v", err)
+				}
+			}
+			if err := ln.Close(); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for s := range served {
+				if s != "" { // the first probe, which nobody waited for
+					got = append(got, s)
+				}
+			}
+			if len(got) != 1 || got[0] != "hello" {
+				t.Errorf("served %q", got)
+			}
+			if err := l.check(t.Context()); !health.IsMendable(err) && network == "tcp" {
+				t.Errorf("closed: %v", err)
+			}
+		})
+	}
+}
+
+// TestAHungStorageEndsTheProgram hangs the storage of a server that runs.
+func TestAHungStorageEndsTheProgram(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	log := slog.New(slog.DiscardHandler)
+	run, err := restart.Begin(&restart.Config{Dir: dir, Version: "v1", Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	aborted := make(chan struct{})
+	a, err := New(t.Context(), &Config{
+		Dir: dir, Logger: log, Version: "test", IMAPS: []string{"127.0.0.1:0"}, IMAPSLegacy: []string{Off}, LMTP: []string{Off},
+		Run: run, Abort: func() { close(aborted) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.pace = pace{
+		read: 50 * time.Millisecond, write: 50 * time.Millisecond, listen: 50 * time.Millisecond,
+		storageLimit: 300 * time.Millisecond, listenerLimit: 5 * time.Second, abort: time.Millisecond,
+	}
+	store := a.office.store
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(context.Background()) }()
+	client, err := control.Dial(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := client.Status(t.Context())
+	if err != nil || len(s.Health) != 0 || len(s.Listeners) != 1 || len(s.CA.SHA256) != 95 {
+		t.Errorf("status %+v, %v", s, err)
+	}
+
+	release, hung := make(chan struct{}), make(chan struct{})
+	go func() {
+		close(hung)
+		_ = store.System().Update(context.Background(), func(*storage.SystemTx) error { <-release; return nil })
+	}()
+	<-hung
+	select {
+	case <-aborted:
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing ended the program")
+	}
+	close(release)
+	var sick *health.SickError
+	if err := <-ended; !errors.As(err, &sick) || !strings.Contains(sick.Reason, "Mail cannot be stored: no answer for") {
+		t.Errorf("run: %v", err)
+	}
+	words, err := os.ReadFile(filepath.Join(dir, "run", "crash.txt"))
+	if err != nil || !strings.HasPrefix(string(words), sick.Reason) || !strings.Contains(string(words), "writeStorage") {
+		t.Errorf("last words %q, %v", words, err)
+	}
+	if err := run.End(sick); err != nil {
+		t.Fatal(err)
+	}
+}

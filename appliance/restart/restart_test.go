@@ -1,0 +1,210 @@
+package restart_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pillarbox/appliance/restart"
+)
+
+// crashEnv makes the test binary be a program that runs on a data folder and
+// ends as the variable says.
+const crashEnv = "PILLARBOX_TEST_CRASH"
+
+func TestMain(m *testing.M) {
+	if how := os.Getenv(crashEnv); how != "" {
+		crash(how, os.Args[1])
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func config(dir string) *restart.Config {
+	return &restart.Config{Dir: dir, Version: "v1", Logger: slog.New(slog.DiscardHandler)}
+}
+
+// crash is a run in a process of its own.
+func crash(how, dir string) {
+	r, err := restart.Begin(config(dir))
+	if err != nil {
+		os.Exit(3)
+	}
+	switch how {
+	case "panic":
+		go func() { panic("the cat walked over the disk") }()
+		select {}
+	case "hang":
+		r.LastWords("Storage does not work: no answer for 10s")
+		os.Exit(70)
+	case "kill":
+		_ = (&os.Process{Pid: os.Getpid()}).Kill()
+	case "fail":
+		_ = r.End(errors.New("open listener:\nport is taken"))
+		os.Exit(1)
+	case "well":
+		if r.End(nil) != nil {
+			os.Exit(4)
+		}
+	}
+}
+
+// ends runs the program until it ends.
+func ends(t *testing.T, how, dir string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, dir)
+	cmd.Env = append(os.Environ(), crashEnv+"="+how)
+	err = cmd.Run()
+	if code := cmd.ProcessState.ExitCode(); (err == nil) != (how == "well") || code == 3 || code == 4 {
+		t.Fatalf("%s ended with %v", how, err)
+	}
+}
+
+// begin starts a run that the test ends.
+func begin(t *testing.T, c *restart.Config) *restart.Run {
+	t.Helper()
+	r, err := restart.Begin(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return r
+}
+
+func TestHowARunEnded(t *testing.T) {
+	for _, tt := range []struct {
+		how    string
+		reason string // "" means well
+		words  string // that are kept
+	}{
+		{"well", "", ""},
+		{"panic", "panic: the cat walked over the disk", "restart_test.crash.func1"},
+		{"hang", "Storage does not work: no answer for 10s", "LastWords"},
+		{"kill", "killed without a word: by somebody, or for want of memory", ""},
+		{"fail", "open listener:; port is taken", ""},
+	} {
+		t.Run(tt.how, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			ends(t, tt.how, dir)
+			r := begin(t, config(dir))
+			h := r.History()
+			if tt.reason == "" {
+				if diff := cmp.Diff(restart.History{}, h); diff != "" {
+					t.Error(diff)
+				}
+				return
+			}
+			if h.Bad != 1 || h.LastCrash == nil {
+				t.Fatalf("history %+v", h)
+			}
+			if h.LastCrash.Reason != tt.reason || h.LastCrash.Version != "v1" || time.Since(h.LastCrash.Time) > time.Minute {
+				t.Errorf("last crash %+v", h.LastCrash)
+			}
+			if tt.words == "" {
+				if h.LastCrash.File != "" {
+					t.Errorf("it names last words in %s", h.LastCrash.File)
+				}
+			} else if words, err := os.ReadFile(h.LastCrash.File); err != nil || !strings.Contains(string(words), tt.words) {
+				t.Errorf("last words %q, %v", words, err)
+			}
+			if err := r.End(nil); err != nil {
+				t.Fatal(err)
+			}
+			// A run that ended well is the end of the row; the crash stays known.
+			r = begin(t, config(dir))
+			if h := r.History(); h.Bad != 0 || h.LastCrash == nil || h.LastCrash.Reason != tt.reason {
+				t.Errorf("history after a good run %+v", h)
+			}
+			if err := r.End(nil); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestAPowerCutIsNotCounted(t *testing.T) {
+	dir := t.TempDir()
+	ends(t, "kill", dir)
+	c := config(dir)
+	c.BootID = "another boot"
+	r := begin(t, c)
+	if h := r.History(); h.Bad != 0 || h.LastCrash != nil {
+		t.Errorf("history %+v", h)
+	}
+	if err := r.End(nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWaitingGrowsWithEachBadEnd(t *testing.T) {
+	dir := t.TempDir()
+	want := []time.Duration{0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300}
+	for i, seconds := range want {
+		r := begin(t, config(dir))
+		if got := r.Delay(); got != seconds*time.Second {
+			t.Errorf("after %d bad ends: %v, want %v s", i, got, int(seconds))
+		}
+		if err := r.End(errors.New("bad")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// One that stays is trusted again.
+	synctest.Test(t, func(t *testing.T) {
+		r := begin(t, config(dir))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := r.Wait(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("wait: %v", err)
+		}
+		begun := time.Now()
+		if err := r.Wait(t.Context()); err != nil || time.Since(begun) != 5*time.Minute {
+			t.Errorf("waited %v, %v", time.Since(begun), err)
+		}
+		if err := r.Stable(t.Context()); err != nil || time.Since(begun) != 15*time.Minute {
+			t.Errorf("stable after %v, %v", time.Since(begun), err)
+		}
+	})
+	b, err := os.ReadFile(filepath.Join(dir, "run", "run.json"))
+	if err != nil || !strings.Contains(string(b), `"bad": 0`) {
+		t.Errorf("record %s, %v", b, err)
+	}
+}
+
+func TestOnlyOneRunAtATime(t *testing.T) {
+	dir := t.TempDir()
+	r := begin(t, config(dir))
+	if _, err := restart.Begin(config(dir)); !errors.Is(err, restart.ErrRunning) {
+		t.Errorf("error %v, want ErrRunning", err)
+	}
+	if err := r.End(nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestADamagedRecordStopsNothing(t *testing.T) {
+	dir := t.TempDir()
+	ends(t, "well", dir)
+	if err := os.WriteFile(filepath.Join(dir, "run", "run.json"), []byte("{\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := begin(t, config(dir))
+	if h := r.History(); h.Bad != 0 {
+		t.Errorf("history %+v", h)
+	}
+	if err := r.End(nil); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,262 @@
+package restart
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	folder     = "run"
+	recordFile = "run.json"
+
+	// StableTime is how long a run lasts before the ones that ended badly
+	// before it are forgotten.
+	StableTime = 10 * time.Minute
+
+	longestWait = 5 * time.Minute
+	maxReason   = 500 // octets
+)
+
+// ErrRunning says that another server runs on the data folder.
+var ErrRunning = errors.New("another server runs on the data folder")
+
+// Config says what a run is.
+type Config struct {
+	Dir     string       // the data folder; made if missing
+	Version string       // of the program
+	Logger  *slog.Logger // must not be nil
+	BootID  string       // of this boot; "" means the kernel's
+}
+
+// Crash is how a run ended badly.
+type Crash struct {
+	Time    time.Time `json:"time"`
+	Version string    `json:"version"`
+	Reason  string    `json:"reason"`
+	File    string    `json:"file,omitempty"` // the last words, where there are some
+}
+
+// History is how the runs before this one ended.
+type History struct {
+	// Bad is how many runs in a row ended badly just before this one.
+	Bad int `json:"bad"`
+	// LastCrash is the newest run that ended badly, nil if none is known.
+	LastCrash *Crash `json:"last_crash,omitempty"`
+}
+
+// record is what run.json holds.
+type record struct {
+	History
+
+	Boot    string    `json:"boot"`
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Ended   bool      `json:"ended"`  // it came to its end
+	Reason  string    `json:"reason"` // why, if not because it was told to
+}
+
+// Run is one run of the program.
+type Run struct {
+	conf  Config
+	dir   string
+	lock  *os.File
+	crash *os.File
+
+	mu  sync.Mutex
+	rec record
+}
+
+// Begin notes that a run begins, and reads how the ones before it ended.
+// ErrRunning if one is not over.
+func Begin(c *Config) (r *Run, err error) {
+	r = &Run{conf: *c, dir: filepath.Join(c.Dir, folder)}
+	if r.conf.BootID == "" {
+		r.conf.BootID = bootID()
+	}
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("note the start: %w", err)
+	}
+	if r.lock, err = os.Open(r.dir); err != nil {
+		return nil, fmt.Errorf("note the start: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.close())
+			r = nil
+		}
+	}()
+	if err := syscall.Flock(int(r.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return r, ErrRunning
+		}
+		return r, fmt.Errorf("note the start: %w", err)
+	}
+	r.rec = record{
+		History: r.before(), Boot: r.conf.BootID, Version: c.Version, Started: time.Now().UTC(),
+	}
+	if err := r.write(); err != nil {
+		return r, fmt.Errorf("note the start: %w", err)
+	}
+	if err := r.openCrash(); err != nil {
+		return r, fmt.Errorf("keep last words: %w", err)
+	}
+
+	return r, nil
+}
+
+// before tells how the runs before this one ended.
+func (r *Run) before() History {
+	var old record
+	b, err := os.ReadFile(filepath.Join(r.dir, recordFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return History{}
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &old)
+	}
+	if err != nil {
+		// The count is not worth a start that fails.
+		r.conf.Logger.Warn("it is not known how the last run ended", "err", err)
+		old = record{Ended: true}
+	}
+	words, ended := r.keepCrash(old.Version)
+	h := old.History
+	switch {
+	case words != nil:
+		h.LastCrash = words
+	case old.Ended && old.Reason == "":
+		h.Bad = 0
+		return h
+	case old.Ended:
+		h.LastCrash = &Crash{Time: ended, Version: old.Version, Reason: old.Reason}
+	case old.Boot != r.conf.BootID:
+		h.Bad = 0 // a power cut, or the kernel's fault
+		return h
+	default:
+		h.LastCrash = &Crash{Time: ended, Version: old.Version, Reason: "killed without a word: by somebody, or for want of memory"}
+	}
+	h.Bad++
+
+	return h
+}
+
+// History tells how the runs before this one ended.
+func (r *Run) History() History {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	return r.rec.History
+}
+
+// Delay is how long to wait before serving: not after the first run that ended
+// badly, then longer each time.
+func (r *Run) Delay() time.Duration {
+	n := r.History().Bad - 2
+	if n < 0 {
+		return 0
+	}
+
+	return min(time.Second<<min(n, 20), longestWait)
+}
+
+// Wait waits for Delay.
+func (r *Run) Wait(ctx context.Context) error {
+	d := r.Delay()
+	if d == 0 {
+		return nil
+	}
+	r.conf.Logger.WarnContext(ctx, "waiting before serving, because the program ended badly", "times", r.History().Bad, "wait", d)
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Stable forgets, after StableTime, the runs that ended badly. It returns when
+// that is done or ctx has ended.
+func (r *Run) Stable(ctx context.Context) error {
+	if r.History().Bad == 0 {
+		return nil
+	}
+	select {
+	case <-time.After(StableTime):
+	case <-ctx.Done():
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rec.Bad = 0
+
+	return r.write()
+}
+
+// End notes how the run ended: well if reason is nil. It must be the last call.
+func (r *Run) End(reason error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rec.Ended = true
+	if reason != nil {
+		text := strings.ReplaceAll(reason.Error(), "\n", "; ")
+		r.rec.Reason = text[:min(len(text), maxReason)]
+	}
+
+	return errors.Join(r.write(), r.close())
+}
+
+func (r *Run) write() error {
+	b, err := json.MarshalIndent(&r.rec, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode record: %w", err)
+	}
+
+	return replaceFile(filepath.Join(r.dir, recordFile), append(b, '\n'))
+}
+
+func (r *Run) close() error {
+	var errs []error
+	if r.crash != nil {
+		errs = append(errs, r.closeCrash())
+	}
+
+	return errors.Join(append(errs, r.lock.Close())...)
+}
+
+// bootID tells one boot of the machine from another.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "unknown"
+	}
+
+	return strings.TrimSpace(string(b))
+}
+
+// replaceFile leaves the old file or the new one after a crash.
+func replaceFile(path string, data []byte) (err error) {
+	temporary := path + ".new"
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+
+	return os.Rename(temporary, path)
+}

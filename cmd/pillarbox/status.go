@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"pillarbox/appliance/control"
+	"pillarbox/appliance/health"
+)
+
+type statusCommand struct {
+	dataFlag
+	jsonFlag
+}
+
+// Help is printed below the flags.
+func (c *statusCommand) Help() string {
+	return `The exit status is 0 if the server runs and nothing is wrong that keeps mail from
+working; otherwise it is 1.`
+}
+
+// statusResult is what a script reads.
+type statusResult struct {
+	Running bool `json:"running"`
+	*control.Status
+}
+
+// Run tells how the server is.
+func (c *statusCommand) Run(ctx context.Context, e *env) error {
+	client, err := control.Dial(ctx, c.Data)
+	if errors.Is(err, control.ErrNoServer) {
+		if c.JSON {
+			err = errors.Join(err, printJSON(e.stdout, statusResult{}))
+		}
+		return fmt.Errorf("%w %s", err, c.Data)
+	}
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	s, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = printJSON(e.stdout, statusResult{Running: true, Status: &s})
+	} else {
+		err = printStatus(e.stdout, &s)
+	}
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(s.Health, func(h health.Condition) bool { return h.Severity == health.High }) {
+		return errors.New("something is wrong that keeps mail from working")
+	}
+
+	return nil
+}
+
+func printStatus(w io.Writer, s *control.Status) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "pillarbox %s on %s\n", s.Version, s.Hostname)
+	fmt.Fprintf(&b, "  running      for %s, as process %d\n", duration(time.Since(s.Started)), s.PID)
+	for _, l := range s.Listeners {
+		fmt.Fprintf(&b, "  %-12s %s\n", l.Name, l.Address)
+	}
+	fmt.Fprintf(&b, "  connections  %d\n", s.Connections)
+	fmt.Fprintf(&b, "  trust        %s\n", s.CA.File)
+	fmt.Fprintf(&b, "  fingerprint  SHA-256 %s\n", s.CA.SHA256)
+	if last := s.Restarts.LastCrash; last != nil {
+		fmt.Fprintf(&b, "  last crash   %s, version %s: %s\n", last.Time.Local().Format(time.DateTime), last.Version, last.Reason)
+		if last.File != "" {
+			fmt.Fprintf(&b, "               last words in %s\n", last.File)
+		}
+	}
+	if len(s.Health) == 0 {
+		fmt.Fprintf(&b, "  health       all is well\n")
+	}
+	for _, h := range s.Health {
+		fmt.Fprintf(&b, "\n%s (%s, for %s)\n  %s\n", h.Title, h.Severity, duration(time.Since(h.Since)), h.Text)
+	}
+	_, err := io.WriteString(w, b.String())
+
+	return err
+}
+
+// duration writes two units at most.
+func duration(d time.Duration) string {
+	d = max(d, 0)
+	days, hours, minutes := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60
+	switch {
+	case days > 0:
+		return fmt.Sprintf("%s %d h", plural(days, "day"), hours)
+	case hours > 0:
+		return fmt.Sprintf("%d h %d min", hours, minutes)
+	case minutes > 0:
+		return fmt.Sprintf("%d min", minutes)
+	}
+
+	return fmt.Sprintf("%d s", int(d.Seconds()))
+}
