@@ -315,10 +315,10 @@ func TestFetchLostBody(t *testing.T) {
 				c.do("FETCH 2 (UID ENVELOPE)", "* 2 FETCH (UID 2 ENVELOPE (…))", "OK …")
 				return
 			}
-			// The client was told of octets that do not come: nothing but the
-			// end of the connection can tell it so.
+			// Where the client was told of octets that do not come, nothing but
+			// the end of the connection can tell it so.
 			c.send("FETCH 2 BODY[]")
-			if line, err := c.read(); err == nil {
+			if line, err := c.read(); err == nil && !strings.Contains(line, " NO [CORRUPTION] ") {
 				t.Errorf("got %d octets that look complete", len(line))
 			}
 		})
