@@ -218,9 +218,12 @@ func TestSearchSave(t *testing.T) {
 	c.do("SEARCH RETURN (SAVE MIN ALL) 2:3", "* ESEARCH … MIN 2 ALL 2:3", "OK …")
 	c.do("SEARCH $", "* SEARCH 2 3", "OK SEARCH completed")
 	c.do("SEARCH RETURN (SAVE) NONSENSE", "BAD …") // leaves the result alone
+	c.do("SEARCH CHARSET X-NONE TEXT a", "NO [BADCHARSET …")
 	c.do("SEARCH $", "* SEARCH 2 3", "OK SEARCH completed")
 
 	// What is expunged leaves the result; what comes later does not enter it.
+	c.do("SEARCH RETURN (SAVE) CHARSET X-NONE TEXT a", "NO [BADCHARSET …")
+	c.do("SEARCH $", "* SEARCH", "OK SEARCH completed")
 	c.do("SEARCH RETURN (SAVE) 2:*", "OK …")
 	c.quiet(`STORE 3 +FLAGS.SILENT (\Deleted)`)
 	c.quiet("EXPUNGE")

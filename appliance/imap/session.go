@@ -127,6 +127,9 @@ func (s *session) next(ctx context.Context) error {
 	}
 	s.srv.stats.commands.Add(1)
 	if refused != nil {
+		if refused.Save && s.sel != nil {
+			s.sel.saved = nil // RFC 5182, section 2.1
+		}
 		return s.conclude(refused.Tag, refused.Name, replyTo(refused))
 	}
 	return s.serve(ctx, c)

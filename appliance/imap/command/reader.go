@@ -17,6 +17,7 @@ type Error struct {
 	Type imap.StatusResponseType
 	Code imap.ResponseCode // with its arguments, without brackets; may be ""
 	Text string
+	Save bool // a SEARCH whose result was to be kept as "$"
 }
 
 func (e *Error) Error() string { return e.Text }

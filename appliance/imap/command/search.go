@@ -18,8 +18,7 @@ func (r *Reader) search(uid bool) Args {
 	for first := true; ; first = false {
 		r.dec.Space()
 		if c := r.dec.Peek(); c == '(' || c == '$' || c == '*' || '0' <= c && c <= '9' {
-			s.Key = r.searchProgram(cs, "")
-			return s
+			return r.searched(s, cs, "")
 		}
 		w := r.word()
 		switch {
@@ -32,10 +31,18 @@ func (r *Reader) search(uid bool) Args {
 			s.Charset = strings.ToUpper(r.dec.AString())
 			cs = r.charset(s.Charset)
 		default:
-			s.Key = r.searchProgram(cs, w)
-			return s
+			return r.searched(s, cs, w)
 		}
 	}
+}
+
+// searched takes the program, and ends the command.
+func (r *Reader) searched(s *Search, cs charset, word string) Args {
+	s.Key = r.searchProgram(cs, word)
+	if r.refusal != nil {
+		r.refusal.Save = s.Return.ReturnSave
+	}
+	return s
 }
 
 // searchReturn: RFC 9051, section 6.4.4.
