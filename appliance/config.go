@@ -52,6 +52,8 @@ type Config struct {
 	Health *health.Tracker
 	// Run is the record of this run; nil means that none is kept.
 	Run *restart.Run
+	// Log returns the newest lines of what Logger wrote; nil means none.
+	Log func(n int) []string
 	// Abort ends the process at once. It is called when the program is sick
 	// and cannot stop in order; nil means that it waits for ever.
 	Abort func()

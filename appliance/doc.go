@@ -10,6 +10,8 @@
 //	DIR/                 mode 0700
 //	  system.db, …       storage
 //	  certs/             the private CA and the certificate
+//	  run/               how the runs of the server ended
+//	  log/               the log, if the server was told to keep it there
 //	  control.sock       for commands, while a server runs
 //	  lmtp.sock          LMTP, unless another address is given
 //

@@ -51,6 +51,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status)) 
 		Logger:    c.Logger.With("service", "control"),
 		Version:   c.Version,
 		Describe:  describe,
+		Log:       c.Log,
 	})
 
 	return o, nil

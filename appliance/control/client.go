@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"syscall"
 
 	"pillarbox/appliance/directory"
@@ -70,6 +71,13 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
 
 	return s, c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+}
+
+// Log returns the newest lines of the server's log, at most n.
+func (c *Client) Log(ctx context.Context, n int) ([]string, error) {
+	var lines []string
+
+	return lines, c.call(ctx, http.MethodGet, "/v1/log?lines="+strconv.Itoa(n), nil, &lines)
 }
 
 // Accounts lists the accounts.

@@ -4,7 +4,8 @@
 // with the same [Handler] over a listener in memory ([Local]), so that there is
 // one way for every act.
 //
-//	GET    /v1/status
+//	GET    /v1/status                          → Status
+//	GET    /v1/log?lines=…                     → [line…], the newest last
 //	GET    /v1/accounts                        → [Account…]
 //	POST   /v1/accounts                        {address, name, password, quota} → Account
 //	DELETE /v1/accounts/{address}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"pillarbox/appliance/delivery"
@@ -21,7 +22,7 @@ import (
 // maxRequest bounds the JSON of a request in octets.
 const maxRequest = 64 << 10
 
-// Config says what a Handler works with. Nothing but Describe may be nil or zero.
+// Config says what a Handler works with. Nothing but the last two may be nil or zero.
 type Config struct {
 	Directory *directory.Directory
 	Delivery  *delivery.Pipeline
@@ -31,6 +32,8 @@ type Config struct {
 
 	// Describe adds what the process that answers knows of itself.
 	Describe func(*Status)
+	// Log returns the newest lines of its log, at most n.
+	Log func(n int) []string
 }
 
 // Status tells who answers, and how it is.
@@ -83,6 +86,7 @@ type Handler struct {
 	log       *slog.Logger
 	status    Status
 	describe  func(*Status)
+	lines     func(n int) []string
 	mux       *http.ServeMux
 }
 
@@ -95,10 +99,12 @@ func NewHandler(c *Config) *Handler {
 		log:       c.Logger,
 		status:    Status{Version: c.Version, PID: os.Getpid(), Started: time.Now()},
 		describe:  c.Describe,
+		lines:     c.Log,
 		mux:       http.NewServeMux(),
 	}
 	for pattern, f := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/status":                      h.getStatus,
+		"GET /v1/log":                         h.getLog,
 		"GET /v1/accounts":                    h.listAccounts,
 		"POST /v1/accounts":                   h.addAccount,
 		"DELETE /v1/accounts/{address}":       h.removeAccount,
@@ -148,6 +154,19 @@ func (h *Handler) getStatus(w http.ResponseWriter, _ *http.Request) error {
 	}
 
 	return writeJSON(w, http.StatusOK, s)
+}
+
+func (h *Handler) getLog(w http.ResponseWriter, r *http.Request) error {
+	n, err := strconv.Atoi(r.URL.Query().Get("lines"))
+	if err != nil || n < 0 {
+		return &Error{Code: CodeRequest, Message: "lines: a number is wanted", status: http.StatusBadRequest}
+	}
+	lines := []string{}
+	if h.lines != nil {
+		lines = h.lines(n)
+	}
+
+	return writeJSON(w, http.StatusOK, lines)
 }
 
 func (h *Handler) listAccounts(w http.ResponseWriter, r *http.Request) error {

@@ -19,6 +19,7 @@ import (
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Serve mail until stopped."`
 	Status  statusCommand  `cmd:"" help:"Tell how the server is."`
+	Log     logCommand     `cmd:"" help:"Show the newest lines of the server's log."`
 	Account accountCommand `cmd:"" help:"Keep the accounts."`
 	Alias   aliasCommand   `cmd:"" help:"Keep addresses that lead to accounts."`
 	Deliver deliverCommand `cmd:"" help:"Put messages into a mailbox."`

@@ -28,10 +28,11 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serving": serving,
-			"killing": killing,
-			"crlf":    crlf,
-			"fetch":   fetch,
+			"serving":  serving,
+			"killing":  ending(syscall.SIGKILL),
+			"stopping": ending(syscall.SIGTERM),
+			"crlf":     crlf,
+			"fetch":    fetch,
 		},
 	})
 }
@@ -53,7 +54,7 @@ func serving(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(cmd.Start())
 	ts.Setenv("SERVER", strconv.Itoa(cmd.Process.Pid))
 	ts.Defer(func() {
-		if ts.Getenv("KILLED"+strconv.Itoa(cmd.Process.Pid)) != "" {
+		if ts.Getenv("ENDED"+strconv.Itoa(cmd.Process.Pid)) != "" {
 			_, _ = cmd.Process.Wait()
 			return
 		}
@@ -73,20 +74,22 @@ func serving(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// killing ends the newest server without giving it time for a word.
-func killing(ts *testscript.TestScript, neg bool, args []string) {
-	pid, err := strconv.Atoi(ts.Getenv("SERVER"))
-	ts.Check(err)
-	ts.Setenv("KILLED"+strconv.Itoa(pid), "yes")
-	ts.Check(syscall.Kill(pid, syscall.SIGKILL))
-	// It holds its locks until it is a zombie.
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil || strings.Contains(string(stat), ") Z ") {
-			return
-		}
-		if time.Now().After(end) {
-			ts.Fatalf("process %d does not end", pid)
+// ending ends the newest server by a signal.
+func ending(sig syscall.Signal) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		pid, err := strconv.Atoi(ts.Getenv("SERVER"))
+		ts.Check(err)
+		ts.Setenv("ENDED"+strconv.Itoa(pid), "yes")
+		ts.Check(syscall.Kill(pid, sig))
+		// It holds its locks until it is a zombie.
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			if err != nil || strings.Contains(string(stat), ") Z ") {
+				return
+			}
+			if time.Now().After(end) {
+				ts.Fatalf("process %d does not end", pid)
+			}
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"syscall"
 
 	"pillarbox/appliance"
-	"pillarbox/appliance/journal"
 	"pillarbox/appliance/restart"
 )
 
@@ -24,6 +23,7 @@ type serveCommand struct {
 	MaxMessage  size       `help:"The largest message that is taken." placeholder:"SIZE"`
 	LogLevel    slog.Level `help:"How much is logged: debug, info, warn, error." default:"info"`
 	LogFormat   string     `help:"How it is logged: text, json, or auto, which is systemd's journal where standard error leads there and text elsewhere." enum:"auto,text,json" default:"auto"`
+	LogFile     bool       `help:"Keep the log in the data folder too, in log/pillarbox.log: at most 5 MB, and written seldom."`
 	BackOff     bool       `help:"After runs that ended badly wait before serving, longer each time: for supervisors that restart at once and for ever."`
 	Sample      bool       `help:"Make a sample office with two people and their mail, listen on this machine only, and tell how to connect."`
 }
@@ -41,10 +41,9 @@ be started again.`
 }
 
 // Run serves until the context ends.
-func (c *serveCommand) Run(ctx context.Context, e *env) error {
+func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 	conf := &appliance.Config{
 		Dir:         c.Data,
-		Logger:      c.logger(e),
 		Version:     version,
 		IMAPS:       c.Imaps,
 		IMAPSLegacy: c.ImapsLegacy,
@@ -57,7 +56,13 @@ func (c *serveCommand) Run(ctx context.Context, e *env) error {
 	if err := conf.Validate(); err != nil {
 		return &usageError{err}
 	}
-	err := c.record(ctx, conf, func() error { return c.serve(ctx, e, conf) })
+	book, err := openLog(c.Data, c.LogFile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, book.Close()) }()
+	conf.Logger, conf.Log = c.logger(e, book), book.Tail
+	err = c.record(ctx, conf, func() error { return c.serve(ctx, e, conf) })
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // told to stop before everything had started
 	}
@@ -84,7 +89,7 @@ func (c *serveCommand) record(ctx context.Context, conf *appliance.Config, f fun
 		}
 	}()
 	conf.Run = run
-	conf.Abort = func() { os.Exit(statusSick) }
+	conf.Abort = func() { os.Exit(statusSick) } // the log's last line was an error and is written
 	if c.BackOff {
 		if err := run.Wait(ctx); err != nil {
 			return err
@@ -107,18 +112,6 @@ func (c *serveCommand) serve(ctx context.Context, e *env, conf *appliance.Config
 	defer reloadOnHangup(ctx, a, conf.Logger)()
 
 	return a.Run(ctx)
-}
-
-func (c *serveCommand) logger(e *env) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.LogLevel}
-	switch {
-	case c.LogFormat == "json":
-		return slog.New(slog.NewJSONHandler(e.stderr, options))
-	case c.LogFormat == "auto" && e.stderr == os.Stderr && journal.Available():
-		return slog.New(journal.New(c.LogLevel, nil))
-	}
-
-	return slog.New(slog.NewTextHandler(e.stderr, options))
 }
 
 // reloadOnHangup reloads the certificate at each SIGHUP until stop is called.

@@ -1,0 +1,278 @@
+package logbook
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	fileName = "pillarbox.log"
+
+	// maxRecent bounds the lines in memory, in octets.
+	maxRecent = 128 << 10
+	// maxPending bounds what waits to be written: a page or two of flash.
+	maxPending = 32 << 10
+)
+
+// Config says what a Book keeps.
+type Config struct {
+	Dir     string        // of the files; "" means that there are none; made if missing
+	MaxSize int64         // of one file in octets; 0 means 1 MiB
+	Files   int           // how many at most; 0 means 5
+	Delay   time.Duration // how long a line may wait to be written; 0 means 1 minute
+}
+
+// Book keeps lines that are written to it, each with one Write. It is safe for
+// concurrent use.
+type Book struct {
+	conf Config
+
+	mu      sync.Mutex
+	recent  []byte
+	pending []byte
+	timer   *time.Timer // runs while lines are pending
+	file    *os.File
+	size    int64
+	lost    int // lines since the file last took some
+	err     error
+}
+
+// Open returns a Book that goes on with the files that are there.
+func Open(c *Config) (*Book, error) {
+	b := &Book{conf: *c}
+	b.conf.MaxSize = cmp.Or(b.conf.MaxSize, 1<<20)
+	b.conf.Files = cmp.Or(b.conf.Files, 5)
+	b.conf.Delay = cmp.Or(b.conf.Delay, time.Minute)
+	if b.conf.Dir == "" {
+		return b, nil
+	}
+	if err := os.MkdirAll(b.conf.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	if err := b.openFile(); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+
+	return b, nil
+}
+
+// Write takes a line. It never fails.
+func (b *Book) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.remember(line)
+	if b.conf.Dir == "" {
+		return len(line), nil
+	}
+	if len(b.pending)+len(line) > maxPending {
+		b.writeOut()
+	}
+	b.pending = append(b.pending, line[:min(len(line), maxPending)]...)
+	if b.timer == nil {
+		b.timer = time.AfterFunc(b.conf.Delay, func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.writeOut()
+		})
+	}
+
+	return len(line), nil
+}
+
+// remember keeps the newest lines in memory.
+func (b *Book) remember(line []byte) {
+	line = line[:min(len(line), maxRecent/2)]
+	if over := len(b.recent) + len(line) - maxRecent; over > 0 {
+		// Half of them go at once, so that few lines move the rest.
+		cut := max(over, maxRecent/2)
+		if i := bytes.IndexByte(b.recent[cut:], '\n'); i >= 0 {
+			cut += i + 1
+		}
+		b.recent = append(b.recent[:0], b.recent[cut:]...)
+	}
+	b.recent = append(b.recent, line...)
+}
+
+// Sync writes what waits and makes it durable.
+func (b *Book) Sync() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.writeOut()
+	if b.err != nil || b.file == nil {
+		return b.err
+	}
+
+	return b.file.Sync()
+}
+
+// Close writes what waits. Lines that come later are kept in memory only.
+func (b *Book) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.writeOut()
+	err := b.err
+	if b.file != nil {
+		err = errors.Join(err, b.file.Sync(), b.file.Close())
+		b.file = nil
+	}
+	b.conf.Dir = ""
+
+	return err
+}
+
+// Tail returns the newest lines, at most n, the oldest of them first.
+func (b *Book) Tail(n int) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	return lastLines(b.recent, n)
+}
+
+// writeOut writes what waits. Lines that the disk does not take are counted
+// and given up.
+func (b *Book) writeOut() {
+	if b.timer != nil {
+		b.timer.Stop()
+		b.timer = nil
+	}
+	if len(b.pending) == 0 {
+		return
+	}
+	if b.err = b.tryWriteOut(); b.err != nil {
+		b.lost += bytes.Count(b.pending, []byte("\n"))
+	}
+	b.pending = b.pending[:0]
+}
+
+func (b *Book) tryWriteOut() error {
+	if b.size > 0 && b.size+int64(len(b.pending)) > b.conf.MaxSize {
+		if err := b.rotate(); err != nil {
+			return err
+		}
+	}
+	if b.file == nil {
+		if err := b.openFile(); err != nil {
+			return err
+		}
+	}
+	if b.lost > 0 {
+		note := fmt.Appendf(nil, "time=%s level=WARN msg=\"lines of the log were lost\" count=%d\n",
+			time.Now().Format(time.RFC3339), b.lost)
+		b.pending = append(note, b.pending...)
+	}
+	n, err := b.file.Write(b.pending)
+	b.size += int64(n)
+	if err == nil {
+		b.lost = 0
+	}
+
+	return err
+}
+
+func (b *Book) openFile() error {
+	f, err := os.OpenFile(b.path(0), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	b.file, b.size = f, info.Size()
+
+	return nil
+}
+
+// rotate makes each file one older, and the oldest go.
+func (b *Book) rotate() error {
+	err := b.file.Close()
+	b.file, b.size = nil, 0
+	for i := b.conf.Files - 1; i > 0; i-- {
+		if e := os.Rename(b.path(i-1), b.path(i)); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	if b.conf.Files == 1 {
+		err = errors.Join(err, os.Remove(b.path(0)))
+	}
+
+	return err
+}
+
+func (b *Book) path(age int) string { return path(b.conf.Dir, age) }
+
+func path(dir string, age int) string {
+	name := filepath.Join(dir, fileName)
+	if age > 0 {
+		name += "." + strconv.Itoa(age)
+	}
+
+	return name
+}
+
+// ReadTail returns the newest lines of the files in a folder, for when no
+// server is there to ask.
+func ReadTail(dir string, n int) ([]string, error) {
+	newest, err := os.ReadFile(path(dir, 0))
+	if err != nil {
+		return nil, fmt.Errorf("read log: %w", err)
+	}
+	lines := lastLines(newest, n)
+	if len(lines) == n {
+		return lines, nil
+	}
+	older, err := os.ReadFile(path(dir, 1))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read log: %w", err)
+	}
+
+	return append(lastLines(older, n-len(lines)), lines...), nil
+}
+
+func lastLines(text []byte, n int) []string {
+	lines := []string{}
+	for line := range bytes.Lines(text) {
+		lines = append(lines, string(bytes.TrimRight(line, "\r\n")))
+	}
+
+	return lines[max(0, len(lines)-max(n, 0)):]
+}
+
+// Handler makes errors durable in the book at once; next writes to it.
+func (b *Book) Handler(next slog.Handler) slog.Handler { return &handler{Handler: next, book: b} }
+
+type handler struct {
+	slog.Handler
+
+	book *Book
+}
+
+// Handle implements slog.Handler.
+func (h *handler) Handle(ctx context.Context, r slog.Record) error {
+	err := h.Handler.Handle(ctx, r)
+	if r.Level >= slog.LevelError {
+		err = errors.Join(err, h.book.Sync())
+	}
+
+	return err
+}
+
+// WithAttrs implements slog.Handler.
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &handler{Handler: h.Handler.WithAttrs(attrs), book: h.book}
+}
+
+// WithGroup implements slog.Handler.
+func (h *handler) WithGroup(name string) slog.Handler {
+	return &handler{Handler: h.Handler.WithGroup(name), book: h.book}
+}
