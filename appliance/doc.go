@@ -12,6 +12,7 @@
 //	  certs/             the private CA and the certificate
 //	  run/               how the runs of the server ended
 //	  log/               the log, if the server was told to keep it there
+//	  factory-reset.json a reset to be done at the next start
 //	  control.sock       for commands, while a server runs
 //	  lmtp.sock          LMTP, unless another address is given
 //

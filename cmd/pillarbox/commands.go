@@ -24,6 +24,7 @@ type commands struct {
 	Alias   aliasCommand   `cmd:"" help:"Keep addresses that lead to accounts."`
 	Deliver deliverCommand `cmd:"" help:"Put messages into a mailbox."`
 	Check   checkCommand   `cmd:"" help:"Read all stored mail and tell what is damaged."`
+	Factory factoryCommand `cmd:"" name:"factory-reset" help:"Make the box as new, with or without its mail."`
 	Version versionCommand `cmd:"" help:"Tell the version."`
 }
 

@@ -56,6 +56,9 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 	if err := conf.Validate(); err != nil {
 		return &usageError{err}
 	}
+	if err := carryOut(c.Data, e); err != nil {
+		return err
+	}
 	book, err := openLog(c.Data, c.LogFile)
 	if err != nil {
 		return err
