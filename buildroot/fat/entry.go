@@ -113,7 +113,7 @@ func shortName(name string, taken map[[11]byte]bool) ([11]byte, error) {
 	if len(ext) > 3 {
 		ext = ext[:3]
 	}
-	for n := range 100 {
+	for n := range 10_000 {
 		candidate := base
 		if !exact || n > 0 {
 			tail := fmt.Sprintf("~%d", n+1)

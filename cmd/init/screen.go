@@ -12,11 +12,13 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"pillarbox/appliance/firmware"
 	"pillarbox/appliance/firmware/console"
 )
+
+// settleTime is how long the first screen waits for the network. Without one
+// the menu is needed all the more.
+const settleTime = 20 * time.Second
 
 // serveConsoles shows the menu on each console.
 func serveConsoles(ctx context.Context, log *slog.Logger, s *firmware.System) {
@@ -27,28 +29,32 @@ func serveConsoles(ctx context.Context, log *slog.Logger, s *firmware.System) {
 	}
 	accounts := &console.Accounts{Program: mailProgram, Data: dataDir}
 	c := &console.Config{
-		Status: func(context.Context) []string { return status(s) },
-		Actions: append(accounts.Actions(),
-			console.Action{Title: "Start anew", Run: stop(unix.SIGTERM)},
-			console.Action{Title: "Switch off", Run: stop(unix.SIGUSR2)},
-		),
+		Status:  func(context.Context) []string { return status(s) },
+		Actions: append(accounts.Actions(), newSupervisor().actions()...),
 	}
+	settled := make(chan struct{})
+	go func() {
+		defer close(settled)
+		awaitNetwork(ctx)
+	}()
 	for _, tty := range terminals {
 		go func() {
+			<-settled
 			err := console.Run(ctx, c, tty)
 			log.Warn("console ended", "console", tty.Name(), "err", err)
 		}()
 	}
 }
 
-// stop asks gokrazy, in this process, to end all services and then the system.
-func stop(signal unix.Signal) func(context.Context, *console.Terminal) error {
-	return func(_ context.Context, t *console.Terminal) error {
-		t.Printf("The services are being stopped.\n")
-		if err := unix.Kill(os.Getpid(), signal); err != nil {
-			return err
+// awaitNetwork waits a while for what the first screen is to show.
+func awaitNetwork(ctx context.Context) {
+	ctx, stop := context.WithTimeout(ctx, settleTime)
+	defer stop()
+	for ctx.Err() == nil {
+		if len(addresses()) > 0 && reachable(993) {
+			return
 		}
-		select {}
+		time.Sleep(500 * time.Millisecond)
 	}
 }
 
@@ -102,15 +108,24 @@ func addresses() []string {
 	return all
 }
 
-// answers tells whether something listens on a port of this machine.
+// answers tells in words whether something listens on a port.
 func answers(port int) string {
+	if reachable(port) {
+		return fmt.Sprintf("port %d answers", port)
+	}
+
+	return fmt.Sprintf("port %d does not answer", port)
+}
+
+// reachable tells whether something listens on a port of this machine.
+func reachable(port int) bool {
 	c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
 	if err != nil {
-		return fmt.Sprintf("port %d does not answer", port)
+		return false
 	}
 	_ = c.Close()
 
-	return fmt.Sprintf("port %d answers", port)
+	return true
 }
 
 // fingerprint returns the SHA-256 of the certificate in a PEM file.

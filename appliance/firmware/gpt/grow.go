@@ -112,8 +112,8 @@ func (h *header) partition(n int) Partition {
 }
 
 // Grow makes partition n, which must be the last on the disk, as large as a
-// disk of that many sectors allows. If there is nothing to gain it writes
-// nothing. It returns where the partition lies.
+// disk of that many sectors allows, and puts the backup to the disk's end. If
+// all is so already it writes nothing. It returns where the partition lies.
 func Grow(d Device, n int, sectors uint64) (Partition, error) {
 	if n < 1 || n > entryCount {
 		return Partition{}, fmt.Errorf("there is no partition %d", n)
@@ -131,8 +131,8 @@ func Grow(d Device, n int, sectors uint64) (Partition, error) {
 	if p.First == 0 || sectors < p.First+p.Count+tableSectors+1 {
 		return Partition{}, fmt.Errorf("partition %d does not fit on the disk of %d sectors", n, sectors)
 	}
-	end := (sectors - tableSectors - 1) / align * align
-	if end <= p.First+p.Count {
+	end := max((sectors-tableSectors-1)/align*align, p.First+p.Count)
+	if end == p.First+p.Count && h.uint64(atBackup) == sectors-1 {
 		return p, nil
 	}
 	p.Count = end - p.First
