@@ -144,6 +144,9 @@ func (a *Appliance) Run(ctx context.Context) error {
 		outer.start(front, stopFront, l.name, func(ctx context.Context) error { return a.serve(ctx, l) })
 	}
 	outer.start(front, stopFront, "health", a.watch)
+	if c := a.conf.Conditions; c != "" {
+		outer.start(front, stopFront, "conditions", func(ctx context.Context) error { a.health.Follow(ctx, c); return nil })
+	}
 	a.log.Info("ready", "version", a.conf.Version, "data", a.conf.Dir, "ca", a.CAFile())
 	a.notify(daemon.SdNotifyReady)
 
@@ -176,10 +179,10 @@ func (a *Appliance) Close() error {
 // serve serves one listener until ctx is cancelled.
 func (a *Appliance) serve(ctx context.Context, l *listener) error {
 	if l.name == nameLMTP {
-		return a.smtp.Serve(ctx, l.Listener)
+		return a.smtp.Serve(ctx, l)
 	}
 
-	return a.access.Serve(ctx, l.Listener, a.certs.TLSConfig(), func(ctx context.Context, c *tls.Conn) {
+	return a.access.Serve(ctx, l, a.certs.TLSConfig(), func(ctx context.Context, c *tls.Conn) {
 		a.imap.ServeConn(ctx, c)
 	})
 }

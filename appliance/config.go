@@ -50,6 +50,9 @@ type Config struct {
 
 	// Health gets the conditions; nil means that the Appliance has its own.
 	Health *health.Tracker
+	// Conditions names a file with conditions that the firmware publishes, to
+	// be shown with the others; "" means that there is none.
+	Conditions string
 	// Run is the record of this run; nil means that none is kept.
 	Run *restart.Run
 	// Log returns the newest lines of what Logger wrote; nil means none.

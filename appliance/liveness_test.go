@@ -85,6 +85,71 @@ func TestAProbeTellsWhoAccepts(t *testing.T) {
 	}
 }
 
+// quick is a pace at which a fault shows within a second or two.
+var quick = pace{
+	read: 30 * time.Millisecond, write: 30 * time.Millisecond, listen: 30 * time.Millisecond,
+	storageLimit: 5 * time.Second, listenerLimit: time.Second, abort: time.Millisecond,
+}
+
+func TestAServerThatIsWellStaysSo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	a, err := New(t.Context(), &Config{
+		Dir: dir, Logger: slog.New(slog.DiscardHandler), Version: "test",
+		IMAPS: []string{"127.0.0.1:0", "[::]:0"}, IMAPSLegacy: []string{"0.0.0.0:0"},
+		LMTP: []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "lmtp")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.pace = quick
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
+	defer cancel()
+	time.AfterFunc(5*time.Second, func() {
+		if all := a.health.Conditions(); len(all) > 0 {
+			t.Errorf("conditions %+v", all)
+		}
+		// No probe gets as far as a session.
+		if n := a.access.Open(); n != 0 {
+			t.Errorf("%d connections are open", n)
+		}
+	})
+	if err := a.Run(ctx); err != nil {
+		t.Errorf("run: %v", err)
+	}
+}
+
+func TestADeafListenerEndsTheProgram(t *testing.T) {
+	a, err := New(t.Context(), &Config{
+		Dir: filepath.Join(t.TempDir(), "data"), Logger: slog.New(slog.DiscardHandler), Version: "test",
+		IMAPS: []string{"127.0.0.1:0"}, IMAPSLegacy: []string{Off}, LMTP: []string{Off},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.pace = quick
+	// It looks like a listener, and nobody accepts there.
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	served := a.listeners[0].Listener
+	a.listeners[0].Listener = deaf{served, ln.Addr()}
+	var sick *health.SickError
+	if err := a.Run(t.Context()); !errors.As(err, &sick) || !strings.Contains(sick.Reason, "A port takes no connections: 3 times in a row") {
+		t.Errorf("run: %v", err)
+	}
+}
+
+// deaf is a listener with the address of another.
+type deaf struct {
+	net.Listener
+
+	addr net.Addr
+}
+
+func (d deaf) Addr() net.Addr { return d.addr }
+
 // TestAHungStorageEndsTheProgram hangs the storage of a server that runs.
 func TestAHungStorageEndsTheProgram(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
@@ -101,10 +166,8 @@ func TestAHungStorageEndsTheProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.pace = pace{
-		read: 50 * time.Millisecond, write: 50 * time.Millisecond, listen: 50 * time.Millisecond,
-		storageLimit: 300 * time.Millisecond, listenerLimit: 5 * time.Second, abort: time.Millisecond,
-	}
+	a.pace = quick
+	a.pace.storageLimit = 300 * time.Millisecond
 	store := a.office.store
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(context.Background()) }()

@@ -54,8 +54,9 @@ type Condition struct {
 type Tracker struct {
 	log *slog.Logger
 
-	mu      sync.Mutex
-	current map[string]*tracked
+	mu        sync.Mutex
+	current   map[string]*tracked
+	published []Condition // by another process
 }
 
 type tracked struct {
@@ -100,7 +101,7 @@ func (t *Tracker) Clear(k *Kind) {
 func (t *Tracker) Conditions() []Condition {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	shown := []Condition{}
+	shown := append([]Condition{}, t.published...)
 	for _, c := range t.current {
 		if time.Since(c.since) < c.kind.After || t.explained(c.kind) {
 			continue

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -136,4 +138,46 @@ func TestOnlyErrorsThatARestartMendsMakeTheProgramSick(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestConditionsOfAnotherProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "conditions.json")
+		tracker := health.NewTracker(quiet())
+		tracker.Set(&health.Kind{Name: "own", Title: "Own", Severity: health.Medium}, "ours")
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			tracker.Follow(ctx, path)
+		}()
+		expect := func(want ...string) {
+			t.Helper()
+			time.Sleep(11 * time.Second)
+			if diff := cmp.Diff(want, names(tracker)); diff != "" {
+				t.Error(diff)
+			}
+		}
+		expect("own")
+		clock := health.Condition{Name: "clock-not-set", Title: "The clock is not set", Severity: health.High, Text: "wait", Since: time.Now()}
+		odd := health.Condition{Name: "odd", Severity: "shattering"}
+		if err := health.Publish(path, []health.Condition{clock, odd}); err != nil {
+			t.Fatal(err)
+		}
+		expect("clock-not-set", "odd", "own")
+		if got := tracker.Conditions(); !got[0].Since.Equal(clock.Since) || got[1].Severity != health.Medium {
+			t.Errorf("conditions %+v", got)
+		}
+		// What cannot be read changes nothing.
+		if err := os.WriteFile(path, []byte("[{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		expect("clock-not-set", "odd", "own")
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		expect("own")
+		cancel()
+		<-done
+	})
 }

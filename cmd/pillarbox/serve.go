@@ -24,6 +24,7 @@ type serveCommand struct {
 	LogLevel    slog.Level `help:"How much is logged: debug, info, warn, error." default:"info"`
 	LogFormat   string     `help:"How it is logged: text, json, or auto, which is systemd's journal where standard error leads there and text elsewhere." enum:"auto,text,json" default:"auto"`
 	LogFile     bool       `help:"Keep the log in the data folder too, in log/pillarbox.log: at most 5 MB, and written seldom."`
+	Conditions  string     `help:"A file in which the firmware tells what is wrong with the machine; pillarbox status shows it too." type:"path" placeholder:"FILE"`
 	BackOff     bool       `help:"After runs that ended badly wait before serving, longer each time: for supervisors that restart at once and for ever."`
 	Sample      bool       `help:"Make a sample office with two people and their mail, listen on this machine only, and tell how to connect."`
 }
@@ -52,6 +53,7 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 		Hostname:    c.Hostname,
 		Names:       c.Name,
 		MaxMessage:  int64(c.MaxMessage),
+		Conditions:  c.Conditions,
 	}
 	if err := conf.Validate(); err != nil {
 		return &usageError{err}
