@@ -68,3 +68,21 @@ func TestTheServiceIsWellShutIn(t *testing.T) {
 		}
 	}
 }
+
+func TestSystemdUnderstandsTheUser(t *testing.T) {
+	path, err := exec.LookPath("systemd-sysusers")
+	if err != nil {
+		t.Skip("systemd-sysusers is not installed")
+	}
+	absolute, err := filepath.Abs("pillarbox.sysusers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(path, "--dry-run", absolute).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if !strings.Contains(string(out), "Creating user 'pillarbox'") {
+		t.Errorf("it makes no user:\n%s", out)
+	}
+}

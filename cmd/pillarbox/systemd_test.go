@@ -150,7 +150,8 @@ func TestSystemdPassesTheSockets(t *testing.T) {
 	defer notices.Close()
 	lmtp := filepath.Join(dir, "lmtp.sock")
 	imaps, legacy := freeAddress(t), freeAddress(t)
-	cmd, log := activate(t, data, names, []string{imaps, legacy, lmtp}, "NOTIFY_SOCKET="+filepath.Join(dir, "notify"))
+	cmd, log := activate(t, data, names, []string{imaps, legacy, lmtp},
+		"NOTIFY_SOCKET="+filepath.Join(dir, "notify"), "WATCHDOG_USEC=6000000")
 
 	// The client that woke the server is served.
 	conn := wake(t, "unix", lmtp)
@@ -159,6 +160,9 @@ func TestSystemdPassesTheSockets(t *testing.T) {
 		t.Fatalf("LMTP greets with %q, %v", buf[:n], err)
 	}
 	expectNotice(t, notices, "READY=1")
+	for range 2 { // at once and after a third of the time
+		expectNotice(t, notices, "WATCHDOG=1")
+	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
