@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
 
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/health"
@@ -93,14 +94,15 @@ func (a *Appliance) forgiving(ctx context.Context) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// sicken tells why the program ends, and sees to it that it does.
+// sicken tells why the program ends, and sees to it that it does, even where
+// the disk hangs on which the log and the last words are written.
 func (a *Appliance) sicken(sick *health.SickError) {
+	if a.conf.Abort != nil {
+		time.AfterFunc(a.pace.abort, a.conf.Abort)
+	}
 	a.log.Error("the program is sick and ends itself, to be started again", "reason", sick.Reason)
 	if a.conf.Run != nil {
 		a.conf.Run.LastWords(sick.Reason)
-	}
-	if a.conf.Abort != nil {
-		time.AfterFunc(a.pace.abort, a.conf.Abort)
 	}
 }
 
@@ -118,6 +120,12 @@ func (a *Appliance) checks() []health.Check {
 				Name: "storage-write", Title: "Mail cannot be stored", Severity: health.High, Follows: []string{"storage-read"},
 			},
 			Every: a.pace.write, Limit: a.pace.storageLimit, Run: a.writeStorage,
+		},
+		{
+			Kind: &health.Kind{
+				Name: "disk-space", Title: "The disk is almost full", Severity: health.Medium, Follows: []string{"storage-write"},
+			},
+			Every: a.pace.write, Limit: a.pace.storageLimit, Run: a.askSpace,
 		},
 		{
 			Kind:  &health.Kind{Name: "control", Title: "Commands are not answered", Severity: health.Medium},
@@ -165,6 +173,32 @@ func explainStorage(err error) error {
 	}
 
 	return fmt.Errorf("the disk fails (%w): make a backup now and replace it", err)
+}
+
+// A disk with less room than both of these is almost full: an office fills a
+// gigabyte in some weeks, and on a small disk in some days.
+const (
+	littleRoom  = 1 << 30 // octets
+	littleShare = 20      // one part of so many
+)
+
+func (a *Appliance) askSpace(context.Context) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(a.conf.Dir, &fs); err != nil {
+		return fmt.Errorf("it is not known how much room there is: %w", err)
+	}
+	block := uint64(fs.Bsize)
+
+	return enoughSpace(fs.Bavail*block, fs.Blocks*block)
+}
+
+func enoughSpace(free, size uint64) error {
+	if free >= littleRoom || free >= size/littleShare {
+		return nil
+	}
+
+	return fmt.Errorf("%d MB of %d MB are free: delete mail, or move to a larger disk before mail has to be turned away",
+		free/1e6, size/1e6)
 }
 
 func (a *Appliance) askControl(ctx context.Context) error {

@@ -204,3 +204,73 @@ func TestAHungStorageEndsTheProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// stuck is a log that hangs on one message, as on a disk that does not answer.
+type stuck struct {
+	slog.Handler
+
+	on      string
+	release chan struct{}
+}
+
+func (s stuck) Enabled(context.Context, slog.Level) bool { return true }
+func (s stuck) WithAttrs([]slog.Attr) slog.Handler       { return s }
+
+func (s stuck) Handle(_ context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, s.on) {
+		<-s.release
+	}
+
+	return nil
+}
+
+func TestAHungLogDoesNotKeepASickProgramAlive(t *testing.T) {
+	log := stuck{slog.DiscardHandler, "the program is sick", make(chan struct{})}
+	aborted := make(chan struct{})
+	a, err := New(t.Context(), &Config{
+		Dir: filepath.Join(t.TempDir(), "data"), Logger: slog.New(log), Version: "test",
+		IMAPS: []string{"127.0.0.1:0"}, IMAPSLegacy: []string{Off}, LMTP: []string{Off},
+		Abort: func() { close(aborted) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.pace = quick
+	a.pace.storageLimit = 300 * time.Millisecond
+	ended := make(chan error, 1)
+	release := make(chan struct{})
+	store := a.office.store
+	go func() {
+		_ = store.System().Update(context.Background(), func(*storage.SystemTx) error { <-release; return nil })
+	}()
+	go func() { ended <- a.Run(context.Background()) }()
+	select {
+	case <-aborted:
+	case <-time.After(20 * time.Second):
+		t.Error("nothing ended the program")
+	}
+	close(log.release)
+	close(release)
+	if err := <-ended; !errors.As(err, new(*health.SickError)) {
+		t.Errorf("run: %v", err)
+	}
+}
+
+func TestADiskIsAlmostFull(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		free, size uint64
+		enough     bool
+	}{
+		{"a large disk with much room", 500 << 30, 1 << 40, true},
+		{"a large disk with little share but much room", 10 << 30, 1 << 40, true},
+		{"a small disk with little room but a good share", 200 << 20, 3 << 30, true},
+		{"a small disk that fills", 100 << 20, 3 << 30, false},
+		{"a large disk that fills", 900 << 20, 1 << 40, false},
+		{"nothing at all", 0, 0, true}, // a file system that does not count
+	} {
+		if err := enoughSpace(tt.free, tt.size); (err == nil) != tt.enough {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
