@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	bolt "go.etcd.io/bbolt"
@@ -47,7 +49,14 @@ type Account struct {
 	doubtful bool // under writing: a commit failed, so memory and disk may differ
 	counters counters
 	cleared  [][]byte // keys of garbageBucket whose files are gone; under writing
+
+	// sweeping is held while an expunged body is unlinked.
+	sweeping sync.Mutex
+	ended    bool // under sweeping: the folder may be another account's by now
 }
+
+// indexFile is the name of an account's database in its folder.
+const indexFile = "index.db"
 
 // tree is the set of mailboxes. It is immutable; the entries' content is not.
 type tree struct {
@@ -91,7 +100,11 @@ func (e *entry) watched() bool {
 
 func openAccount(s *Store, id AccountID, dir string) (*Account, error) {
 	a := &Account{store: s, id: id, dir: dir}
-	db, err := openDatabase(filepath.Join(dir, "index.db"), a.setup)
+	db, err := openDatabase(filepath.Join(dir, indexFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		// A new one would know no mail, and all bodies would be collected.
+		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +116,13 @@ func openAccount(s *Store, id AccountID, dir string) (*Account, error) {
 	return a, nil
 }
 
-// setup fills a new index: the buckets and INBOX.
-func (a *Account) setup(tx *bolt.Tx) error {
+// view runs f in a read transaction.
+func (a *Account) view(f func(*bolt.Tx) error) error {
+	return closedError(guarded(func() error { return a.db.View(f) }))
+}
+
+// setupIndex fills a new index: the buckets and INBOX.
+func setupIndex(tx *bolt.Tx, when time.Time) error {
 	if err := putFormat(tx); err != nil {
 		return err
 	}
@@ -115,8 +133,9 @@ func (a *Account) setup(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	now := a.store.now().Unix()
-	c := counters{modSeq: 1, nextMailbox: 2, nextData: 1, uidValidity: uint32(now)}
+	now := when.Unix()
+	// UIDVALIDITY must not be 0, which is when a box without a clock starts.
+	c := counters{modSeq: 1, nextMailbox: 2, nextData: 1, uidValidity: max(uint32(now), 1)}
 	inbox := mailboxRecord{
 		Mailbox: Mailbox{ID: 1, Name: Inbox, UIDValidity: c.uidValidity, UIDNext: 1, HighestModSeq: 1, Created: now},
 		recent:  1,
@@ -129,13 +148,18 @@ func (a *Account) setup(tx *bolt.Tx) error {
 
 // load reads what stays in memory and removes what a crash left.
 func (a *Account) load() error {
-	if err := upgrade(a.db, nil); err != nil {
+	if err := guarded(func() error { return upgrade(a.db, nil) }); err != nil {
+		return err
+	}
+	bodies := filepath.Join(a.dir, "bodies")
+	// A process that was killed may have left entries of these unsynced.
+	if err := errors.Join(syncDir(a.dir), syncDir(bodies)); err != nil {
 		return err
 	}
 	var entries []*entry
 	subscribed := map[string]bool{}
 	var garbage [][]byte
-	err := a.db.View(func(tx *bolt.Tx) error {
+	err := a.view(func(tx *bolt.Tx) error {
 		var err error
 		if a.counters, err = decodeCounters(tx.Bucket(metaBucket).Get(countersKey)); err != nil {
 			return err
@@ -174,12 +198,13 @@ func (a *Account) load() error {
 	if err := a.collectBodies(); err != nil {
 		return err
 	}
-	for _, k := range garbage {
-		if err := a.removeGarbage(k); err != nil {
-			return err
+	a.cleared = slices.DeleteFunc(garbage, func(k []byte) bool {
+		err := a.removeGarbage(k)
+		if err != nil { // no reason to refuse the account
+			a.store.log.Error("removing an expunged body", "account", a.id, "err", err)
 		}
-	}
-	a.cleared = garbage
+		return err != nil
+	})
 	return nil
 }
 
@@ -260,6 +285,9 @@ func (a *Account) close() error {
 		return nil
 	}
 	a.closed = true
+	a.sweeping.Lock()
+	a.ended = true
+	a.sweeping.Unlock()
 	for _, e := range a.tree.Load().entries {
 		a.store.cache.forgotten(e.content.Swap(nil))
 		e.wake()
@@ -288,6 +316,9 @@ func (a *Account) Watch(id MailboxID) (ch <-chan struct{}, stop func()) {
 	e.mu.Lock()
 	e.watchers[c] = struct{}{}
 	e.mu.Unlock()
+	if a.tree.Load().byID[id] != e { // removed meanwhile, and nobody will tell
+		e.wake()
+	}
 	return c, func() {
 		e.mu.Lock()
 		delete(e.watchers, c)
@@ -341,8 +372,10 @@ func (a *Account) loadContent(e *entry) (*Snapshot, error) {
 		return s, nil
 	}
 	var chunks []*chunk
+	mb := e.mailbox.Load()
+	var last imap.UID
 	prefix := mailboxKey(e.id)
-	err := a.db.View(func(tx *bolt.Tx) error {
+	err := a.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(chunksBucket).Cursor()
 		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
 			base, ok := keyUID(k)
@@ -353,6 +386,10 @@ func (a *Account) loadContent(e *entry) (*Snapshot, error) {
 			if err != nil {
 				return err
 			}
+			if base <= last || len(ch.msgs) == 0 {
+				return fmt.Errorf("messages from UID %d: %w", base, ErrCorrupt)
+			}
+			last = ch.msgs[len(ch.msgs)-1].UID
 			chunks = append(chunks, ch)
 		}
 		return nil
@@ -360,7 +397,11 @@ func (a *Account) loadContent(e *entry) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newSnapshot(e.mailbox.Load(), e.keywords, chunks)
+	s := newSnapshot(mb, e.keywords, chunks)
+	// A client that is shown fewer messages deletes its own copies of the rest.
+	if s.Len() != int(mb.NumMessages) || last >= mb.UIDNext {
+		return nil, fmt.Errorf("%d messages up to UID %d instead of %d below %d: %w", s.Len(), last, mb.NumMessages, mb.UIDNext, ErrCorrupt)
+	}
 	e.used.Store(a.store.now().UnixNano())
 	e.content.Store(s)
 	a.store.cache.loaded(a.store, e, s.Len())

@@ -58,7 +58,11 @@ func copyFile(from, to string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dst.Close()) }()
+	defer func() {
+		if err = errors.Join(err, dst.Close()); err != nil {
+			err = errors.Join(err, os.Remove(to)) // the number will be given out again
+		}
+	}()
 	if _, err := io.Copy(dst, src); err != nil {
 		return err
 	}
@@ -82,7 +86,7 @@ func (a *Account) OpenBody(id DataID) (*Body, error) {
 	var hash bodyHash
 	var inline bool
 	var size int64
-	err := a.db.View(func(tx *bolt.Tx) error {
+	err := a.view(func(tx *bolt.Tx) error {
 		key := dataKey(id)
 		v := tx.Bucket(dataBucket).Get(key)
 		if v == nil {
@@ -107,7 +111,7 @@ func (a *Account) OpenBody(id DataID) (*Body, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open body: %w", closedError(err))
+		return nil, fmt.Errorf("open body: %w", err)
 	}
 	b.Size = int64(len(b.Prefix)) + size
 	if inline {
@@ -119,18 +123,22 @@ func (a *Account) OpenBody(id DataID) (*Body, error) {
 		}
 		return nil, fmt.Errorf("open body: %w", err)
 	}
+	// Before anyone promises a client this many octets.
+	if fi, err := b.file.Stat(); err != nil || fi.Size() != size {
+		b.file.Close()
+		return nil, fmt.Errorf("open body: size of the file of data %d: %w", id, errors.Join(err, ErrCorrupt))
+	}
 	return b, nil
 }
 
 // missing tells a body that was expunged meanwhile from one that is lost.
 func (a *Account) missing(id DataID) error {
-	err := a.db.View(func(tx *bolt.Tx) error {
+	return a.view(func(tx *bolt.Tx) error {
 		if tx.Bucket(dataBucket).Get(dataKey(id)) == nil {
 			return ErrNoMessage
 		}
 		return fmt.Errorf("the file of data %d is missing: %w", id, ErrCorrupt)
 	})
-	return closedError(err)
 }
 
 // ReadAt implements io.ReaderAt over prefix and body.

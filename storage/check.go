@@ -53,7 +53,7 @@ func (s *Store) Check(ctx context.Context, o CheckOptions) (CheckReport, error) 
 		return report, err
 	}
 	c := &checker{ctx: ctx, o: o, report: &report}
-	if err := s.system.db.View(c.pages); err != nil {
+	if err := c.read(s.system.db, func(*bolt.Tx) error { return nil }); err != nil {
 		return report, fmt.Errorf("check system database: %w", err)
 	}
 	var accounts []*Account
@@ -78,7 +78,9 @@ func (s *Store) Check(ctx context.Context, o CheckOptions) (CheckReport, error) 
 	return report, nil
 }
 
-// checker checks one account after the other, each in one read transaction.
+// checker checks one account after the other: its index in one read
+// transaction, then its body files, which may take long and must not keep the
+// index from growing.
 type checker struct {
 	ctx    context.Context
 	o      CheckOptions
@@ -89,14 +91,17 @@ type checker struct {
 	counters counters
 	refs     map[DataID]uint64 // messages that use each data record
 	sum      Quota
-	absent   []absent
+	filed    []filed
+	done     int64 // messages of all accounts that are checked
 }
 
-// absent is a message whose body file was not found.
-type absent struct {
+// filed is a message whose body is a file.
+type filed struct {
 	mailbox string
 	uid     imap.UID
 	data    DataID
+	size    int64
+	hash    bodyHash
 }
 
 func (c *checker) problem(mailbox string, uid imap.UID, format string, args ...any) {
@@ -113,30 +118,55 @@ func (c *checker) found(p Problem) {
 }
 
 func (c *checker) check(a *Account) error {
-	c.a, c.refs, c.sum, c.absent = a, map[DataID]uint64{}, Quota{}, nil
-	if err := a.db.View(c.account); err != nil {
-		if err = closedError(err); errors.Is(err, ErrClosed) {
-			return nil // removed meanwhile
-		}
-		return err
+	c.a, c.refs, c.sum, c.filed = a, map[DataID]uint64{}, Quota{}, nil
+	err := c.read(a.db, c.account)
+	if err == nil {
+		err = c.bodies()
 	}
-	c.settle()
+	if errors.Is(err, ErrClosed) {
+		return nil // removed meanwhile
+	}
 	c.report.Accounts++
-	return nil
+	return err
 }
 
-// pages lets bbolt check its tree.
-func (c *checker) pages(tx *bolt.Tx) error {
-	for err := range tx.Check() {
-		c.problem("", 0, "database pages: %v", err)
+// read checks a database's pages, then calls f in the same transaction.
+// Damage at which bbolt panics is a problem found.
+func (c *checker) read(db *bolt.DB, f func(*bolt.Tx) error) error {
+	err := closedError(guarded(func() error {
+		return db.View(func(tx *bolt.Tx) error {
+			// bbolt's own check runs on a goroutine of its own, where a fault
+			// cannot be caught. So every page is looked at here first.
+			if err := tx.ForEach(func(name []byte, b *bolt.Bucket) error { return flat(name, b) }); err != nil {
+				return err
+			}
+			for err := range tx.Check() {
+				c.problem("", 0, "database pages: %v", err)
+			}
+			return f(tx)
+		})
+	}))
+	if errors.Is(err, ErrCorrupt) {
+		text, _, _ := strings.Cut(err.Error(), "\n")
+		c.problem("", 0, "database: %s", text)
+		return nil
 	}
-	return nil
+	return err
+}
+
+// flat reads a bucket's keys, which must ascend, and no bucket be among them.
+func flat(name []byte, b *bolt.Bucket) error {
+	var last []byte
+	return b.ForEach(func(k, v []byte) error {
+		if v == nil || last != nil && bytes.Compare(k, last) <= 0 {
+			return fmt.Errorf("keys of %q: %w", name, ErrCorrupt)
+		}
+		last = k
+		return nil
+	})
 }
 
 func (c *checker) account(tx *bolt.Tx) error {
-	if err := c.pages(tx); err != nil {
-		return err
-	}
 	var err error
 	if c.counters, err = decodeCounters(tx.Bucket(metaBucket).Get(countersKey)); err != nil {
 		c.problem("", 0, "%v", err)
@@ -236,18 +266,30 @@ func (c *checker) mailbox(tx *bolt.Tx, r *mailboxRecord) error {
 func (c *checker) message(tx *bolt.Tx, mailbox string, m *Message) {
 	c.report.Messages++
 	c.report.Bytes += m.Size
-	if c.o.Progress != nil {
-		c.o.Progress(c.report.Messages, c.total)
+	if !c.record(tx, mailbox, m) {
+		c.progress()
 	}
+}
+
+func (c *checker) progress() {
+	c.done++
+	if c.o.Progress != nil {
+		c.o.Progress(c.done, c.total)
+	}
+}
+
+// record checks a message's data and tells whether a body file remains to be
+// checked.
+func (c *checker) record(tx *bolt.Tx, mailbox string, m *Message) bool {
 	v := tx.Bucket(dataBucket).Get(dataKey(m.Data))
 	if v == nil {
 		c.problem(mailbox, m.UID, "its data %d is missing", m.Data)
-		return
+		return false
 	}
 	var r dataRecord
 	if err := decodeData(m.Data, v, &r); err != nil {
 		c.problem(mailbox, m.UID, "%v", err)
-		return
+		return false
 	}
 	if _, err := r.Record.Parts(); err != nil {
 		c.problem(mailbox, m.UID, "its structure: %v", err)
@@ -256,39 +298,55 @@ func (c *checker) message(tx *bolt.Tx, mailbox string, m *Message) {
 		c.problem(mailbox, m.UID, "it counts %d octets, its data %d", m.Size, size)
 	}
 	if c.refs[m.Data] > 1 {
-		return // looked at with the first copy
+		return false // looked at with the first copy
 	}
-	switch err := c.body(tx, m.Data, &r); {
-	case errors.Is(err, fs.ErrNotExist):
-		c.absent = append(c.absent, absent{mailbox, m.UID, m.Data})
-	case err != nil:
+	if !r.inline {
+		c.filed = append(c.filed, filed{mailbox, m.UID, m.Data, r.BodySize, r.hash})
+		return true
+	}
+	if err := c.inline(tx.Bucket(bodiesBucket).Get(dataKey(m.Data)), &r); err != nil {
 		c.problem(mailbox, m.UID, "body: %v", err)
 	}
+	return false
 }
 
-// settle tells, after the check's transaction, lost bodies from those of
-// messages that were expunged while it ran.
-func (c *checker) settle() {
-	for _, m := range c.absent {
-		if err := c.a.missing(m.data); !errors.Is(err, ErrNoMessage) {
+func (c *checker) inline(body []byte, r *dataRecord) error {
+	if int64(len(body)) != r.BodySize {
+		return fmt.Errorf("%d octets instead of %d", len(body), r.BodySize)
+	}
+	if c.o.Bodies && sha256.Sum256(body) != r.hash {
+		return errors.New("its hash is wrong")
+	}
+	return nil
+}
+
+// bodies checks the body files. One that is missing may be of a message that
+// was expunged meanwhile.
+func (c *checker) bodies() error {
+	for _, m := range c.filed {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		err := c.file(&m)
+		if errors.Is(err, fs.ErrNotExist) {
+			if err = c.a.missing(m.data); errors.Is(err, ErrNoMessage) {
+				err = nil
+			}
+		}
+		if errors.Is(err, ErrClosed) {
+			return err
+		}
+		if err != nil {
 			c.problem(m.mailbox, m.uid, "body: %v", err)
 		}
+		c.progress()
 	}
+	return nil
 }
 
-// body checks that a body is there with its size, and its hash if asked.
-func (c *checker) body(tx *bolt.Tx, id DataID, r *dataRecord) error {
-	if r.inline {
-		body := tx.Bucket(bodiesBucket).Get(dataKey(id))
-		if int64(len(body)) != r.BodySize {
-			return fmt.Errorf("%d octets instead of %d", len(body), r.BodySize)
-		}
-		if c.o.Bodies && sha256.Sum256(body) != r.hash {
-			return errors.New("its hash is wrong")
-		}
-		return nil
-	}
-	f, err := os.Open(c.a.bodyPath(id, r.hash))
+// file checks that a body file is there with its size, and its hash if asked.
+func (c *checker) file(m *filed) error {
+	f, err := os.Open(c.a.bodyPath(m.data, m.hash))
 	if err != nil {
 		return err
 	}
@@ -297,8 +355,8 @@ func (c *checker) body(tx *bolt.Tx, id DataID, r *dataRecord) error {
 	if err != nil {
 		return err
 	}
-	if fi.Size() != r.BodySize {
-		return fmt.Errorf("%d octets instead of %d", fi.Size(), r.BodySize)
+	if fi.Size() != m.size {
+		return fmt.Errorf("%d octets instead of %d", fi.Size(), m.size)
 	}
 	if !c.o.Bodies {
 		return nil
@@ -307,7 +365,7 @@ func (c *checker) body(tx *bolt.Tx, id DataID, r *dataRecord) error {
 	if _, err := io.Copy(h, f); err != nil {
 		return err
 	}
-	if bodyHash(h.Sum(nil)) != r.hash {
+	if bodyHash(h.Sum(nil)) != m.hash {
 		return errors.New("its hash is wrong")
 	}
 	return nil
@@ -318,9 +376,9 @@ func (c *checker) data(tx *bolt.Tx) error {
 	refs := tx.Bucket(refsBucket)
 	err := tx.Bucket(dataBucket).ForEach(func(k, _ []byte) error {
 		id := DataID(binary.BigEndian.Uint64(k))
-		want := uint64(1)
-		if v := refs.Get(k); v != nil {
-			want, _ = binary.Uvarint(v)
+		want, err := decodeRefs(id, refs.Get(k))
+		if err != nil {
+			c.problem("", 0, "%v", err)
 		}
 		if have := c.refs[id]; have != want {
 			c.problem("", 0, "data %d counts %d messages, and %d have it", id, want, have)

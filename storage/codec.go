@@ -68,6 +68,25 @@ func (d *decoder) byte() byte {
 
 func (d *decoder) string() string { return string(d.bytes(d.uvarint())) }
 
+// appendSum adds a CRC-32C of the record that begins at start: bbolt has no
+// checksum for anything but its first two pages.
+func appendSum(b []byte, start int) []byte {
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+// summed returns a decoder of the record without its checksum, which fails at
+// once if that is wrong.
+func summed(b []byte) decoder {
+	if len(b) < 4 {
+		return decoder{bad: true}
+	}
+	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
+	if crc32.Checksum(body, castagnoli) != sum {
+		return decoder{bad: true}
+	}
+	return decoder{b: body}
+}
+
 func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
@@ -76,8 +95,7 @@ func appendString(b []byte, s string) []byte {
 const hasKeywords = 1 << 7
 
 // appendChunk encodes a chunk: version, count, then each message as
-// differences to the one before, then a CRC-32C of it all. bbolt has no
-// checksum of its own for such pages.
+// differences to the one before, then the checksum.
 func appendChunk(b []byte, c *chunk) []byte {
 	start := len(b)
 	b = append(b, chunkVersion)
@@ -103,18 +121,14 @@ func appendChunk(b []byte, c *chunk) []byte {
 		}
 		prev = *m
 	}
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+	return appendSum(b, start)
 }
 
 func decodeChunk(base imap.UID, b []byte) (*chunk, error) {
-	if len(b) < 6 || b[0] != chunkVersion {
+	d := summed(b)
+	if d.byte() != chunkVersion {
 		return nil, fmt.Errorf("decode messages from UID %d: %w", base, ErrCorrupt)
 	}
-	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
-	if crc32.Checksum(body, castagnoli) != sum {
-		return nil, fmt.Errorf("checksum of messages from UID %d: %w", base, ErrCorrupt)
-	}
-	d := decoder{b: body[1:]}
 	n := d.uvarint()
 	if n > chunkSize {
 		return nil, fmt.Errorf("count of messages from UID %d: %w", base, ErrCorrupt)
@@ -135,7 +149,7 @@ func decodeChunk(base imap.UID, b []byte) (*chunk, error) {
 		if flags&hasKeywords != 0 {
 			m.Keywords = Keywords{d.uvarint(), d.uvarint()}
 		}
-		if i > 0 && m.UID <= prev.UID || m.Size < 0 {
+		if i > 0 && m.UID <= prev.UID || m.UID < base || m.Size < 0 {
 			d.bad = true
 		}
 		prev = *m
@@ -154,6 +168,7 @@ type mailboxRecord struct {
 }
 
 func (r *mailboxRecord) append(b []byte) []byte {
+	start := len(b)
 	b = append(b, mailboxVersion)
 	b = appendString(b, r.Name)
 	b = appendString(b, string(r.SpecialUse))
@@ -166,11 +181,11 @@ func (r *mailboxRecord) append(b []byte) []byte {
 	for _, k := range r.keywords {
 		b = appendString(b, k)
 	}
-	return b
+	return appendSum(b, start)
 }
 
 func decodeMailbox(id MailboxID, b []byte) (*mailboxRecord, error) {
-	d := decoder{b: b}
+	d := summed(b)
 	if d.byte() != mailboxVersion {
 		return nil, fmt.Errorf("decode mailbox %d: %w", id, ErrCorrupt)
 	}
@@ -195,7 +210,7 @@ func decodeMailbox(id MailboxID, b []byte) (*mailboxRecord, error) {
 	for range n {
 		r.keywords = append(r.keywords, d.string())
 	}
-	if d.bad {
+	if d.bad || len(d.b) > 0 {
 		return nil, fmt.Errorf("decode mailbox %d: %w", id, ErrCorrupt)
 	}
 	return r, nil
@@ -211,6 +226,7 @@ type counters struct {
 }
 
 func (c *counters) append(b []byte) []byte {
+	start := len(b)
 	b = append(b, countersVersion)
 	for _, v := range [...]uint64{
 		uint64(c.modSeq), uint64(c.nextMailbox), uint64(c.nextData), uint64(c.uidValidity),
@@ -218,11 +234,11 @@ func (c *counters) append(b []byte) []byte {
 	} {
 		b = binary.AppendUvarint(b, v)
 	}
-	return b
+	return appendSum(b, start)
 }
 
 func decodeCounters(b []byte) (counters, error) {
-	d := decoder{b: b}
+	d := summed(b)
 	if d.byte() != countersVersion {
 		return counters{}, fmt.Errorf("decode counters: %w", ErrCorrupt)
 	}
@@ -233,7 +249,7 @@ func decodeCounters(b []byte) (counters, error) {
 		uidValidity: uint32(d.uvarint()),
 	}
 	c.quota = Quota{UsedBytes: int64(d.uvarint()), UsedMessages: int64(d.uvarint()), LimitBytes: int64(d.uvarint())}
-	if d.bad {
+	if d.bad || len(d.b) > 0 {
 		return counters{}, fmt.Errorf("decode counters: %w", ErrCorrupt)
 	}
 	return c, nil
@@ -253,6 +269,7 @@ type dataRecord struct {
 }
 
 func appendDataRecord(b []byte, staged *Staged, prefix []byte) []byte {
+	start := len(b)
 	var flags byte
 	if staged.path == "" {
 		flags |= inlineBody
@@ -262,12 +279,12 @@ func appendDataRecord(b []byte, staged *Staged, prefix []byte) []byte {
 	b = append(b, staged.hash[:]...)
 	b = binary.AppendUvarint(b, uint64(len(prefix)))
 	b = append(b, prefix...)
-	return append(b, staged.record...)
+	return appendSum(append(b, staged.record...), start)
 }
 
 // decodeData decodes into r, so that a loop over many allocates nothing.
 func decodeData(id DataID, b []byte, r *dataRecord) error {
-	d := decoder{b: b}
+	d := summed(b)
 	version, flags := d.byte(), d.byte()
 	r.BodySize = int64(d.uvarint())
 	hash := d.bytes(uint64(len(r.hash)))
@@ -282,6 +299,18 @@ func decodeData(id DataID, b []byte, r *dataRecord) error {
 		return fmt.Errorf("decode parsed data %d: %w: %w", id, ErrCorrupt, err)
 	}
 	return nil
+}
+
+// decodeRefs decodes a value of refsBucket; where there is none, one message
+// has the data.
+func decodeRefs(id DataID, v []byte) (uint64, error) {
+	if v == nil {
+		return 1, nil
+	}
+	if n, size := binary.Uvarint(v); size == len(v) && n > 1 {
+		return n, nil
+	}
+	return 0, fmt.Errorf("decode the count of data %d: %w", id, ErrCorrupt)
 }
 
 // Keys. Numbers are big-endian so that they sort.

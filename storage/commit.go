@@ -60,6 +60,7 @@ func (a *Account) lead() {
 	q := &a.queue
 	// Whatever waits for the lock (a mailbox being loaded) lets the batch grow.
 	a.writing.Lock()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // see guarded
 	q.mu.Lock()
 	n := min(len(q.waiting), maxBatch)
 	batch := q.waiting[:n:n]
@@ -90,7 +91,9 @@ func (a *Account) commit(batch []*operation) {
 	defer func() {
 		// Not even a bug of ours may leave the account locked.
 		if p := recover(); p != nil {
-			t.rollback()
+			if t != nil {
+				t.rollback()
+			}
 			a.doubtful = true
 			fail(left, panicked(p))
 		}
@@ -143,5 +146,3 @@ func (t *txn) attempt(run func(*txn) error) (err error) {
 	}()
 	return run(t)
 }
-
-func panicked(p any) error { return fmt.Errorf("storage operation panicked: %v\n%s", p, debug.Stack()) }

@@ -24,7 +24,7 @@ type Data struct {
 // the socket after Read has returned). A message whose data is gone yields
 // f(i, nil). Nothing is allocated per message.
 func (a *Account) Read(ids []DataID, f func(i int, d *Data) bool) error {
-	err := a.db.View(func(tx *bolt.Tx) error {
+	err := a.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(dataBucket).Cursor()
 		var r dataRecord
 		var key [8]byte
@@ -52,7 +52,7 @@ func (a *Account) Read(ids []DataID, f func(i int, d *Data) bool) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("read messages: %w", closedError(err))
+		return fmt.Errorf("read messages: %w", err)
 	}
 	return nil
 }
@@ -61,7 +61,7 @@ func (a *Account) Read(ids []DataID, f func(i int, d *Data) bool) error {
 func (a *Account) Vanished(id MailboxID, since ModSeq) (imap.UIDSet, error) {
 	var set imap.UIDSet
 	prefix := mailboxKey(id)
-	err := a.db.View(func(tx *bolt.Tx) error {
+	err := a.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(vanishedBucket).Cursor()
 		for k, v := c.Seek(vanishedKey(id, since+1)); bytes.HasPrefix(k, prefix); k, v = c.Next() {
 			if err := decodeUIDs(v, &set); err != nil {
@@ -71,7 +71,7 @@ func (a *Account) Vanished(id MailboxID, since ModSeq) (imap.UIDSet, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read expunged UIDs: %w", closedError(err))
+		return nil, fmt.Errorf("read expunged UIDs: %w", err)
 	}
 	return set, nil
 }

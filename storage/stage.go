@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -201,22 +202,22 @@ func (s *Store) poolPath(h bodyHash) string {
 	return filepath.Join(s.dir, "pool", name[:2], name)
 }
 
-// removeBody unlinks one link of a body, and the pool's when that would be
-// the last one left. Someone who links from the pool meanwhile has a link of
-// their own, so nothing is lost in the race.
+// removeBody unlinks one link of a body, and the pool's where that is the last
+// one left. Someone who links from the pool meanwhile has a link of their own,
+// so nothing is lost in the race.
 func (s *Store) removeBody(path string, h bodyHash) error {
-	var st unix.Stat_t
-	last := unix.Stat(path, &st) == nil && st.Nlink == 2
-	if err := os.Remove(path); err != nil {
+	err := os.Remove(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove body: %w", err)
 	}
-	if last {
-		pooled := s.poolPath(h)
-		// The other link may be another account's, with no link in the pool.
-		var ps unix.Stat_t
-		if unix.Stat(pooled, &ps) == nil && ps.Ino == st.Ino && ps.Nlink == 1 {
-			os.Remove(pooled)
-		}
+	releasePooled(s.poolPath(h))
+	return err
+}
+
+// releasePooled unlinks a body of the pool that nobody else has.
+func releasePooled(path string) {
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) == nil && st.Nlink == 1 {
+		os.Remove(path)
 	}
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	bolt "go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
 
 	"pillarbox/storage/message"
@@ -97,6 +98,12 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	for _, d := range []string{"staging", "pool", "accounts"} {
 		if err := makeDir(filepath.Join(s.dir, d)); err != nil {
+			return err
+		}
+	}
+	// A process that was killed may have left entries of these unsynced.
+	for _, d := range []string{s.dir, s.accountsDir()} {
+		if err := syncDir(d); err != nil {
 			return err
 		}
 	}
@@ -230,6 +237,12 @@ func (s *Store) slot(id AccountID) (*slot, error) {
 	}
 	s.mu.Unlock()
 	sl.mu.Lock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed { // while we waited, and Close has passed this slot
+		sl.mu.Unlock()
+		return nil, ErrClosed
+	}
 	return sl, nil
 }
 
@@ -261,6 +274,9 @@ func (s *Store) createAccount(ctx context.Context, id AccountID, boxes []NewMail
 			return err
 		}
 	}
+	if err := createDatabase(filepath.Join(tmp, indexFile), func(tx *bolt.Tx) error { return setupIndex(tx, s.now()) }); err != nil {
+		return err
+	}
 	a, err := openAccount(s, id, tmp)
 	if err != nil {
 		return err
@@ -289,7 +305,8 @@ func (a *Account) prepare(ctx context.Context, m NewMailbox) error {
 }
 
 // DeleteAccount removes an account's folder with all its mail. Sessions that
-// still hold the account get ErrClosed.
+// still hold the account get ErrClosed. The disk space of bodies that no other
+// account has comes back a little later.
 func (s *Store) DeleteAccount(_ context.Context, id AccountID) error {
 	sl, err := s.slot(id)
 	if err != nil {
@@ -303,6 +320,9 @@ func (s *Store) DeleteAccount(_ context.Context, id AccountID) error {
 		sl.account = nil
 	}
 	gone := filepath.Join(s.accountsDir(), gonePrefix+string(id))
+	if err := os.RemoveAll(gone); err != nil { // of an account of the same name
+		return fmt.Errorf("delete account: %w", err)
+	}
 	if err := os.Rename(s.accountDir(id), gone); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = ErrNoAccount
@@ -312,6 +332,7 @@ func (s *Store) DeleteAccount(_ context.Context, id AccountID) error {
 	if err := syncDir(s.accountsDir()); err != nil {
 		return fmt.Errorf("delete account: %w", err)
 	}
+	defer s.sweeper.sweepPool()
 	if err := os.RemoveAll(gone); err != nil {
 		return fmt.Errorf("delete account: %w", err)
 	}
@@ -346,7 +367,7 @@ func (s *Store) Account(_ context.Context, id AccountID) (*Account, error) {
 		return sl.account, nil
 	}
 	dir := s.accountDir(id)
-	if _, err := os.Stat(filepath.Join(dir, "bodies")); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open account %s: %w", id, ErrNoAccount)
 	}
 	a, err := openAccount(s, id, dir)

@@ -4,12 +4,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"path/filepath"
 	"sync"
 )
 
 // sweeper unlinks the body files of expunged messages, so that an EXPUNGE
 // need not wait for it. What it does not get to before a crash stands in
-// garbageBucket.
+// garbageBucket. It also clears the pool of bodies that no account has any
+// more, because an account was removed or a crash cut a delivery off.
 type sweeper struct {
 	store *Store
 	wg    sync.WaitGroup
@@ -17,6 +19,7 @@ type sweeper struct {
 	mu      sync.Mutex
 	more    sync.Cond
 	jobs    []sweepJob
+	pool    bool // is to be looked through
 	stopped bool
 }
 
@@ -26,7 +29,7 @@ type sweepJob struct {
 }
 
 func startSweeper(s *Store) *sweeper {
-	w := &sweeper{store: s}
+	w := &sweeper{store: s, pool: true}
 	w.more.L = &w.mu
 	w.wg.Add(1)
 	go w.run()
@@ -48,27 +51,71 @@ func (w *sweeper) run() {
 	defer w.wg.Done()
 	for {
 		w.mu.Lock()
-		for len(w.jobs) == 0 && !w.stopped {
+		for len(w.jobs) == 0 && !w.pool && !w.stopped {
 			w.more.Wait()
 		}
 		if w.stopped {
 			w.mu.Unlock()
 			return
 		}
+		if len(w.jobs) == 0 {
+			w.pool = false
+			w.mu.Unlock()
+			w.clearPool()
+			continue
+		}
 		job := w.jobs[0]
 		w.jobs = w.jobs[1:]
 		w.mu.Unlock()
-		a, cleared := job.account, job.keys[:0]
-		for _, k := range job.keys {
-			if err := a.removeGarbage(k); err != nil {
-				w.store.log.Error("removing an expunged body", "account", a.id, "err", err)
-				continue
-			}
-			cleared = append(cleared, k)
+		w.sweep(job)
+	}
+}
+
+func (w *sweeper) sweep(job sweepJob) {
+	a, cleared := job.account, job.keys[:0]
+	for _, k := range job.keys {
+		a.sweeping.Lock()
+		if a.ended { // its next start does the rest
+			a.sweeping.Unlock()
+			return
 		}
-		a.writing.Lock()
-		a.cleared = append(a.cleared, cleared...)
-		a.writing.Unlock()
+		err := a.removeGarbage(k)
+		a.sweeping.Unlock()
+		if err != nil {
+			w.store.log.Error("removing an expunged body", "account", a.id, "err", err)
+			continue
+		}
+		cleared = append(cleared, k)
+	}
+	a.writing.Lock()
+	a.cleared = append(a.cleared, cleared...)
+	a.writing.Unlock()
+}
+
+// sweepPool asks for the pool to be cleared.
+func (w *sweeper) sweepPool() {
+	w.mu.Lock()
+	w.pool = true
+	w.more.Signal()
+	w.mu.Unlock()
+}
+
+func (w *sweeper) clearPool() {
+	err := filepath.WalkDir(filepath.Join(w.store.dir, "pool"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		w.mu.Lock()
+		stopped := w.stopped
+		w.mu.Unlock()
+		if stopped {
+			return filepath.SkipAll
+		}
+		releasePooled(path)
+		return nil
+	})
+	if err != nil {
+		w.store.log.Error("clearing the pool of bodies", "err", err)
 	}
 }
 

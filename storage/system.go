@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -68,7 +71,12 @@ func putFormat(tx *bolt.Tx) error {
 type System struct{ db *bolt.DB }
 
 func openSystem(path string) (*System, error) {
-	db, err := openDatabase(path, putFormat)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := createDatabase(path, putFormat); err != nil {
+			return nil, err
+		}
+	}
+	db, err := openDatabase(path)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +89,7 @@ func openSystem(path string) (*System, error) {
 
 // View calls f with a consistent, read-only state.
 func (s *System) View(f func(tx *SystemTx) error) error {
-	return s.db.View(func(tx *bolt.Tx) error { return f(&SystemTx{tx}) })
+	return closedError(s.db.View(func(tx *bolt.Tx) error { return f(&SystemTx{tx}) }))
 }
 
 // Update calls f and makes what it wrote durable, or, if f fails, nothing of
@@ -90,7 +98,7 @@ func (s *System) Update(ctx context.Context, f func(tx *SystemTx) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("update system database: %w", err)
 	}
-	return diskError(s.db.Update(func(tx *bolt.Tx) error { return f(&SystemTx{tx}) }))
+	return diskError(closedError(s.db.Update(func(tx *bolt.Tx) error { return f(&SystemTx{tx}) })))
 }
 
 // SystemTx is valid only within the call of f.

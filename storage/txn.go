@@ -174,9 +174,9 @@ func (t *txn) remove(b *box, gone []Message, seq ModSeq) error {
 // ref counts n more messages that share a body.
 func (t *txn) ref(id DataID, n uint64) error {
 	refs, key := t.tx.Bucket(refsBucket), dataKey(id)
-	have := uint64(1)
-	if v := refs.Get(key); v != nil {
-		have, _ = binary.Uvarint(v)
+	have, err := decodeRefs(id, refs.Get(key))
+	if err != nil {
+		return err
 	}
 	t.writes++
 	return refs.Put(key, binary.AppendUvarint(nil, have+n))
@@ -185,14 +185,16 @@ func (t *txn) ref(id DataID, n uint64) error {
 // unref counts one message less, and removes the data with the last one.
 func (t *txn) unref(id DataID) error {
 	refs, key := t.tx.Bucket(refsBucket), dataKey(id)
+	have, err := decodeRefs(id, refs.Get(key))
+	if err != nil {
+		return err
+	}
 	t.writes++
-	if v := refs.Get(key); v != nil {
-		switch have, _ := binary.Uvarint(v); {
-		case have > 2:
-			return refs.Put(key, binary.AppendUvarint(nil, have-1))
-		case have == 2:
-			return refs.Delete(key)
-		}
+	switch {
+	case have > 2:
+		return refs.Put(key, binary.AppendUvarint(nil, have-1))
+	case have == 2:
+		return refs.Delete(key)
 	}
 	data := t.tx.Bucket(dataBucket)
 	v := data.Get(key)
@@ -227,8 +229,10 @@ func (t *txn) commit() error {
 		t.rollback()
 		return err
 	}
+	// From here on only the disk can tell whether the body files are needed.
+	t.linked = nil
 	if err := t.tx.Commit(); err != nil {
-		t.a.doubtful = true // and so its body files stay until that is known
+		t.a.doubtful = true
 		return err
 	}
 	t.publish()
@@ -314,14 +318,12 @@ func (t *txn) publish() {
 
 func (t *txn) publishBox(b *box) {
 	mb := b.mb
-	had := b.entry.content.Load()
-	switch {
-	case b.content != nil:
+	// Another account's reader may take the content out of the cache meanwhile.
+	if b.content != nil {
 		s := newSnapshot(&mb, b.keywords, b.content.chunks)
-		b.entry.content.Store(s)
-		t.a.store.cache.grown(had, s)
-	case had != nil:
-		b.entry.content.Store(newSnapshot(&mb, b.keywords, had.chunks))
+		t.a.store.cache.grown(b.entry.content.Swap(s), s)
+	} else if had := b.entry.content.Load(); had != nil {
+		b.entry.content.CompareAndSwap(had, newSnapshot(&mb, b.keywords, had.chunks))
 	}
 	b.entry.keywords = b.keywords
 	b.entry.mailbox.Store(&mb)

@@ -1,0 +1,128 @@
+package storage
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+func waitForEmptyPool(t *testing.T, dir string) {
+	t.Helper()
+	for range 500 {
+		files, err := filepath.Glob(filepath.Join(dir, "pool", "*", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(files) == 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("the pool keeps bodies that nobody has")
+}
+
+func TestARemovedAccountLeavesNothingInThePool(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := openAnn(t, dir)
+	if err := s.DeleteAccount(t.Context(), "ann"); err != nil {
+		t.Fatal(err)
+	}
+	waitForEmptyPool(t, dir)
+}
+
+func TestAPooledBodyOfADeliveryThatWasCutOffIsCollected(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir)
+	if _, err := s.Stage(t.Context(), strings.NewReader(strings.Repeat("text\r\n", 5000))); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil { // the Staged is never closed
+		t.Fatal(err)
+	}
+	openTest(t, dir)
+	waitForEmptyPool(t, dir)
+}
+
+// TestSweepingSparesTheNextAccountOfTheName: its first message has the number
+// and hash that the removed account's expunged one had.
+func TestSweepingSparesTheNextAccountOfTheName(t *testing.T) {
+	dir := t.TempDir()
+	s, a := openAnn(t, dir)
+	s.sweeper.stop() // so that its work waits
+	all := imap.UIDSet{{Start: 1, Stop: 0}}
+	if _, err := a.Store(t.Context(), 1, all, FlagOp{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{imap.FlagDeleted}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := a.Expunge(t.Context(), 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.DeleteAccount(t.Context(), "ann"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateAccount(t.Context(), "ann", nil); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, s, "ann")
+	for _, job := range s.sweeper.jobs {
+		s.sweeper.sweep(job)
+	}
+	if len(s.sweeper.jobs) != 1 || len(bodyFiles(t, dir)) != 1 {
+		t.Errorf("%d jobs, bodies %v", len(s.sweeper.jobs), bodyFiles(t, dir))
+	}
+}
+
+// TestAPanicAfterTheCommitKeepsTheBodies: what is on the disk stays whole,
+// whatever becomes of the answer.
+func TestAPanicAfterTheCommitKeepsTheBodies(t *testing.T) {
+	dir := t.TempDir()
+	s, a := openAnn(t, dir)
+	b, err := s.Stage(t.Context(), strings.NewReader("Subject: y\r\n\r\n"+strings.Repeat("text\r\n", 5000)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	err = a.do(t.Context(), func(tx *txn) error {
+		tx.tx.OnCommit(func() { panic("oops") })
+		_, err := tx.append(1, []AppendMessage{{Body: b}})
+		return err
+	})
+	if err == nil {
+		t.Fatal("the panic was swallowed")
+	}
+	deliver(t, s, "ann")
+	r, err := s.Check(t.Context(), CheckOptions{Bodies: true, Found: func(p Problem) { t.Errorf("problem: %+v", p) }})
+	if err != nil || r.Messages != 3 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestAnAccountThatCannotBeReadAgainFailsItsWriters(t *testing.T) {
+	s, a := openAnn(t, t.TempDir())
+	a.doubtful = true // as after a commit that failed
+	store := a.store
+	a.store = nil // and reading it again panics
+	err := a.SetQuota(t.Context(), 1)
+	a.store = store
+	if !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("err = %v", err)
+	}
+	deliver(t, s, "ann")
+}
+
+// TestACopiedBodyThatFailsLeavesNoFile: its number is given out again.
+func TestACopiedBodyThatFailsLeavesNoFile(t *testing.T) {
+	dir := t.TempDir()
+	to := filepath.Join(dir, "to")
+	if err := copyFile(dir, to); err == nil { // a folder cannot be read
+		t.Fatal("a folder was copied")
+	}
+	if _, err := os.Stat(to); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the copy is there: %v", err)
+	}
+}
