@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -41,6 +42,7 @@ type System struct {
 	ReadOnly bool     // the data partition must not be written to
 
 	disk *disk.Disk
+	held *os.File // the data partition, kept from being mounted
 	log  *slog.Logger
 }
 
@@ -140,7 +142,7 @@ func (s *System) makeData(f *os.File) error {
 	if err := s.disk.Grow(disk.Data); err != nil {
 		return err
 	}
-	size, err := f.Seek(0, 2)
+	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return fmt.Errorf("find the data partition's size: %w", err)
 	}
@@ -163,9 +165,46 @@ func (s *System) mountReadOnly() {
 	}
 	if err != nil {
 		s.note("mount the data partition read-only", err)
+		s.hold(name)
 		return
 	}
 	s.Notes = append(s.Notes, "the data partition is mounted read-only; mail is not served")
+}
+
+// hold opens the data partition for this process alone, so that gokrazy cannot
+// mount it for writing.
+func (s *System) hold(name string) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_EXCL, 0)
+	if err != nil {
+		s.note("keep the data partition from being mounted", err)
+		return
+	}
+	s.held = f
+	s.Notes = append(s.Notes, "the data partition is not mounted; mail is not served")
+}
+
+// Mend mends the data partition, which is read-only, as far as that is
+// possible, even if something is lost by that, and returns what was done. The
+// box is to be started anew afterwards.
+func (s *System) Mend(ctx context.Context) (string, error) {
+	if !s.ReadOnly || s.disk == nil {
+		return "", errors.New("the data partition is in use")
+	}
+	name, err := s.disk.Partition(disk.Data)
+	if err != nil {
+		return "", err
+	}
+	// If it could not be mounted either, there is nothing to unmount.
+	if err := unix.Unmount(Perm, 0); err != nil && !errors.Is(err, unix.EINVAL) {
+		return "", fmt.Errorf("unmount the data partition: %w", err)
+	}
+
+	if s.held != nil {
+		_ = s.held.Close() // it was only held
+		s.held = nil
+	}
+
+	return datafs.Mend(ctx, checker, name)
 }
 
 // Settle does what needs the mounted data partition.

@@ -27,10 +27,9 @@ func serveConsoles(ctx context.Context, log *slog.Logger, s *firmware.System) {
 		log.Error("consoles", "err", err)
 		return
 	}
-	accounts := &console.Accounts{Program: mailProgram, Data: dataDir}
 	c := &console.Config{
 		Status:  func(context.Context) []string { return status(s) },
-		Actions: append(accounts.Actions(), newSupervisor().actions()...),
+		Actions: actions(s),
 	}
 	settled := make(chan struct{})
 	go func() {
@@ -44,6 +43,42 @@ func serveConsoles(ctx context.Context, log *slog.Logger, s *firmware.System) {
 			log.Warn("console ended", "console", tty.Name(), "err", err)
 		}()
 	}
+}
+
+// actions returns the menu: what a person needs who cannot reach the box by
+// the network.
+func actions(s *firmware.System) []console.Action {
+	var all []console.Action
+	if s.ReadOnly {
+		all = append(all, mending(s))
+	} else {
+		accounts := &console.Accounts{Program: mailProgram, Data: dataDir}
+		all = append(all, accounts.Actions()...)
+	}
+
+	return append(all, newSupervisor().actions()...)
+}
+
+// mending is the way out when the data partition has errors that are not
+// mended without a decision.
+func mending(s *firmware.System) console.Action {
+	return console.Action{Title: "Mend the data partition", Run: func(ctx context.Context, t *console.Terminal) error {
+		t.Printf("What is damaged beyond repair will be lost. A copy of the disk made before can be worth much.\n")
+		answer, err := t.Ask("Type mend to go on")
+		if err != nil {
+			return err
+		}
+		if answer != "mend" {
+			return console.ErrNothing
+		}
+		said, err := s.Mend(ctx)
+		t.Printf("%s\n", said)
+		if err == nil {
+			t.Printf("The data partition is mended. Start the box anew.\n")
+		}
+
+		return err
+	}}
 }
 
 // awaitNetwork waits a while for what the first screen is to show.

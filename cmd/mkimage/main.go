@@ -24,6 +24,7 @@ type env struct {
 type commands struct {
 	List  listCommand  `cmd:"" help:"List the images."`
 	Build buildCommand `cmd:"" help:"Build an image."`
+	Run   runCommand   `cmd:"" help:"Run an image in QEMU."`
 	Flash flashCommand `cmd:"" help:"Write an image to a device, such as a card or a stick."`
 }
 

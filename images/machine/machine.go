@@ -31,6 +31,9 @@ type Config struct {
 	Dir    string // for the firmware's variables
 	Memory int    // MiB; 0 means 512
 
+	// Ports on this host that lead to 993 and 990; 0 takes free ones.
+	IMAPS, IMAPSLegacy int
+
 	// For RaspberryVirt, which has no firmware to load them.
 	Kernel, CommandLine string
 }
@@ -49,25 +52,12 @@ type Machine struct {
 
 // Start starts a machine. It is killed when the context ends.
 func Start(ctx context.Context, c *Config) (*Machine, error) {
-	imaps, err := freePort()
-	if err != nil {
+	m := &Machine{console: newTranscript(), ended: make(chan struct{})}
+	var err error
+	if m.cmd, err = c.prepare(ctx, "stdio"); err != nil {
 		return nil, err
 	}
-	legacy, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	name, args, err := c.command(imaps, legacy)
-	if err != nil {
-		return nil, err
-	}
-	m := &Machine{
-		IMAPS:       fmt.Sprintf("127.0.0.1:%d", imaps),
-		IMAPSLegacy: fmt.Sprintf("127.0.0.1:%d", legacy),
-		console:     newTranscript(),
-		ended:       make(chan struct{}),
-	}
-	m.cmd = exec.CommandContext(ctx, name, args...)
+	m.IMAPS, m.IMAPSLegacy = c.addresses()
 	m.cmd.Stdout, m.cmd.Stderr = m.console, m.console
 	if m.stdin, err = m.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -85,6 +75,46 @@ func Start(ctx context.Context, c *Config) (*Machine, error) {
 	return m, nil
 }
 
+// Run runs a machine before a person, whose terminal is the console, until it
+// switches itself off. ready is told the addresses.
+func Run(ctx context.Context, c *Config, terminal *os.File, out io.Writer, ready func(imaps, legacy string)) error {
+	cmd, err := c.prepare(ctx, "mon:stdio")
+	if err != nil {
+		return err
+	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, out, out
+	ready(c.addresses())
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("run QEMU: %w", err)
+	}
+
+	return nil
+}
+
+// addresses returns where the machine's ports are on this host.
+func (c *Config) addresses() (imaps, legacy string) {
+	return fmt.Sprintf("127.0.0.1:%d", c.IMAPS), fmt.Sprintf("127.0.0.1:%d", c.IMAPSLegacy)
+}
+
+// prepare returns the emulator with ports chosen.
+func (c *Config) prepare(ctx context.Context, serial string) (*exec.Cmd, error) {
+	for _, port := range []*int{&c.IMAPS, &c.IMAPSLegacy} {
+		if *port != 0 {
+			continue
+		}
+		var err error
+		if *port, err = freePort(); err != nil {
+			return nil, err
+		}
+	}
+	name, args, err := c.command(serial)
+	if err != nil {
+		return nil, err
+	}
+
+	return exec.CommandContext(ctx, name, args...), nil
+}
+
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -96,16 +126,16 @@ func freePort() (int, error) {
 }
 
 // command returns the emulator's command line.
-func (c *Config) command(imaps, legacy int) (string, []string, error) {
+func (c *Config) command(serial string) (string, []string, error) {
 	memory := c.Memory
 	if memory == 0 {
 		memory = 512
 	}
 	name := "qemu-system-x86_64"
 	args := []string{
-		"-nodefaults", "-display", "none", "-serial", "stdio", "-m", strconv.Itoa(memory),
+		"-nodefaults", "-display", "none", "-serial", serial, "-m", strconv.Itoa(memory),
 		"-drive", "file=" + c.Disk + ",format=raw,if=none,id=disk",
-		"-netdev", fmt.Sprintf("user,id=net,hostfwd=tcp:127.0.0.1:%d-:993,hostfwd=tcp:127.0.0.1:%d-:990", imaps, legacy),
+		"-netdev", fmt.Sprintf("user,id=net,hostfwd=tcp:127.0.0.1:%d-:993,hostfwd=tcp:127.0.0.1:%d-:990", c.IMAPS, c.IMAPSLegacy),
 	}
 	switch c.Kind {
 	case Q35, PC:

@@ -36,6 +36,17 @@ func Check(ctx context.Context, program, device string) Verdict {
 	return judge(err, string(out))
 }
 
+// Mend runs program, which is e2fsck, so that it mends all it can, even if
+// something is lost by that. It returns what the program said.
+func Mend(ctx context.Context, program, device string) (string, error) {
+	out, err := exec.CommandContext(ctx, program, "-f", "-y", device).CombinedOutput()
+	if v := judge(err, string(out)); v.ReadOnly {
+		return string(out), errors.New(v.Words)
+	}
+
+	return string(out), nil
+}
+
 func judge(err error, out string) Verdict {
 	last := lastLine(out)
 	var exit *exec.ExitError
