@@ -49,7 +49,7 @@ func CanonicalName(name string) (string, error) {
 	return name, nil
 }
 
-// compareNames sorts INBOX first, then by name with a parent directly before
+// compareNames sorts INBOX first, then by name with a parent before all of
 // its children.
 func compareNames(a, b string) int {
 	if a == b {
