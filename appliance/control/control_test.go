@@ -290,20 +290,23 @@ func TestBrokenRequestsAreRefused(t *testing.T) {
 		method, path, body string
 		want               int
 	}{
-		"unknown path":      {"GET", "/v2/status", "", 404},
-		"change by GET":     {"GET", "/v1/check", "", 405},
-		"no JSON":           {"POST", "/v1/accounts", "x", 400},
-		"unknown field":     {"POST", "/v1/accounts", `{"admin":true}`, 400},
-		"two values":        {"POST", "/v1/accounts", `{}{}`, 400},
-		"frame is no JSON":  {"POST", "/v1/messages?to=anna@office.example", "x\n", 400},
-		"frame has no end":  {"POST", "/v1/messages?to=anna@office.example", strings.Repeat("x", 100_000), 400},
-		"negative size":     {"POST", "/v1/messages?to=anna@office.example", `{"size":-2}` + "\n", 400},
-		"message cut short": {"POST", "/v1/messages?to=anna@office.example", `{"size":10}` + "\nabc", 400},
-		"large, cut short":  {"POST", "/v1/messages?to=anna@office.example", `{"size":2000000}` + "\nabc", 400},
-		"arriving, short":   {"POST", "/v1/messages?to=anna@office.example&from=", `{"size":10}` + "\nabc", 400},
-		"too many frames":   {"POST", "/v1/messages?to=anna@office.example", many, 400},
-		"no recipient":      {"POST", "/v1/messages", `{"size":1}` + "\nx", 404},
-		"nothing":           {"POST", "/v1/messages?to=anna@office.example", "", 200},
+		"unknown path":           {"GET", "/v2/status", "", 404},
+		"change by GET":          {"GET", "/v1/check", "", 405},
+		"fewer than no lines":    {"GET", "/v1/log?lines=-1", "", 400},
+		"no number of lines":     {"GET", "/v1/log", "", 400},
+		"a log that is not kept": {"GET", "/v1/log?lines=10", "", 200},
+		"no JSON":                {"POST", "/v1/accounts", "x", 400},
+		"unknown field":          {"POST", "/v1/accounts", `{"admin":true}`, 400},
+		"two values":             {"POST", "/v1/accounts", `{}{}`, 400},
+		"frame is no JSON":       {"POST", "/v1/messages?to=anna@office.example", "x\n", 400},
+		"frame has no end":       {"POST", "/v1/messages?to=anna@office.example", strings.Repeat("x", 100_000), 400},
+		"negative size":          {"POST", "/v1/messages?to=anna@office.example", `{"size":-2}` + "\n", 400},
+		"message cut short":      {"POST", "/v1/messages?to=anna@office.example", `{"size":10}` + "\nabc", 400},
+		"large, cut short":       {"POST", "/v1/messages?to=anna@office.example", `{"size":2000000}` + "\nabc", 400},
+		"arriving, short":        {"POST", "/v1/messages?to=anna@office.example&from=", `{"size":10}` + "\nabc", 400},
+		"too many frames":        {"POST", "/v1/messages?to=anna@office.example", many, 400},
+		"no recipient":           {"POST", "/v1/messages", `{"size":1}` + "\nx", 404},
+		"nothing":                {"POST", "/v1/messages?to=anna@office.example", "", 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req, err := http.NewRequestWithContext(t.Context(), tc.method, "http://x"+tc.path, bytes.NewReader([]byte(tc.body)))
