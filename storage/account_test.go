@@ -125,6 +125,21 @@ func TestKeywordsAreBoundedAndCaseInsensitive(t *testing.T) {
 	if strings.Contains(o.flags("INBOX"), " kx ") {
 		t.Errorf("kx is still there")
 	}
+	// No message has kx any more, so its place is free for one other.
+	old := o.snapshot("INBOX")
+	if _, err := o.account.Store(ctx, o.inbox(), all, storage.FlagOp{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{"other"}}); err != nil {
+		t.Error(err)
+	}
+	if _, err := o.account.Store(ctx, o.inbox(), all, storage.FlagOp{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{"k"}}); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(o.flags("INBOX"), " other ") || !slices.Contains(old.Keywords(), "kx") {
+		t.Errorf("flags %s, before that %v", o.flags("INBOX"), old.Keywords())
+	}
+	_, err = o.account.Store(ctx, o.inbox(), all, storage.FlagOp{Op: imap.StoreFlagsSet, Flags: append(many[1:len(many):len(many)], "one", "two")})
+	if !errors.Is(err, storage.ErrTooManyKeywords) {
+		t.Errorf("more than fit in one operation: %v", err)
+	}
 	for _, bad := range []imap.Flag{"", "a b", `\Unheard`, "ä", "a]", "(", imap.Flag(strings.Repeat("x", 200))} {
 		if _, err := o.account.Store(ctx, o.inbox(), all, storage.FlagOp{Flags: []imap.Flag{bad}}); !errors.Is(err, storage.ErrKeyword) {
 			t.Errorf("flag %q: err = %v", bad, err)

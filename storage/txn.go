@@ -36,6 +36,7 @@ type box struct {
 	entry    *entry
 	mb       Mailbox
 	keywords []string
+	wanted   Keywords // looked up by this transaction
 	content  *content // nil until messages are looked at
 	dirty    bool
 	gone     bool
@@ -114,7 +115,11 @@ func (t *txn) nextModSeq() ModSeq {
 // keyword returns the position of a keyword in the mailbox's table, -1 if it
 // is not there. Case does not matter (RFC 9051, section 2.3.2).
 func (b *box) keyword(name string) int {
-	return slices.IndexFunc(b.keywords, func(k string) bool { return equalFoldASCII(k, name) })
+	i := slices.IndexFunc(b.keywords, func(k string) bool { return equalFoldASCII(k, name) })
+	if i >= 0 {
+		b.wanted = b.wanted.With(i)
+	}
+	return i
 }
 
 // bit returns the position of a keyword and adds it where it is new.
@@ -122,12 +127,38 @@ func (t *txn) bit(b *box, keyword string) (int, error) {
 	if i := b.keyword(keyword); i >= 0 {
 		return i, nil
 	}
-	if len(b.keywords) >= MaxKeywords {
-		return 0, ErrTooManyKeywords
+	i := len(b.keywords)
+	if i < MaxKeywords {
+		b.keywords = append(slices.Clip(b.keywords), keyword)
+	} else {
+		if i = b.unused(); i < 0 {
+			return 0, ErrTooManyKeywords
+		}
+		b.keywords = slices.Clone(b.keywords) // snapshots share the old table
+		b.keywords[i] = keyword
 	}
-	b.keywords = append(slices.Clip(b.keywords), keyword)
+	b.wanted = b.wanted.With(i)
 	t.touch(b)
-	return len(b.keywords) - 1, nil
+	return i, nil
+}
+
+// unused returns the position of a keyword that no message has and that this
+// transaction has not looked up, -1 if there is none.
+func (b *box) unused() int {
+	taken := b.wanted
+	for _, c := range b.content.chunks {
+		for i := range c.msgs {
+			k := c.msgs[i].Keywords
+			taken[0] |= k[0]
+			taken[1] |= k[1]
+		}
+	}
+	for i := range MaxKeywords {
+		if !taken.Has(i) {
+			return i
+		}
+	}
+	return -1
 }
 
 // put adds a message that has its UID to a mailbox.

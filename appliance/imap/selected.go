@@ -16,7 +16,6 @@ type selected struct {
 	id       storage.MailboxID // keeps its meaning when the mailbox is renamed
 	readOnly bool              // by EXAMINE
 	snap     *storage.Snapshot // the newest content the client was told of; the view's base
-	keywords int               // how many of the mailbox's keywords the client was told of
 	recent   imap.UIDSet       // UIDs that are \Recent in this session
 	saved    imap.UIDSet       // the saved search result "$" (RFC 5182)
 
@@ -39,7 +38,6 @@ func openSelected(ctx context.Context, acct *storage.Account, id storage.Mailbox
 		id:       id,
 		readOnly: readOnly,
 		snap:     snap,
-		keywords: len(snap.Keywords()),
 		changed:  changed,
 		stop:     stop,
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -72,8 +73,7 @@ func (s *session) advance(ctx context.Context, expunge bool) (changed []imap.UID
 	sel.addRecent(recent)
 	s.fragile = false
 
-	if n := len(next.Keywords()); n > sel.keywords {
-		sel.keywords = n
+	if !slices.Equal(next.Keywords(), old.Keywords()) {
 		s.tellKeywords()
 	}
 	if expunge {
