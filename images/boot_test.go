@@ -136,7 +136,7 @@ func dial(addr string) (*imapclient.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(bootTime)); err != nil {
 		return nil, err
 	}
 	c := imapclient.New(conn, nil)

@@ -1,8 +1,6 @@
 package images_test
 
 import (
-	"math/rand/v2"
-	"os"
 	"regexp"
 	"strconv"
 	"testing"
@@ -15,18 +13,8 @@ import (
 // is being made, each time a bit later, and then lets the box start.
 func TestFirstBootSurvivesPowerCuts(t *testing.T) {
 	requireImageTest(t, "qemu-amd64")
-	rounds := 4
-	if text := os.Getenv("PILLARBOX_POWER_CUTS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rounds = n
-	}
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
-	for round := range rounds {
+	r := random(t)
+	for round := range cuts(t) {
 		t.Run(strconv.Itoa(round), func(t *testing.T) {
 			b := newBox(t, "qemu-amd64", machine.Q35)
 			for cut := range 3 {

@@ -35,11 +35,7 @@ func run(ctx context.Context, log *slog.Logger) error {
 	if err := yieldConsole(); err != nil {
 		return err
 	}
-	services, err := services(system)
-	if err != nil {
-		return err
-	}
-	if err := gokrazy.SuperviseServices(services); err != nil {
+	if err := gokrazy.SuperviseServices(services(log, system)); err != nil {
 		return fmt.Errorf("supervise services: %w", err)
 	}
 	serveConsoles(ctx, log, system)

@@ -2,14 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/pem"
-	"fmt"
 	"log/slog"
-	"net"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"pillarbox/appliance/firmware"
@@ -91,92 +84,4 @@ func awaitNetwork(ctx context.Context) {
 		}
 		time.Sleep(500 * time.Millisecond)
 	}
-}
-
-// status tells how the box is.
-func status(s *firmware.System) []string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	lines := []string{fmt.Sprintf("Pillarbox %s on %s, %s", s.Version, host, time.Now().UTC().Format(time.DateTime+" MST"))}
-	addresses := addresses()
-	if len(addresses) == 0 {
-		lines = append(lines, "Network      no address yet")
-	}
-	for _, a := range addresses {
-		lines = append(lines, "Network      "+a)
-	}
-	lines = append(lines, "IMAP         "+answers(993)+", "+answers(990))
-	if print, err := fingerprint(filepath.Join(dataDir, "certs", "ca.crt")); err == nil {
-		lines = append(lines, "Certificate  "+print)
-	}
-	for _, note := range s.Notes {
-		lines = append(lines, "Attention    "+note)
-	}
-
-	return lines
-}
-
-// addresses returns the addresses by which others reach the box.
-func addresses() []string {
-	interfaces, err := net.Interfaces()
-	if err != nil {
-		return nil
-	}
-	var all []string
-	for _, i := range interfaces {
-		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 {
-			continue
-		}
-		list, err := i.Addrs()
-		if err != nil {
-			continue
-		}
-		for _, a := range list {
-			if ip, _, err := net.ParseCIDR(a.String()); err == nil && ip.IsGlobalUnicast() {
-				all = append(all, fmt.Sprintf("%s on %s", ip, i.Name))
-			}
-		}
-	}
-
-	return all
-}
-
-// answers tells in words whether something listens on a port.
-func answers(port int) string {
-	if reachable(port) {
-		return fmt.Sprintf("port %d answers", port)
-	}
-
-	return fmt.Sprintf("port %d does not answer", port)
-}
-
-// reachable tells whether something listens on a port of this machine.
-func reachable(port int) bool {
-	c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
-	if err != nil {
-		return false
-	}
-	_ = c.Close()
-
-	return true
-}
-
-// fingerprint returns the SHA-256 of the certificate in a PEM file.
-func fingerprint(name string) (string, error) {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return "", err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return "", fmt.Errorf("%s holds no certificate", name)
-	}
-	var hex []string
-	for _, b := range sha256.Sum256(block.Bytes) {
-		hex = append(hex, fmt.Sprintf("%02X", b))
-	}
-
-	return "SHA-256 " + strings.Join(hex, ":"), nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 
 const (
 	mailProgram = "/user/pillarbox"
+	dhcpProgram = "/gokrazy/dhcp"
 	dataDir     = firmware.Perm + "/pillarbox"
 
 	// gokrazy's ntp program sets the clock from this file, which is as old as
@@ -25,14 +27,16 @@ const (
 	staleTime = firmware.Perm + "/home/ntp/ntp-time-at-last-shutdown"
 )
 
-// services returns what gokrazy supervises.
-func services(s *firmware.System) ([]*gokrazy.Service, error) {
+// services returns what gokrazy supervises. Nothing that goes wrong here may
+// keep the rest from starting.
+func services(log *slog.Logger, s *firmware.System) []*gokrazy.Service {
 	network, err := networkCommand(s.Settings.Network)
 	if err != nil {
-		return nil, err
+		log.Error("static address; asking DHCP", "err", err)
+		network = exec.Command(dhcpProgram)
 	}
 	if err := os.Remove(staleTime); err != nil && !errors.Is(err, fs.ErrNotExist) && !s.ReadOnly {
-		return nil, fmt.Errorf("remove the stale time: %w", err)
+		log.Error("remove the stale time", "err", err)
 	}
 	commands := []*exec.Cmd{
 		network,
@@ -52,14 +56,14 @@ func services(s *firmware.System) ([]*gokrazy.Service, error) {
 		all = append(all, gokrazy.NewService(c))
 	}
 
-	return all, nil
+	return all
 }
 
 // networkCommand returns gokrazy's program for addresses: it asks DHCP or sets
 // what the provisioning file says.
 func networkCommand(n provision.Network) (*exec.Cmd, error) {
 	if n.Address == "" {
-		return exec.Command("/gokrazy/dhcp"), nil
+		return exec.Command(dhcpProgram), nil
 	}
 	ip, prefix, err := net.ParseCIDR(n.Address)
 	if err != nil {
@@ -80,5 +84,5 @@ func networkCommand(n provision.Network) (*exec.Cmd, error) {
 		return nil, fmt.Errorf("write the static address: %w", err)
 	}
 
-	return exec.Command("/gokrazy/dhcp", "-static_network_config", string(text)), nil
+	return exec.Command(dhcpProgram, "-static_network_config", string(text)), nil
 }

@@ -57,6 +57,9 @@ func makeDisk(from, to string, size int64) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
 	part := to + ".part"
 	out, err := os.Create(part)
 	if err != nil {
