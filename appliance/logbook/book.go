@@ -20,8 +20,10 @@ const (
 
 	// maxRecent bounds the lines in memory, in octets.
 	maxRecent = 128 << 10
-	// maxPending bounds what waits to be written: a page or two of flash.
+	// maxPending is what is gathered at most before it is written: some pages
+	// of flash. maxWaiting bounds what waits for a disk that does not answer.
 	maxPending = 32 << 10
+	maxWaiting = 256 << 10
 )
 
 // Config says what a Book keeps.
@@ -37,14 +39,18 @@ type Config struct {
 type Book struct {
 	conf Config
 
-	mu      sync.Mutex
-	recent  []byte
-	pending []byte
-	timer   *time.Timer // runs while lines are pending
-	file    *os.File
-	size    int64
-	lost    int // lines since the file last took some
-	err     error
+	mu       sync.Mutex // never held while the disk is waited for
+	recent   []byte
+	pending  []byte
+	timer    *time.Timer // nil while nothing is pending, or is being written
+	flushing bool
+	lost     int // lines that the files lack and do not yet say so
+	closed   bool
+
+	disk sync.Mutex // taken before mu
+	file *os.File
+	size int64
+	err  error // of the last write
 }
 
 // Open returns a Book that goes on with the files that are there.
@@ -66,27 +72,34 @@ func Open(c *Config) (*Book, error) {
 	return b, nil
 }
 
-// Write takes a line. It never fails.
+// Write takes a line. It never fails, and never waits for the disk.
 func (b *Book) Write(line []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.remember(line)
-	if b.conf.Dir == "" {
+	switch {
+	case b.conf.Dir == "" || b.closed:
+		return len(line), nil
+	case len(b.pending)+len(line) > maxWaiting:
+		b.lost++
 		return len(line), nil
 	}
-	if len(b.pending)+len(line) > maxPending {
-		b.writeOut()
-	}
-	b.pending = append(b.pending, line[:min(len(line), maxPending)]...)
-	if b.timer == nil {
-		b.timer = time.AfterFunc(b.conf.Delay, func() {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			b.writeOut()
-		})
-	}
+	b.pending = append(b.pending, line...)
+	b.arrange()
 
 	return len(line), nil
+}
+
+// arrange sees to it that what is pending will be written.
+func (b *Book) arrange() {
+	switch {
+	case len(b.pending) == 0 || b.flushing:
+	case len(b.pending) >= maxPending:
+		b.flushing = true
+		time.AfterFunc(0, b.flush)
+	case b.timer == nil:
+		b.timer = time.AfterFunc(b.conf.Delay, b.flush)
+	}
 }
 
 // remember keeps the newest lines in memory.
@@ -105,9 +118,9 @@ func (b *Book) remember(line []byte) {
 
 // Sync writes what waits and makes it durable.
 func (b *Book) Sync() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.writeOut()
+	b.flush()
+	b.disk.Lock()
+	defer b.disk.Unlock()
 	if b.err != nil || b.file == nil {
 		return b.err
 	}
@@ -118,14 +131,16 @@ func (b *Book) Sync() error {
 // Close writes what waits. Lines that come later are kept in memory only.
 func (b *Book) Close() error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.writeOut()
+	b.closed = true
+	b.mu.Unlock()
+	b.flush()
+	b.disk.Lock()
+	defer b.disk.Unlock()
 	err := b.err
 	if b.file != nil {
 		err = errors.Join(err, b.file.Sync(), b.file.Close())
 		b.file = nil
 	}
-	b.conf.Dir = ""
 
 	return err
 }
@@ -138,24 +153,40 @@ func (b *Book) Tail(n int) []string {
 	return lastLines(b.recent, n)
 }
 
-// writeOut writes what waits. Lines that the disk does not take are counted
+// flush writes what is pending. Lines that the disk does not take are counted
 // and given up.
-func (b *Book) writeOut() {
+func (b *Book) flush() {
+	b.disk.Lock()
+	defer b.disk.Unlock()
+	b.mu.Lock()
 	if b.timer != nil {
 		b.timer.Stop()
 		b.timer = nil
 	}
-	if len(b.pending) == 0 {
-		return
+	b.flushing = true
+	batch, lost := b.pending, b.lost
+	b.pending = nil
+	b.mu.Unlock()
+
+	if len(batch) > 0 {
+		b.err = b.writeOut(batch, lost)
 	}
-	if b.err = b.tryWriteOut(); b.err != nil {
-		b.lost += bytes.Count(b.pending, []byte("\n"))
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case len(batch) == 0:
+	case b.err != nil:
+		b.lost += bytes.Count(batch, []byte("\n"))
+	default:
+		b.lost -= lost
 	}
-	b.pending = b.pending[:0]
+	b.flushing = false
+	b.arrange()
 }
 
-func (b *Book) tryWriteOut() error {
-	if b.size > 0 && b.size+int64(len(b.pending)) > b.conf.MaxSize {
+func (b *Book) writeOut(batch []byte, lost int) error {
+	if b.size > 0 && b.size+int64(len(batch)) > b.conf.MaxSize {
 		if err := b.rotate(); err != nil {
 			return err
 		}
@@ -165,16 +196,13 @@ func (b *Book) tryWriteOut() error {
 			return err
 		}
 	}
-	if b.lost > 0 {
+	if lost > 0 {
 		note := fmt.Appendf(nil, "time=%s level=WARN msg=\"lines of the log were lost\" count=%d\n",
-			time.Now().Format(time.RFC3339), b.lost)
-		b.pending = append(note, b.pending...)
+			time.Now().Format(time.RFC3339), lost)
+		batch = append(note, batch...)
 	}
-	n, err := b.file.Write(b.pending)
+	n, err := b.file.Write(batch)
 	b.size += int64(n)
-	if err == nil {
-		b.lost = 0
-	}
 
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"pillarbox/appliance/logbook"
 )
@@ -155,5 +156,68 @@ func TestALogThatCannotBeWrittenStopsNothing(t *testing.T) {
 	}
 	if got := read(t, dir); !strings.Contains(got, `msg="lines of the log were lost" count=1`) || !strings.HasSuffix(got, "\nc\n") {
 		t.Errorf("log %q", got)
+	}
+}
+
+func TestADiskThatHangsDoesNotHoldUpTheLog(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "pillarbox.log")
+	if err := unix.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pipe, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, &logbook.Config{Dir: dir, Delay: time.Millisecond, MaxSize: 1 << 30})
+	// Many times what the pipe takes, and what may wait.
+	line := strings.Repeat("x", 99)
+	const lines = 10_000
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		for range lines {
+			say(t, b, line)
+		}
+	}()
+	select {
+	case <-written:
+	case <-time.After(20 * time.Second):
+		t.Fatal("a line waits for the disk")
+	}
+	if got := b.Tail(1); !cmp.Equal(got, []string{line}) {
+		t.Errorf("tail %q", got)
+	}
+	// When it answers again, the log says what it lacks.
+	text := make(chan string)
+	go func() {
+		var got strings.Builder
+		buf := make([]byte, 64<<10)
+		for !strings.Contains(got.String(), "the last one\n") {
+			n, err := pipe.Read(buf)
+			if err != nil {
+				break
+			}
+			got.Write(buf[:n])
+		}
+		text <- got.String()
+	}()
+	for strings.Count(strings.Join(b.Tail(2), ""), "last") == 0 {
+		say(t, b, "the last one")
+		_ = b.Sync() // a pipe cannot be synced
+	}
+	got := <-text
+	lost := 0
+	if _, rest, ok := strings.Cut(got, `msg="lines of the log were lost" count=`); ok {
+		if _, err := fmt.Sscanf(rest, "%d", &lost); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(got, line+"\n"); lost == 0 || n+lost < lines || n+lost > lines+1 {
+		t.Errorf("%d lines arrived and %d are told as lost, of %d", n, lost, lines)
+	}
+	_ = b.Close()
+	if err := pipe.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
