@@ -25,6 +25,7 @@ type program struct {
 func programs(version string) []program {
 	return []program{
 		{path: "gokrazy/init", pkg: "pillarbox/cmd/init"},
+		{path: "gokrazy/keep", pkg: "pillarbox/cmd/keep"},
 		{path: "gokrazy/dhcp", pkg: "github.com/gokrazy/gokrazy/cmd/dhcp"},
 		{path: "gokrazy/ntp", pkg: "github.com/gokrazy/gokrazy/cmd/ntp"},
 		{path: "gokrazy/randomd", pkg: "github.com/gokrazy/gokrazy/cmd/randomd"},
@@ -61,7 +62,7 @@ func (b *builder) rootFiles(ctx context.Context) ([]content, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{"boot", "dev", "etc", "perm", "proc", "run", "sys", "tmp", "perm/var"} {
+	for _, dir := range []string{"boot", "damaged", "dev", "etc", "perm", "proc", "run", "sys", "tmp", "perm/var"} {
 		files = append(files, folder(dir))
 	}
 	files = append(files,

@@ -26,8 +26,13 @@ import (
 const (
 	Perm         = "/perm" // where the data partition is mounted
 	ManifestFile = "/etc/pillarbox/manifest.json"
-	zoneFile     = "/etc/zoneinfo.zip"
-	checker      = "/sbin/e2fsck"
+
+	// Where the data partition is mounted if it must not be written to: no
+	// service works there, so that it can be unmounted and mended.
+	damaged = "/damaged"
+
+	zoneFile = "/etc/zoneinfo.zip"
+	checker  = "/sbin/e2fsck"
 
 	timeFile      = Perm + "/last-known-time"
 	machineIDFile = Perm + "/machine-id"
@@ -155,13 +160,13 @@ func (s *System) makeData(f *os.File) error {
 	return nil
 }
 
-// mountReadOnly mounts the data partition so that gokrazy cannot mount it for
-// writing.
+// mountReadOnly mounts the data partition, which also keeps gokrazy from mounting
+// it for writing.
 func (s *System) mountReadOnly() {
 	name, err := s.disk.Partition(disk.Data)
 	if err == nil {
 		// Without replaying the journal, which would write.
-		err = unix.Mount(name, Perm, "ext4", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "noload")
+		err = unix.Mount(name, damaged, "ext4", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "noload")
 	}
 	if err != nil {
 		s.note("mount the data partition read-only", err)
@@ -195,7 +200,7 @@ func (s *System) Mend(ctx context.Context) (string, error) {
 		return "", err
 	}
 	// If it could not be mounted either, there is nothing to unmount.
-	if err := unix.Unmount(Perm, 0); err != nil && !errors.Is(err, unix.EINVAL) {
+	if err := unix.Unmount(damaged, 0); err != nil && !errors.Is(err, unix.EINVAL) {
 		return "", fmt.Errorf("unmount the data partition: %w", err)
 	}
 

@@ -19,8 +19,12 @@ import (
 
 const (
 	mailProgram = "/user/pillarbox"
+	keepProgram = "/gokrazy/keep"
 	dhcpProgram = "/gokrazy/dhcp"
 	dataDir     = firmware.Perm + "/pillarbox"
+
+	// endsDir is where the mail server's last words are kept.
+	endsDir = firmware.Perm + "/ends"
 
 	// gokrazy's ntp program sets the clock from this file, which is as old as
 	// the last orderly stop. The time that the firmware notes is never older.
@@ -44,7 +48,7 @@ func services(log *slog.Logger, s *firmware.System) []*gokrazy.Service {
 		exec.Command("/gokrazy/randomd"),
 	}
 	if !s.ReadOnly {
-		mail := exec.Command(mailProgram, "serve", "--data", dataDir)
+		mail := exec.Command(keepProgram, endsDir, mailProgram, "serve", "--data", dataDir)
 		if s.Settings.Host != "" {
 			mail.Args = append(mail.Args, "--name", s.Settings.Host)
 		}

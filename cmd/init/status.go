@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"encoding/pem"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pillarbox/appliance/firmware"
+	"pillarbox/appliance/firmware/keeper"
 )
 
 // status tells how the box is.
@@ -34,7 +34,13 @@ func status(s *firmware.System) []string {
 	if print, err := fingerprint(filepath.Join(dataDir, "certs", "ca.crt")); err == nil {
 		lines = append(lines, "Certificate  "+print)
 	}
-	lines = append(lines, usage()...)
+	lines = append(lines, memory())
+	if !s.ReadOnly {
+		lines = append(lines, space())
+	}
+	if ends, err := keeper.Reports(endsDir); err == nil && len(ends) > 0 {
+		lines = append(lines, fmt.Sprintf("Attention    the mail server ended by itself; its last words are in %s", ends[len(ends)-1]))
+	}
 	for _, note := range s.Notes {
 		lines = append(lines, "Attention    "+note)
 	}
@@ -105,28 +111,33 @@ func fingerprint(name string) (string, error) {
 	return "SHA-256 " + strings.Join(hex, ":"), nil
 }
 
-// usage tells how much of the memory and of the disk is taken.
-func usage() []string {
-	var lines []string
-	var total, available int64 // KiB
-	if f, err := os.Open("/proc/meminfo"); err == nil {
-		defer f.Close()
-		for s := bufio.NewScanner(f); s.Scan(); {
-			var n int64
-			if _, err := fmt.Sscanf(s.Text(), "MemTotal: %d kB", &n); err == nil {
-				total = n
-			}
-			if _, err := fmt.Sscanf(s.Text(), "MemAvailable: %d kB", &n); err == nil {
-				available = n
-			}
-		}
-		lines = append(lines, fmt.Sprintf("Memory       %d of %d MB used", (total-available)/1024, total/1024))
+// memory tells how much of the memory is taken.
+func memory() string {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return fmt.Sprintf("Memory       %v", err)
 	}
-	var disk unix.Statfs_t
-	if err := unix.Statfs(firmware.Perm, &disk); err == nil {
-		size, free := int64(disk.Blocks)*disk.Bsize, int64(disk.Bavail)*disk.Bsize
-		lines = append(lines, fmt.Sprintf("Disk         %d of %d MB used", (size-free)/1e6, size/1e6))
+	var total, available int64 // KiB
+	for line := range strings.Lines(string(text)) {
+		var n int64
+		if _, err := fmt.Sscanf(line, "MemTotal: %d kB", &n); err == nil {
+			total = n
+		}
+		if _, err := fmt.Sscanf(line, "MemAvailable: %d kB", &n); err == nil {
+			available = n
+		}
 	}
 
-	return lines
+	return fmt.Sprintf("Memory       %d of %d MB used", (total-available)/1024, total/1024)
+}
+
+// space tells how much of the data partition is taken.
+func space() string {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(firmware.Perm, &disk); err != nil {
+		return fmt.Sprintf("Disk         %v", err)
+	}
+	size, free := int64(disk.Blocks)*disk.Bsize, int64(disk.Bavail)*disk.Bsize
+
+	return fmt.Sprintf("Disk         %d of %d MB used", (size-free)/1e6, size/1e6)
 }

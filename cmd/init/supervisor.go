@@ -88,7 +88,7 @@ func (s *supervisor) end(path string, query url.Values) func(context.Context, *c
 func (s *supervisor) log(ctx context.Context, t *console.Terminal) error {
 	ctx, stop := context.WithTimeout(ctx, logTime)
 	defer stop()
-	body, err := s.do(ctx, http.MethodGet, "/log", url.Values{"path": {mailProgram}, "stream": {"stderr"}})
+	body, err := s.do(ctx, http.MethodGet, "/log", url.Values{"path": {keepProgram}, "stream": {"stderr"}})
 	if err != nil {
 		return err
 	}

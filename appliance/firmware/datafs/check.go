@@ -48,7 +48,7 @@ func Mend(ctx context.Context, program, device string) (string, error) {
 }
 
 func judge(err error, out string) Verdict {
-	last := lastLine(out)
+	last := gist(out)
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -64,8 +64,17 @@ func judge(err error, out string) Verdict {
 	return Verdict{ReadOnly: true, Words: fmt.Sprintf("the data partition could not be checked: %v: %s", err, last)}
 }
 
-func lastLine(out string) string {
-	lines := strings.Split(strings.TrimSpace(out), "\n")
+// gist returns the last line of e2fsck's output that says what is wrong.
+func gist(out string) string {
+	words := ""
+	for line := range strings.Lines(out) {
+		line = strings.TrimSpace(line)
+		// What it says about itself and its options helps nobody here.
+		if line != "" && !strings.Contains(line, "UNEXPECTED INCONSISTENCY") &&
+			!strings.HasPrefix(line, "(i.e.") && !strings.HasSuffix(line, "check forced.") {
+			words = line
+		}
+	}
 
-	return strings.TrimSpace(lines[len(lines)-1])
+	return words
 }

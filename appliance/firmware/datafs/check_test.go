@@ -18,7 +18,7 @@ func TestVerdictFollowsFromE2fscksStatus(t *testing.T) {
 		"sound":              {"exit 0", datafs.Verdict{Words: "sound"}},
 		"mended":             {"echo 'perm: recovering journal'; exit 1", datafs.Verdict{Mended: true, Words: "recovering journal"}},
 		"mended, start anew": {"exit 3", datafs.Verdict{Mended: true, Words: "mended"}},
-		"errors are left":    {"echo one; echo RUN fsck MANUALLY; exit 4", datafs.Verdict{ReadOnly: true, Words: "need a decision: RUN fsck MANUALLY"}},
+		"errors are left":    {"echo /dev/x: broken; echo; echo /dev/x: UNEXPECTED INCONSISTENCY; exit 4", datafs.Verdict{ReadOnly: true, Words: "need a decision: /dev/x: broken"}},
 		"could not work":     {"exit 8", datafs.Verdict{ReadOnly: true, Words: "could not be checked"}},
 		"was killed":         {"kill -9 $$", datafs.Verdict{ReadOnly: true, Words: "could not be checked"}},
 	}
