@@ -318,6 +318,7 @@ func TestMailboxes(t *testing.T) {
 	for name, want := range map[string]error{
 		"Projects": storage.ErrMailboxExists, "Gesendete Elemente": storage.ErrMailboxExists, "Inbox": storage.ErrMailboxExists,
 		"/a": storage.ErrMailboxName, "a//b": storage.ErrMailboxName, "": storage.ErrMailboxName, "a\x00": storage.ErrMailboxName, "\xff": storage.ErrMailboxName,
+		"..": storage.ErrMailboxName, "a/../b": storage.ErrMailboxName, ".": storage.ErrMailboxName,
 		strings.Repeat("x", 2000): storage.ErrMailboxName, strings.Repeat("x/", 60) + "x": storage.ErrMailboxName,
 	} {
 		if err := mk(name); !errors.Is(err, want) {

@@ -33,6 +33,13 @@ func CanonicalName(name string) (string, error) {
 	case name[0] == Delimiter || name[len(name)-1] == Delimiter || strings.Contains(name, "//"):
 		return "", fmt.Errorf("%w: a level of it is empty", ErrMailboxName)
 	}
+	for level := range strings.SplitSeq(name, string(Delimiter)) {
+		// They mean something to whoever keeps mail in folders: a program
+		// that mirrors mailboxes refuses the whole account for one of these.
+		if level == "." || level == ".." {
+			return "", fmt.Errorf("%w: %q is no name of a level", ErrMailboxName, level)
+		}
+	}
 	for _, r := range name {
 		// RFC 5198, section 2, forbids control characters and line separators
 		// in Net-Unicode, which RFC 9051, section 5.1, asks for.
