@@ -191,12 +191,19 @@ func TestAHungStorageEndsTheProgram(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("nothing ended the program")
 	}
+	// What hangs is to be seen in the last words, so it must hang until then.
+	last := filepath.Join(dir, "run", "crash.txt")
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if words, err := os.ReadFile(last); err == nil && strings.Contains(string(words), "writeStorage") {
+			break
+		}
+	}
 	close(release)
 	var sick *health.SickError
 	if err := <-ended; !errors.As(err, &sick) || !strings.Contains(sick.Reason, "Mail cannot be stored: no answer for") {
 		t.Errorf("run: %v", err)
 	}
-	words, err := os.ReadFile(filepath.Join(dir, "run", "crash.txt"))
+	words, err := os.ReadFile(last)
 	if err != nil || !strings.HasPrefix(string(words), sick.Reason) || !strings.Contains(string(words), "writeStorage") {
 		t.Errorf("last words %q, %v", words, err)
 	}
