@@ -45,17 +45,20 @@ type Manager struct {
 	interval time.Duration
 	tls      *tls.Config
 	current  atomic.Pointer[served] // never nil once Open has returned
+	fault    atomic.Pointer[error]  // why the files on disk cannot be used; nil if they can
 
 	mu       sync.Mutex // held by who reads or writes files
 	ca       *authority
 	seen     stamp     // of the files that were looked at last
 	reminded time.Time // when an expiry was announced
+	urgency  int       // of what was announced then
 }
 
 // served is the certificate in use. It is immutable.
 type served struct {
 	*tls.Certificate
-	ours bool // our CA signed it, and it is ours to renew
+	ours      bool // our CA signed it, and it is ours to renew
+	temporary bool // it stands in for one that cannot be used
 }
 
 // Open loads the CA and the certificate, and makes those that are missing.
@@ -124,10 +127,12 @@ func (m *Manager) open(ctx context.Context) error {
 	default:
 		m.log.Error("the certificate on disk cannot be used; one of our own CA is served until it is mended",
 			"file", filepath.Join(m.dir, serverCert), "err", err)
+		unusable := err
 		if s, err = m.temporary(); err != nil {
 			return err
 		}
 		m.use(s)
+		m.fault.Store(&unusable)
 	}
 	return m.maintain()
 }
@@ -141,6 +146,32 @@ func (m *Manager) CAFile() string { return filepath.Join(m.dir, caCert) }
 
 // Leaf returns the certificate that is presented now. It must not be changed.
 func (m *Manager) Leaf() *x509.Certificate { return m.current.Load().Leaf }
+
+// Own tells whether the certificate that is presented is an administrator's,
+// so that clients need not trust our CA.
+func (m *Manager) Own() bool {
+	s := m.current.Load()
+	return !s.ours && !s.temporary
+}
+
+// Health returns an error that says what is wrong with the certificate and
+// what to do, as far as clients are concerned. It waits for no file.
+func (m *Manager) Health() error {
+	s, cert, key := m.current.Load(), filepath.Join(m.dir, serverCert), filepath.Join(m.dir, serverKey)
+	if fault := m.fault.Load(); fault != nil {
+		instead := "the one before it stays in use"
+		if s.temporary {
+			instead = "one of the box's own CA is served instead, which other devices may not trust"
+		}
+		return fmt.Errorf("the certificate in %s cannot be used (%w); %s: put a pair that matches into %s and %s, or delete both to have one of the box's own",
+			cert, *fault, instead, serverCert, serverKey)
+	}
+	if m.now().After(s.Leaf.NotAfter) {
+		return fmt.Errorf("the certificate in %s has expired on %s, and mail programs refuse it: put a new one in its place, or delete it and %s to have one of the box's own",
+			cert, s.Leaf.NotAfter.UTC().Format(time.DateOnly), key)
+	}
+	return nil
+}
 
 // Reload takes the certificate on disk into use, and renews it if that is due.
 // If it cannot be used the present one stays, and the error says why.
@@ -197,6 +228,7 @@ func (m *Manager) load() error {
 	case errors.Is(err, fs.ErrNotExist) && m.replaceable():
 		return m.issue()
 	default:
+		m.fault.Store(&err)
 		return err
 	}
 	return m.maintain()
@@ -204,9 +236,11 @@ func (m *Manager) load() error {
 
 func (m *Manager) use(s *served) {
 	old := m.current.Swap(s)
+	m.fault.Store(nil)
 	if old != nil && old.Leaf.Equal(s.Leaf) {
 		return
 	}
+	m.reminded = time.Time{} // that was about another
 	m.log.Info("a certificate was taken into use", "names", sans(s.Leaf), "expires", s.Leaf.NotAfter, "issuer", s.Leaf.Issuer.String())
 }
 

@@ -372,9 +372,20 @@ func TestAdministratorsCertificate(t *testing.T) {
 		if n := strings.Count(b.logged(), "expires soon"); n < 8 || n > 10 {
 			t.Errorf("reminded %d times in 9 days", n)
 		}
-		time.Sleep(20 * day)
+		if err := m.Health(); err != nil || !m.Own() {
+			t.Errorf("12 days before expiry: %v, own %v", err, m.Own())
+		}
+		// The last reminder is less than a day old; what is worse does not wait.
+		time.Sleep(12*day + 2*time.Hour)
 		if !strings.Contains(b.logged(), "has expired") {
-			t.Error("nobody was told that it expired")
+			t.Error("nobody was told within two hours that it expired")
+		}
+		if err := m.Health(); err == nil || !strings.Contains(err.Error(), "has expired") {
+			t.Errorf("expired: %v", err)
+		}
+		time.Sleep(8 * day)
+		if n := strings.Count(b.logged(), "has expired"); n < 8 || n > 10 {
+			t.Errorf("told %d times in 8 days that it expired", n)
 		}
 		if b.read(t, "server.crt") != crt || b.read(t, "server.key") != key {
 			t.Error("it was overwritten")
@@ -384,6 +395,9 @@ func TestAdministratorsCertificate(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		if _, err := m.Leaf().Verify(x509.VerifyOptions{DNSName: "localhost", Roots: b.pool(t)}); err != nil {
 			t.Errorf("after it was deleted: %v", err)
+		}
+		if err := m.Health(); err != nil || m.Own() {
+			t.Errorf("after it was deleted: %v, own %v", err, m.Own())
 		}
 	})
 }
@@ -410,10 +424,16 @@ func TestBrokenPair(t *testing.T) {
 			if !m.Leaf().Equal(first) {
 				t.Error("the present certificate did not stay")
 			}
+			if err := m.Health(); err == nil || !strings.Contains(err.Error(), "cannot be used") {
+				t.Errorf("broken: %v", err)
+			}
 			b.write(t, "server.crt", crt)
 			b.write(t, "server.key", key)
 			if err := m.Reload(t.Context()); err != nil {
 				t.Errorf("Reload of the mended pair: %v", err)
+			}
+			if err := m.Health(); err != nil {
+				t.Errorf("mended: %v", err)
 			}
 			if m.Leaf().Subject.CommonName != "brought along" {
 				t.Errorf("presented: %s", m.Leaf().Subject)
@@ -433,6 +453,9 @@ func TestBrokenPair(t *testing.T) {
 			}
 			if !strings.Contains(b.logged(), "cannot be used") {
 				t.Error("nobody was told")
+			}
+			if err := m.Health(); err == nil || !strings.Contains(err.Error(), "cannot be used") || m.Own() {
+				t.Errorf("broken: %v, own %v", err, m.Own())
 			}
 		})
 	}

@@ -14,6 +14,14 @@ const (
 	remindEvery    = 24 * time.Hour
 )
 
+// How urgent an announcement is. A more urgent one does not wait for the day
+// to pass since the last.
+const (
+	expiresSoon = iota
+	cannotRenew
+	hasExpired
+)
+
 // maintain renews a certificate of our own when that is due, and announces the
 // expiry of one that is not ours. The caller holds m.mu.
 func (m *Manager) maintain() error {
@@ -82,12 +90,16 @@ func (m *Manager) temporary() (*served, error) {
 		return nil, fmt.Errorf("issue temporary certificate: %w", err)
 	}
 	// It is not ours to renew on disk.
-	return &served{Certificate: c}, nil
+	return &served{Certificate: c, temporary: true}, nil
 }
 
 func (m *Manager) remind(now time.Time, s *served) {
 	left := s.Leaf.NotAfter.Sub(now)
-	if left > remindBefore || !m.remindNow(now) {
+	urgency := expiresSoon
+	if left <= 0 {
+		urgency = hasExpired
+	}
+	if left > remindBefore || !m.remindNow(now, urgency) {
 		return
 	}
 	if left <= 0 {
@@ -100,23 +112,28 @@ func (m *Manager) remind(now time.Time, s *served) {
 }
 
 func (m *Manager) remindCA(now time.Time) {
-	if m.ca.cert.NotAfter.Sub(now) < remindCABefore && m.remindNow(now) {
+	if m.ca.cert.NotAfter.Sub(now) < remindCABefore && m.remindNow(now, expiresSoon) {
 		m.log.Warn("the private CA expires; plan a new one and its installation on every device",
 			"file", m.CAFile(), "expires", m.ca.cert.NotAfter)
 	}
 }
 
 func (m *Manager) remindStuck(now time.Time, s *served, why, but, file string) {
-	if m.remindNow(now) {
+	urgency := cannotRenew
+	if now.After(s.Leaf.NotAfter) {
+		urgency = hasExpired
+	}
+	if m.remindNow(now, urgency) {
 		m.log.Error("the certificate ought to be renewed and cannot be", "reason", why, "err", but,
 			"file", filepath.Join(m.dir, file), "expires", s.Leaf.NotAfter)
 	}
 }
 
-func (m *Manager) remindNow(now time.Time) bool {
-	if since := now.Sub(m.reminded); since >= 0 && since < remindEvery {
+func (m *Manager) remindNow(now time.Time, urgency int) bool {
+	since := now.Sub(m.reminded)
+	if urgency <= m.urgency && since >= 0 && since < remindEvery {
 		return false
 	}
-	m.reminded = now
+	m.reminded, m.urgency = now, urgency
 	return true
 }
