@@ -8,9 +8,10 @@
 //
 // An mbox has four dialects that cannot be told apart for certain (RFC 4155,
 // appendix A). This package reads them as mboxrd: a message begins at a line
-// that starts with "From ", carries a date as asctime writes it and follows
-// an empty line; ">From " loses one ">". Content-Length is not believed,
-// because files are edited after it was written.
+// that starts with "From ", carries a date as asctime writes it, or is nothing
+// but a sender and a date as a header field or ISO 8601 has it, and follows an
+// empty line; ">From " loses one ">". Content-Length is not believed, because
+// files are edited after it was written.
 //
 // Flags come from Status, X-Status and X-Mozilla-Status in an mbox and from
 // the file name in a Maildir; the fields stay in the message. Nothing is held

@@ -192,10 +192,44 @@ func TestDatesOfFromLines(t *testing.T) {
 		"From bob Thu Jan  1 10:00:00 CET 2026":                      "2026-01-01 10:00:00",
 		"From \"bob builder\"@x.example Thu Jan  1 10:00:00 2026":    "2026-01-01 10:00:00",
 		"From bob@x.example  Thu Jan  1 10:00:00 2026 remote from y": "2026-01-01 10:00:00",
+
+		"From a@b.example Mon, 5 Jan 2026 10:00:00 +0100": "2026-01-05 09:00:00",
+		"From bob Mon, 5 Jan 2026 10:00:00 +0100 (CET)":   "2026-01-05 09:00:00",
+		"From a@b.example Mon, 05 Jan 2026 10:00:00 GMT":  "2026-01-05 10:00:00",
+		"From a@b.example 5 Jan 2026 10:00":               "2026-01-05 10:00:00",
+		"From - 5-Jan-2026 10:00:00 +0100":                "2026-01-05 09:00:00",
+		"From a@b.example 2026-01-05T10:00:00Z":           "2026-01-05 10:00:00",
+		"From a@b.example 2026-01-05T10:00:00.25+01:00":   "2026-01-05 09:00:00",
+		"From MAILER-DAEMON 2026-01-05 10:00:00 +0100":    "2026-01-05 09:00:00",
+		"From a@b.example Mon 2026-01-05 10:00:00":        "2026-01-05 10:00:00",
 	} {
 		got := readAll(t, write(t, "m", line+"\na: b\n\n"))
 		if len(got) != 1 || got[0].Date != want || got[0].Body != "a: b\r\n" {
 			t.Errorf("%s: %+v, want the date %s", line, got, want)
+		}
+	}
+}
+
+func TestTextThatBeginsWithFromSeparatesNothing(t *testing.T) {
+	for _, line := range []string{
+		"From here on",
+		"From Monday 2026-01-05 10:00",
+		"From 2026-01-05 10:00 on",
+		"From 2026-01-05 10:00:00 +0100",
+		"From anna@office.example 2026-01-05 10:00 we heard nothing",
+		"From anna@office.example on Mon, 5 Jan 2026 10:00:00 +0100",
+		"From now Mon, 5 Jan 2026 10:00:00 +0100 is the time",
+		"From Mon, 5 Jan 2026 10:00:00 +0100",
+		"From Mon, 5 Jan 2026",
+		"From a@b.example 2026-01-05",
+		"From a@b.example Mon",
+		"From a@b.example (CET)",
+		"From a@b.example",
+	} {
+		text := "From x Thu Jan  1 10:00:00 2026\na: b\n\n" + line + "\n"
+		got := readAll(t, write(t, "m", text))
+		if want := "a: b\r\n\r\n" + line + "\r\n"; len(got) != 1 || got[0].Body != want {
+			t.Errorf("%s: %+v", line, got)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package mailfile
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -136,63 +135,6 @@ func scanMbox(r io.Reader, ends func(lineEnds), found func(span) bool) error {
 
 func isEmptyLine(line []byte) bool {
 	return len(line) == 1 && line[0] == '\n' || len(line) == 2 && line[0] == '\r' && line[1] == '\n'
-}
-
-// parseFromLine reads the line that begins a message:
-//
-//	From sender@example.org Thu Jan  1 00:00:00 1970
-//
-// The sender may be missing or hold spaces, and a zone may stand before or
-// after the year.
-func parseFromLine(line []byte) (time.Time, bool) {
-	rest, ok := bytes.CutPrefix(line, []byte("From "))
-	if !ok || len(rest) > 1000 {
-		return time.Time{}, false
-	}
-	f := strings.Fields(string(rest))
-	for i := 0; i+4 < len(f); i++ {
-		if !isWeekday(f[i]) {
-			continue
-		}
-		if t, ok := parseASCTime(f[i+1:]); ok {
-			return t, true
-		}
-	}
-
-	return time.Time{}, false
-}
-
-func isWeekday(s string) bool {
-	switch strings.TrimSuffix(s, ",") {
-	case "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun":
-		return true
-	}
-
-	return false
-}
-
-// parseASCTime reads "Jan 2 15:04:05 2006" with the zone in any place after the time.
-func parseASCTime(f []string) (time.Time, bool) {
-	year, zone := f[3], "+0000"
-	if len(f) > 4 {
-		switch {
-		case len(f[3]) != 4 || strings.ContainsAny(f[3][:1], "+-") || f[3][0] > '9':
-			zone, year = f[3], f[4]
-		default:
-			zone = f[4]
-		}
-	}
-	clock := f[2]
-	if strings.Count(clock, ":") == 1 {
-		clock += ":00"
-	}
-	stamp := strings.Join([]string{f[0], f[1], clock, year}, " ")
-	if t, err := time.Parse("Jan 2 15:04:05 2006 -0700", stamp+" "+zone); err == nil {
-		return t, true
-	}
-	t, err := time.Parse("Jan 2 15:04:05 2006", stamp)
-
-	return t, err == nil
 }
 
 // mboxStatus gathers what a header tells of flags.
