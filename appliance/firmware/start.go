@@ -31,8 +31,7 @@ const (
 	// service works there, so that it can be unmounted and mended.
 	damaged = "/damaged"
 
-	zoneFile = "/etc/zoneinfo.zip"
-	checker  = "/sbin/e2fsck"
+	checker = "/sbin/e2fsck"
 
 	timeFile      = Perm + "/last-known-time"
 	machineIDFile = Perm + "/machine-id"
@@ -273,12 +272,11 @@ func (s *System) readSettings() {
 
 // Environment returns the variables that services get.
 func (s *System) Environment() []string {
-	env := []string{"ZONEINFO=" + zoneFile}
-	if s.Settings.TimeZone != "" {
-		env = append(env, "TZ="+s.Settings.TimeZone)
+	if s.Settings.TimeZone == "" {
+		return nil
 	}
 
-	return env
+	return []string{"TZ=" + s.Settings.TimeZone}
 }
 
 // KeepTime notes the time until the context ends.
