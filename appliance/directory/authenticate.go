@@ -41,6 +41,9 @@ func (d *Directory) authenticate(ctx context.Context, login, password string, re
 	defer d.release()
 	if e == nil || len(e.credentials) == 0 {
 		d.dummy.matches(text)
+		if e == nil && d.state.Load().ambiguous(login) {
+			return Account{}, fmt.Errorf("%w: %w", ErrCredentials, ErrAmbiguous)
+		}
 		return Account{}, fmt.Errorf("%w: no account has this name", ErrCredentials)
 	}
 	// A mail program opens several connections at once; the first of them

@@ -80,6 +80,19 @@ func TestAuthenticate(t *testing.T) {
 	}
 }
 
+func TestASharedShortNameIsToldApart(t *testing.T) {
+	o := newOffice(t)
+	o.hire(t, "anna@office.example")
+	o.hire(t, "ben@office.example")
+	o.hire(t, "ben@branch.example")
+	for login, want := range map[string]bool{"ben": true, "BEN": true, "anna": false, "nobody": false, "ben@home.example": false, "": false} {
+		_, err := o.Authenticate(t.Context(), login, "wrong horse battery", remote)
+		if !errors.Is(err, directory.ErrCredentials) || errors.Is(err, directory.ErrAmbiguous) != want {
+			t.Errorf("%q: %v, want ambiguous %v", login, err, want)
+		}
+	}
+}
+
 func TestSetPassword(t *testing.T) {
 	o := newOffice(t)
 	a := o.hire(t, "anna@office.example")

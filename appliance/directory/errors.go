@@ -18,6 +18,9 @@ var (
 	// ErrCredentials is the same for a wrong name and a wrong password.
 	// Which of them it was stands in the error's text, for the log only.
 	ErrCredentials = errors.New("the name or the password is wrong")
+	// ErrAmbiguous comes with ErrCredentials where the name was a local part
+	// that several accounts share; it too is for the log only.
+	ErrAmbiguous = errors.New("several accounts share this short name; the full address is wanted")
 	// ErrBusy says that a log-in was not tried; the client may try again.
 	ErrBusy = errors.New("too many log-ins at once")
 )

@@ -83,6 +83,17 @@ func (s *state) login(name string) *entry {
 	return s.byLocal[local]
 }
 
+// ambiguous tells whether a name that login does not find is a short one that
+// several accounts share.
+func (s *state) ambiguous(name string) bool {
+	local, err := canonicalLocal(name)
+	if err != nil {
+		return false
+	}
+	e, shared := s.byLocal[local]
+	return shared && e == nil
+}
+
 // holder finds the account that has an address in whatever state; nil if none has.
 func (s *state) holder(addr Address) *entry {
 	for _, e := range s.accounts {
