@@ -13,6 +13,9 @@
 // A run that ended with the machine (the boot's id is another one) is a power
 // cut or a reboot, not a fault of the program, unless it left last words.
 //
+// A run that ended by an error before it was ready, such as a port that is
+// taken, is no bad end, but lets the next one wait too.
+//
 // The package imports nothing of ours. Three small files are written per
 // start; while the program runs, one, once.
 package restart

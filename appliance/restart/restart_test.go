@@ -49,7 +49,11 @@ func crash(how, dir string) {
 	case "kill":
 		_ = (&os.Process{Pid: os.Getpid()}).Kill()
 	case "fail":
+		r.Ready()
 		_ = r.End(errors.New("open listener:\nport is taken"))
+		os.Exit(1)
+	case "start":
+		_ = r.End(errors.New("open listener: port is taken"))
 		os.Exit(1)
 	case "well":
 		if r.End(nil) != nil {
@@ -157,6 +161,9 @@ func TestWaitingGrowsWithEachBadEnd(t *testing.T) {
 		if got := r.Delay(); got != seconds*time.Second {
 			t.Errorf("after %d bad ends: %v, want %v s", i, got, int(seconds))
 		}
+		if i < 6 { // the others do not come as far as to serve
+			r.Ready()
+		}
 		if err := r.End(errors.New("bad")); err != nil {
 			t.Fatal(err)
 		}
@@ -180,6 +187,34 @@ func TestWaitingGrowsWithEachBadEnd(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join(dir, "run", "run.json"))
 	if err != nil || !strings.Contains(string(b), `"bad": 0`) {
 		t.Errorf("record %s, %v", b, err)
+	}
+}
+
+func TestAMistakeAtTheStartIsNoBadEnd(t *testing.T) {
+	dir := t.TempDir()
+	ends(t, "kill", dir)
+	for want := range 3 {
+		r := begin(t, config(dir))
+		h := r.History()
+		if h.Bad != 1 || h.NotReady != want || !strings.HasPrefix(h.LastCrash.Reason, "killed") {
+			t.Errorf("history after %d such runs %+v", want, h)
+		}
+		if err := r.End(errors.New("open listener: port is taken")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := begin(t, config(dir))
+	r.Ready()
+	if err := r.End(nil); err != nil {
+		t.Fatal(err)
+	}
+	ends(t, "start", dir)
+	r = begin(t, config(dir))
+	if h := r.History(); h.Bad != 0 || h.NotReady != 1 {
+		t.Errorf("history after a good run and a mistake %+v", h)
+	}
+	if err := r.End(nil); err != nil {
+		t.Fatal(err)
 	}
 }
 

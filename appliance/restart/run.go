@@ -50,6 +50,9 @@ type Crash struct {
 type History struct {
 	// Bad is how many runs in a row ended badly just before this one.
 	Bad int `json:"bad"`
+	// NotReady is how many runs in a row ended before they were ready, which
+	// is a mistake in the configuration more often than a fault.
+	NotReady int `json:"not_ready,omitempty"`
 	// LastCrash is the newest run that ended badly, nil if none is known.
 	LastCrash *Crash `json:"last_crash,omitempty"`
 }
@@ -61,6 +64,7 @@ type record struct {
 	Boot    string    `json:"boot"`
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
+	Ready   bool      `json:"ready"`  // it served
 	Ended   bool      `json:"ended"`  // it came to its end
 	Reason  string    `json:"reason"` // why, if not because it was told to
 }
@@ -135,12 +139,15 @@ func (r *Run) before() History {
 	case words != nil:
 		h.LastCrash = words
 	case old.Ended && old.Reason == "":
-		h.Bad = 0
+		h.Bad, h.NotReady = 0, 0
+		return h
+	case old.Ended && !old.Ready:
+		h.NotReady++
 		return h
 	case old.Ended:
 		h.LastCrash = &Crash{Time: ended, Version: old.Version, Reason: old.Reason}
 	case old.Boot != r.conf.BootID:
-		h.Bad = 0 // a power cut, or the kernel's fault
+		h.Bad, h.NotReady = 0, 0 // a power cut, or the kernel's fault
 		return h
 	default:
 		h.LastCrash = &Crash{Time: ended, Version: old.Version, Reason: "killed without a word: by somebody, or for want of memory"}
@@ -159,9 +166,10 @@ func (r *Run) History() History {
 }
 
 // Delay is how long to wait before serving: not after the first run that ended
-// badly, then longer each time.
+// badly or was not ready, then longer each time.
 func (r *Run) Delay() time.Duration {
-	n := r.History().Bad - 2
+	h := r.History()
+	n := h.Bad + h.NotReady - 2
 	if n < 0 {
 		return 0
 	}
@@ -175,13 +183,21 @@ func (r *Run) Wait(ctx context.Context) error {
 	if d == 0 {
 		return nil
 	}
-	r.conf.Logger.WarnContext(ctx, "waiting before serving, because the program ended badly", "times", r.History().Bad, "wait", d)
+	r.conf.Logger.WarnContext(ctx, "waiting before serving, because the program ended badly", "times", r.History().Bad+r.History().NotReady, "wait", d)
 	select {
 	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Ready notes that the program serves: an error it ends with from now on is a
+// bad end.
+func (r *Run) Ready() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rec.Ready, r.rec.NotReady = true, 0
 }
 
 // Stable forgets, after StableTime, the runs that ended badly. It returns when
