@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -24,11 +25,32 @@ type Filed struct {
 // Stage receives a message that is to be filed.
 func (p *Pipeline) Stage(ctx context.Context, r io.Reader) (*storage.Staged, error) {
 	s, err := p.store.Stage(ctx, r)
-	if err != nil {
-		return nil, fmt.Errorf("receive message: %w", err)
+
+	return s, p.stageError(err)
+}
+
+// stageError names the limit where a message exceeds it. What storage says of
+// other errors needs nothing more.
+func (p *Pipeline) stageError(err error) error {
+	if errors.Is(err, storage.ErrTooBig) {
+		return fmt.Errorf("%w: the limit is %s", storage.ErrTooBig, sizeText(p.store.MaxMessage()))
 	}
 
-	return s, nil
+	return err
+}
+
+// sizeText returns "50 MiB" for what can be said so, otherwise octets.
+func sizeText(n int64) string {
+	for _, unit := range []struct {
+		shift int
+		name  string
+	}{{30, "GiB"}, {20, "MiB"}, {10, "KiB"}} {
+		if n > 0 && n%(1<<unit.shift) == 0 {
+			return fmt.Sprintf("%d %s", n>>unit.shift, unit.name)
+		}
+	}
+
+	return fmt.Sprintf("%d octets", n)
 }
 
 // File puts messages, with the octets they have, into a mailbox of a

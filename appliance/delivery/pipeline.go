@@ -42,6 +42,7 @@ type Account struct {
 type Store interface {
 	Stage(ctx context.Context, r io.Reader) (*storage.Staged, error)
 	Account(ctx context.Context, id storage.AccountID) (*storage.Account, error)
+	MaxMessage() int64 // octets that Stage takes
 }
 
 // Envelope is what the transport tells of a message that arrives.
@@ -109,7 +110,7 @@ func (p *Pipeline) Deliver(ctx context.Context, env *Envelope, r io.Reader) []Re
 	trace := &traceReader{r: r}
 	staged, err := p.store.Stage(ctx, trace)
 	if err != nil {
-		failAll(results, fmt.Errorf("receive message: %w", err))
+		failAll(results, p.stageError(err))
 		logResults(ctx, log, env, results, 0)
 		return results
 	}

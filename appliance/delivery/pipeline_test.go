@@ -331,6 +331,20 @@ func TestFilingTakesWhatFits(t *testing.T) {
 	}
 }
 
+func TestAMessageOverTheLimitIsToldTheLimit(t *testing.T) {
+	o := newOffice(t)
+	large := strings.Repeat("x", maxMessage+1)
+	_, err := o.Stage(t.Context(), strings.NewReader(large))
+	want := "the message is larger than allowed: the limit is "
+	if delivery.ReasonOf(err) != delivery.TooBig || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("filed: %v", err)
+	}
+	r := o.Deliver(t.Context(), &delivery.Envelope{Recipients: []string{"anna@office.example"}}, strings.NewReader(large))
+	if got := r[0].Err; delivery.ReasonOf(got) != delivery.TooBig || !strings.HasPrefix(got.Error(), want) {
+		t.Errorf("delivered: %v", got)
+	}
+}
+
 func TestManyDeliveriesAtOnce(t *testing.T) {
 	o := newOffice(t)
 	const senders, each = 8, 10
