@@ -82,8 +82,8 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	})
 	a.imap = imap.New(&imap.Config{
 		Accounts: a.office.store,
-		Stager:   a.office.store,
-		Auth:     &signIn{dir: a.office.directory, throttle: access.NewThrottle(nil)},
+		Stager:   &stager{a.office.store, a.office.space},
+		Auth:     &signIn{dir: a.office.directory, throttle: access.NewThrottle(nil), log: a.log.With("service", "imap")},
 		Logger:   a.log.With("service", "imap"),
 		Version:  c.Version,
 		Limits:   imap.Limits{AppendSize: a.office.store.MaxMessage()},
@@ -144,6 +144,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 		outer.start(front, stopFront, l.name, func(ctx context.Context) error { return a.serve(ctx, l) })
 	}
 	outer.start(front, stopFront, "health", a.watch)
+	outer.start(front, stopFront, "accounts", a.watchAccounts)
 	if c := a.conf.Conditions; c != "" {
 		outer.start(front, stopFront, "conditions", func(ctx context.Context) error { a.health.Follow(ctx, c); return nil })
 	}

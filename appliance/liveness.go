@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"golang.org/x/sys/unix"
 
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/health"
@@ -22,6 +21,7 @@ import (
 // pace is how often the program is checked, and what a check may take.
 type pace struct {
 	read, write, listen         time.Duration
+	accounts                    time.Duration // from one look at all accounts to the next
 	storageLimit, listenerLimit time.Duration
 	abort                       time.Duration // from sickness to Config.Abort
 }
@@ -31,6 +31,7 @@ var usualPace = pace{
 	read:          30 * time.Second,
 	write:         5 * time.Minute,
 	listen:        30 * time.Second,
+	accounts:      5 * time.Minute,
 	storageLimit:  time.Minute,
 	listenerLimit: 10 * time.Second,
 	abort:         grace + 5*time.Second,
@@ -117,15 +118,25 @@ func (a *Appliance) checks() []health.Check {
 		},
 		{
 			Kind: &health.Kind{
-				Name: "storage-write", Title: "Mail cannot be stored", Severity: health.High, Follows: []string{"storage-read"},
+				Name: "storage-write", Title: "Mail cannot be stored", Severity: health.High,
+				Follows: []string{"storage-read", "disk-full"},
 			},
 			Every: a.pace.write, Limit: a.pace.storageLimit, Run: a.writeStorage,
 		},
 		{
+			Kind:  &health.Kind{Name: "disk-full", Title: "The disk is full", Severity: health.High},
+			Every: a.pace.read, Limit: a.pace.storageLimit, Run: a.office.space.checkFull,
+		},
+		{
 			Kind: &health.Kind{
-				Name: "disk-space", Title: "The disk is almost full", Severity: health.Medium, Follows: []string{"storage-write"},
+				Name: "disk-space", Title: "The disk is almost full", Severity: health.Medium,
+				Follows: []string{"storage-write", "disk-full"},
 			},
-			Every: a.pace.write, Limit: a.pace.storageLimit, Run: a.askSpace,
+			Every: a.pace.write, Limit: a.pace.storageLimit, Run: a.office.space.checkLow,
+		},
+		{
+			Kind:  &health.Kind{Name: "certificate", Title: "The certificate is not in order", Severity: health.High},
+			Every: a.pace.read, Limit: a.pace.listenerLimit, Run: func(context.Context) error { return a.certs.Health() },
 		},
 		{
 			Kind:  &health.Kind{Name: "control", Title: "Commands are not answered", Severity: health.Medium},
@@ -175,32 +186,6 @@ func explainStorage(err error) error {
 	return fmt.Errorf("the disk fails (%w): make a backup now and replace it", err)
 }
 
-// A disk with less room than both of these is almost full: an office fills a
-// gigabyte in some weeks, and on a small disk in some days.
-const (
-	littleRoom  = 1 << 30 // octets
-	littleShare = 20      // one part of so many
-)
-
-func (a *Appliance) askSpace(context.Context) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(a.conf.Dir, &fs); err != nil {
-		return fmt.Errorf("it is not known how much room there is: %w", err)
-	}
-	block := uint64(fs.Bsize)
-
-	return enoughSpace(fs.Bavail*block, fs.Blocks*block)
-}
-
-func enoughSpace(free, size uint64) error {
-	if free >= littleRoom || free >= size/littleShare {
-		return nil
-	}
-
-	return fmt.Errorf("%d MB of %d MB are free: delete mail, or move to a larger disk before mail has to be turned away",
-		free/1e6, size/1e6)
-}
-
 func (a *Appliance) askControl(ctx context.Context) error {
 	client, err := control.Dial(ctx, a.conf.Dir)
 	if err != nil {
@@ -220,14 +205,18 @@ func (a *Appliance) describe(s *control.Status) {
 	}
 	s.Connections = a.access.Open()
 	s.Health = a.health.Conditions()
-	s.CA = control.CA{File: a.CAFile(), SHA256: fingerprint(a.CAFile())}
+	if a.certs.Own() {
+		leaf := a.certs.Leaf()
+		s.Certificate = &control.Certificate{Issuer: leaf.Issuer.String(), Expires: leaf.NotAfter, SHA256: hash(leaf.Raw)}
+	} else {
+		s.CA = control.CA{File: a.CAFile(), SHA256: fingerprint(a.CAFile())}
+	}
 	if a.conf.Run != nil {
 		s.Restarts = a.conf.Run.History()
 	}
 }
 
-// fingerprint returns the SHA-256 of a certificate in the form in which people
-// compare it, "" if it cannot be read.
+// fingerprint returns the hash of a certificate's file, "" if it cannot be read.
 func fingerprint(file string) string {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -237,7 +226,14 @@ func fingerprint(file string) string {
 	if block == nil {
 		return ""
 	}
-	sum := sha256.Sum256(block.Bytes)
+
+	return hash(block.Bytes)
+}
+
+// hash returns the SHA-256 of a certificate in the form in which people
+// compare it.
+func hash(der []byte) string {
+	sum := sha256.Sum256(der)
 	pairs := make([]string, len(sum))
 	for i, octet := range sum {
 		pairs[i] = hex.EncodeToString([]byte{octet})

@@ -88,6 +88,7 @@ func TestAProbeTellsWhoAccepts(t *testing.T) {
 // quick is a pace at which a fault shows within a second or two.
 var quick = pace{
 	read: 30 * time.Millisecond, write: 30 * time.Millisecond, listen: 30 * time.Millisecond,
+	accounts:     30 * time.Millisecond,
 	storageLimit: 5 * time.Second, listenerLimit: time.Second, abort: time.Millisecond,
 }
 
@@ -260,24 +261,5 @@ func TestAHungLogDoesNotKeepASickProgramAlive(t *testing.T) {
 	close(release)
 	if err := <-ended; !errors.As(err, new(*health.SickError)) {
 		t.Errorf("run: %v", err)
-	}
-}
-
-func TestADiskIsAlmostFull(t *testing.T) {
-	for _, tt := range []struct {
-		name       string
-		free, size uint64
-		enough     bool
-	}{
-		{"a large disk with much room", 500 << 30, 1 << 40, true},
-		{"a large disk with little share but much room", 10 << 30, 1 << 40, true},
-		{"a small disk with little room but a good share", 200 << 20, 3 << 30, true},
-		{"a small disk that fills", 100 << 20, 3 << 30, false},
-		{"a large disk that fills", 900 << 20, 1 << 40, false},
-		{"nothing at all", 0, 0, true}, // a file system that does not count
-	} {
-		if err := enoughSpace(tt.free, tt.size); (err == nil) != tt.enough {
-			t.Errorf("%s: %v", tt.name, err)
-		}
 	}
 }

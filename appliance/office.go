@@ -18,6 +18,7 @@ type office struct {
 	directory *directory.Directory
 	delivery  *delivery.Pipeline
 	handler   *control.Handler
+	space     *space
 }
 
 // openOffice opens the folder; describe may be nil, see control.Config.
@@ -34,12 +35,14 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status)) 
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	room := &space{dir: c.Dir}
 	o := &office{
 		store:     store,
+		space:     room,
 		directory: dir,
 		delivery: delivery.New(&delivery.Config{
 			Directory: recipients{dir},
-			Store:     store,
+			Store:     &stager{store, room},
 			Hostname:  c.hostname(),
 			Logger:    c.Logger.With("service", "delivery"),
 		}),

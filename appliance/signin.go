@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ var errTooManyLogins = errors.New("too many failed log-ins; wait a minute")
 type signIn struct {
 	dir      *directory.Directory
 	throttle *access.Throttle
+	log      *slog.Logger
 }
 
 // Authenticate implements imap.Authenticator.
@@ -39,6 +41,10 @@ func (s *signIn) Authenticate(ctx context.Context, login, password string, remot
 	a, err := s.dir.Authenticate(ctx, login, password, remote)
 	if errors.Is(err, directory.ErrCredentials) {
 		s.throttle.Failed(remote, name, password)
+		if errors.Is(err, directory.ErrAmbiguous) { // the client learns no more than of any other
+			s.log.WarnContext(ctx, "log-in by a short name that several accounts share; the full address is wanted",
+				"account", name, "remote", remote)
+		}
 		return imap.Identity{}, fmt.Errorf("%w (%w)", imap.ErrCredentials, err)
 	}
 	if err != nil {

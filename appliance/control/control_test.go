@@ -33,7 +33,13 @@ func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func newHandler(t testing.TB) *control.Handler {
 	t.Helper()
-	store, err := storage.Open(t.Context(), &storage.Config{Dir: t.TempDir(), Logger: discard(), MaxMessage: maxMessage})
+
+	return newHandlerAt(t, t.TempDir())
+}
+
+func newHandlerAt(t testing.TB, data string) *control.Handler {
+	t.Helper()
+	store, err := storage.Open(t.Context(), &storage.Config{Dir: data, Logger: discard(), MaxMessage: maxMessage})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,6 +360,45 @@ func FuzzMessages(f *testing.F) {
 		}
 		if code := post(path, body); code != http.StatusOK && code != http.StatusBadRequest {
 			t.Errorf("status %d", code)
+		}
+	})
+}
+
+func TestADamagedAccountIsListedWithTheOthers(t *testing.T) {
+	data := t.TempDir()
+	serve := func(name string, f func(*testing.T, *control.Client)) {
+		t.Run(name, func(t *testing.T) {
+			c, stop := control.Local(t.Context(), newHandlerAt(t, data), discard())
+			f(t, c)
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	var anna storage.AccountID
+	serve("made", func(t *testing.T, c *control.Client) {
+		for _, address := range []string{"ben@office.example", "anna@office.example"} {
+			a, err := c.AddAccount(t.Context(), control.NewAccount{Address: address, Password: "long enough"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			anna = a.ID
+		}
+	})
+	index := filepath.Join(data, "accounts", string(anna), "index.db")
+	if err := os.WriteFile(index, bytes.Repeat([]byte("garbage "), 4096), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serve("listed", func(t *testing.T, c *control.Client) {
+		all, err := c.Accounts(t.Context())
+		if err != nil || len(all) != 2 {
+			t.Fatalf("listed %+v, %v", all, err)
+		}
+		if all[0].Address != "anna@office.example" || !strings.Contains(all[0].Error, "damaged") || strings.Contains(all[0].Error, "\n") {
+			t.Errorf("the damaged one: %+v", all[0])
+		}
+		if all[1].Address != "ben@office.example" || all[1].Error != "" {
+			t.Errorf("the other: %+v", all[1])
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"pillarbox/appliance/delivery"
@@ -45,8 +46,9 @@ type Status struct {
 	Hostname    string             `json:"hostname,omitempty"`
 	Listeners   []Listener         `json:"listeners"`
 	Connections int                `json:"connections"`
-	CA          CA                 `json:"ca"`
-	Health      []health.Condition `json:"health"` // empty when all is well
+	CA          CA                 `json:"ca"`                    // empty where Certificate is there
+	Certificate *Certificate       `json:"certificate,omitempty"` // an administrator's own that is in use
+	Health      []health.Condition `json:"health"`                // empty when all is well
 	Restarts    restart.History    `json:"restarts"`
 }
 
@@ -62,12 +64,21 @@ type CA struct {
 	SHA256 string `json:"sha256,omitempty"` // of its DER form, as clients show it
 }
 
+// Certificate is what the server presents.
+type Certificate struct {
+	Issuer  string    `json:"issuer"`
+	Expires time.Time `json:"expires"`
+	SHA256  string    `json:"sha256"`
+}
+
 // Account is one account in a listing, with what it uses.
 type Account struct {
 	directory.Account
 
 	UsedBytes    int64 `json:"used_bytes"`
 	UsedMessages int64 `json:"used_messages"`
+	// Error says why its mail cannot be read, and what it uses is not known.
+	Error string `json:"error,omitempty"`
 }
 
 // NewAccount asks for an account.
@@ -176,8 +187,13 @@ func (h *Handler) listAccounts(w http.ResponseWriter, r *http.Request) error {
 	}
 	list := make([]Account, len(accounts))
 	for i, a := range accounts {
+		// One account that is damaged does not hide the others.
 		if list[i], err = h.withUsage(r.Context(), a); err != nil {
-			return err
+			if errors.Is(err, storage.ErrClosed) || r.Context().Err() != nil {
+				return err
+			}
+			h.log.ErrorContext(r.Context(), "account not readable", "account", a.Address, "err", err)
+			list[i] = Account{Account: a, Error: firstLine(err)}
 		}
 	}
 
@@ -192,6 +208,13 @@ func (h *Handler) withUsage(ctx context.Context, a directory.Account) (Account, 
 	q := acct.Quota()
 
 	return Account{Account: a, UsedBytes: q.UsedBytes, UsedMessages: q.UsedMessages}, nil
+}
+
+// firstLine leaves out the stack that comes with damage.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+
+	return line
 }
 
 func (h *Handler) addAccount(w http.ResponseWriter, r *http.Request) error {
