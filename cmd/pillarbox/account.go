@@ -94,6 +94,10 @@ func (c *accountListCommand) Run(ctx context.Context, e *env) error {
 			if a.Quota > 0 {
 				quota = size(a.Quota).String()
 			}
+			if a.Error != "" {
+				fmt.Fprintf(w, "%s\t%s\tdamaged\t-\t%s\n", a.Address, a.Name, quota)
+				continue
+			}
 			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", a.Address, a.Name, a.UsedMessages, size(a.UsedBytes), quota)
 		}
 

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"pillarbox/appliance/control"
 )
 
 // TestMain makes the test binary be pillarbox where a script calls it so.
@@ -33,6 +37,7 @@ func TestScripts(t *testing.T) {
 			"stopping": ending(syscall.SIGTERM),
 			"crlf":     crlf,
 			"fetch":    fetch,
+			"damage":   damage,
 		},
 	})
 }
@@ -100,6 +105,24 @@ func crlf(ts *testscript.TestScript, neg bool, args []string) {
 		text := strings.ReplaceAll(ts.ReadFile(name), "\n", "\r\n")
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
 	}
+}
+
+// damage overwrites the index of an account: damage ADDRESS.
+func damage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: damage ADDRESS")
+	}
+	ts.Check(ts.Exec("pillarbox", "account", "list", "--json"))
+	var accounts []control.Account
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &accounts))
+	for _, a := range accounts {
+		if a.Address == args[0] {
+			index := filepath.Join(ts.Getenv("PILLARBOX_DATA"), "accounts", string(a.ID), "index.db")
+			ts.Check(os.WriteFile(index, bytes.Repeat([]byte("garbage "), 4096), 0o600))
+			return
+		}
+	}
+	ts.Fatalf("there is no account %s", args[0])
 }
 
 // fetch writes what IMAP serves to a file: fetch USER PASSWORD MAILBOX UID FILE.

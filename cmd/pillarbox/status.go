@@ -70,8 +70,13 @@ func printStatus(w io.Writer, s *control.Status) error {
 		fmt.Fprintf(&b, "  %-12s %s\n", l.Name, l.Address)
 	}
 	fmt.Fprintf(&b, "  connections  %d\n", s.Connections)
-	fmt.Fprintf(&b, "  trust        %s\n", s.CA.File)
-	fmt.Fprintf(&b, "  fingerprint  SHA-256 %s\n", s.CA.SHA256)
+	if own := s.Certificate; own != nil {
+		fmt.Fprintf(&b, "  certificate  the office's own, by %s, until %s\n", own.Issuer, own.Expires.Local().Format(time.DateOnly))
+		fmt.Fprintf(&b, "  fingerprint  SHA-256 %s\n", own.SHA256)
+	} else {
+		fmt.Fprintf(&b, "  trust        %s\n", s.CA.File)
+		fmt.Fprintf(&b, "  fingerprint  SHA-256 %s\n", s.CA.SHA256)
+	}
 	if last := s.Restarts.LastCrash; last != nil {
 		fmt.Fprintf(&b, "  last crash   %s, version %s: %s\n", last.Time.Local().Format(time.DateTime), last.Version, last.Reason)
 		if last.File != "" {
