@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"pillarbox/buildroot/fat"
@@ -128,11 +127,11 @@ func (b *builder) build(ctx context.Context, name string) (*Result, error) {
 	return &Result{Size: size, Boot: totalSize(boot), Root: rootInfo.Size(), Manifest: b.manifest}, nil
 }
 
-// list notes the files in the manifest. The provisioning file is left out, as it
-// belongs to one box, and so are the time zones, which are Go's.
+// list notes the files in the manifest. The provisioning file is left out: it
+// belongs to one box.
 func (b *builder) list(prefix string, files []content) {
 	for _, f := range files {
-		if f.sha256 != "" && f.path != "pillarbox.toml" && !strings.HasPrefix(f.path, "usr/share/zoneinfo/") {
+		if f.sha256 != "" && f.path != "pillarbox.toml" {
 			b.manifest.Files = append(b.manifest.Files, FileHash{Path: prefix + f.path, Size: f.size, SHA256: f.sha256})
 		}
 	}

@@ -1,7 +1,6 @@
 package buildroot
 
 import (
-	"archive/zip"
 	"context"
 	"fmt"
 	"io/fs"
@@ -95,11 +94,16 @@ func (b *builder) rootFiles(ctx context.Context) ([]content, error) {
 		files = append(files, literal(to, data, mode))
 	}
 
-	zones, err := timeZones(ctx)
+	goRoot, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	if err != nil {
-		return nil, fmt.Errorf("collect the time zones: %w", err)
+		return nil, fmt.Errorf("find the Go installation: %w", err)
 	}
-	files = append(files, zones...)
+	zones, err := hostFile("etc/zoneinfo.zip",
+		filepath.Join(strings.TrimSpace(string(goRoot)), "lib", "time", "zoneinfo.zip"), 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("find the time zones: %w", err)
+	}
+	files = append(files, zones)
 
 	if b.Declaration.Boot == BootRaspberryPi {
 		// The fan of a Raspberry Pi 5 is driven by a module. The other kernels
@@ -109,33 +113,6 @@ func (b *builder) rootFiles(ctx context.Context) ([]content, error) {
 			return nil, err
 		}
 		files = append(files, modules...)
-	}
-
-	return files, nil
-}
-
-// timeZones unpacks the zones that come with Go to where its programs look for
-// them.
-func timeZones(ctx context.Context) ([]content, error) {
-	goRoot, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
-	if err != nil {
-		return nil, fmt.Errorf("find the Go installation: %w", err)
-	}
-	archive, err := zip.OpenReader(filepath.Join(strings.TrimSpace(string(goRoot)), "lib", "time", "zoneinfo.zip"))
-	if err != nil {
-		return nil, err
-	}
-	defer archive.Close()
-	var files []content
-	for _, f := range archive.File {
-		if f.FileInfo().IsDir() {
-			continue
-		}
-		data, err := fs.ReadFile(archive, f.Name)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, literal("usr/share/zoneinfo/"+f.Name, data, 0o644))
 	}
 
 	return files, nil

@@ -1,6 +1,7 @@
 package firmware
 
 import (
+	"archive/zip"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -31,7 +32,9 @@ const (
 	// service works there, so that it can be unmounted and mended.
 	damaged = "/damaged"
 
-	checker = "/sbin/e2fsck"
+	zonesFile = "/etc/zoneinfo.zip"
+	zoneFile  = "/run/localtime"
+	checker   = "/sbin/e2fsck"
 
 	timeFile      = Perm + "/last-known-time"
 	machineIDFile = Perm + "/machine-id"
@@ -275,8 +278,28 @@ func (s *System) Environment() []string {
 	if s.Settings.TimeZone == "" {
 		return nil
 	}
+	if err := unpackZone(zonesFile, s.Settings.TimeZone, zoneFile); err != nil {
+		s.note("find the time zone "+s.Settings.TimeZone, err)
+		return nil
+	}
 
-	return []string{"TZ=" + s.Settings.TimeZone}
+	// Go's programs take the path of a file, too.
+	return []string{"TZ=" + zoneFile}
+}
+
+// unpackZone takes a time zone out of Go's archive of all.
+func unpackZone(archive, zone, name string) error {
+	all, err := zip.OpenReader(archive)
+	if err != nil {
+		return err
+	}
+	defer all.Close()
+	data, err := fs.ReadFile(all, zone)
+	if err != nil {
+		return err
+	}
+
+	return os.WriteFile(name, data, 0o644)
 }
 
 // KeepTime notes the time until the context ends.

@@ -54,9 +54,10 @@ func services(log *slog.Logger, s *firmware.System) []*gokrazy.Service {
 		}
 		commands = append(commands, mail)
 	}
+	env := slices.Concat(os.Environ(), s.Environment())
 	var all []*gokrazy.Service
 	for _, c := range commands {
-		c.Env = slices.Concat(os.Environ(), s.Environment())
+		c.Env = slices.Clone(env)
 		all = append(all, gokrazy.NewService(c))
 	}
 
