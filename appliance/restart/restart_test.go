@@ -55,6 +55,9 @@ func crash(how, dir string) {
 	case "start":
 		_ = r.End(errors.New("open listener: port is taken"))
 		os.Exit(1)
+	case "kill ready":
+		r.Ready()
+		_ = (&os.Process{Pid: os.Getpid()}).Kill()
 	case "well":
 		if r.End(nil) != nil {
 			os.Exit(4)
@@ -212,6 +215,14 @@ func TestAMistakeAtTheStartIsNoBadEnd(t *testing.T) {
 	r = begin(t, config(dir))
 	if h := r.History(); h.Bad != 0 || h.NotReady != 1 {
 		t.Errorf("history after a good run and a mistake %+v", h)
+	}
+	if err := r.End(errors.New("open listener: port is taken")); err != nil {
+		t.Fatal(err)
+	}
+	ends(t, "kill ready", dir)
+	r = begin(t, config(dir))
+	if h := r.History(); h.Bad != 1 || h.NotReady != 0 {
+		t.Errorf("history after a run that was ready %+v", h)
 	}
 	if err := r.End(nil); err != nil {
 		t.Fatal(err)

@@ -197,7 +197,14 @@ func (r *Run) Wait(ctx context.Context) error {
 func (r *Run) Ready() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.rec.Ready, r.rec.NotReady = true, 0
+	r.rec.Ready = true
+	if r.rec.NotReady == 0 {
+		return // what else changed is written at the end
+	}
+	r.rec.NotReady = 0
+	if err := r.write(); err != nil {
+		r.conf.Logger.Warn("runs that were not ready are not forgotten", "err", err)
+	}
 }
 
 // Stable forgets, after StableTime, the runs that ended badly. It returns when

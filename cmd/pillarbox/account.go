@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 
 	"pillarbox/appliance/control"
@@ -49,6 +50,9 @@ func (c *accountAddCommand) Run(ctx context.Context, e *env) error {
 			Password: string(password),
 			Quota:    int64(c.Quota),
 		})
+		if codeOf(err) == control.CodeAddressTaken {
+			return takenByAlias(ctx, client, c.Address, err)
+		}
 		if err != nil {
 			return err
 		}
@@ -66,6 +70,34 @@ func (c *accountAddCommand) Run(ctx context.Context, e *env) error {
 
 		return nil
 	})
+}
+
+// takenByAlias gives the error a hint if an alias has the address.
+func takenByAlias(ctx context.Context, client *control.Client, address string, err error) error {
+	aliases, listErr := client.Aliases(ctx)
+	if listErr != nil || !slices.ContainsFunc(aliases, func(a directory.Alias) bool { return sameAddress(a.Address, address) }) {
+		return err
+	}
+
+	return &hintError{"It is an alias; to free it: pillarbox alias remove " + address, err}
+}
+
+// sameAddress tells whether two spellings are one address.
+func sameAddress(a, b string) bool {
+	x, errX := directory.ParseAddress(a)
+	y, errY := directory.ParseAddress(b)
+
+	return errX == nil && errY == nil && x == y
+}
+
+// codeOf returns the code of an answer, "" for another error or none.
+func codeOf(err error) string {
+	var answer *control.Error
+	if !errors.As(err, &answer) {
+		return ""
+	}
+
+	return answer.Code
 }
 
 type accountListCommand struct {
@@ -142,9 +174,12 @@ type accountRemoveCommand struct {
 // Run removes an account, after asking.
 func (c *accountRemoveCommand) Run(ctx context.Context, e *env) error {
 	return c.with(ctx, e, false, func(client *control.Client) error {
+		if err := c.exists(ctx, client); err != nil {
+			return err
+		}
 		if !c.Yes {
 			if terminal(e.stdin) == nil {
-				return &usageError{fmt.Errorf("this deletes all mail of %s; say --yes if that is meant", c.Address)}
+				return &usageError{err: fmt.Errorf("this deletes all mail of %s; say --yes if that is meant", c.Address)}
 			}
 			fmt.Fprintf(e.stderr, "Delete %s with all its mail? Type the address to go on: ", c.Address)
 			typed := bufio.NewScanner(e.stdin)
@@ -159,4 +194,17 @@ func (c *accountRemoveCommand) Run(ctx context.Context, e *env) error {
 
 		return err
 	})
+}
+
+// exists finds a wrong address before the question is asked.
+func (c *accountRemoveCommand) exists(ctx context.Context, client *control.Client) error {
+	accounts, err := client.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(accounts, func(a control.Account) bool { return sameAddress(a.Address, c.Address) }) {
+		return &control.Error{Code: control.CodeNoAccount, Message: "no such account: " + c.Address}
+	}
+
+	return nil
 }

@@ -27,6 +27,9 @@ type aliasAddCommand struct {
 func (c *aliasAddCommand) Run(ctx context.Context, e *env) error {
 	return c.with(ctx, e, false, func(client *control.Client) error {
 		if err := client.AddAlias(ctx, directory.Alias{Address: c.Address, Targets: c.Targets}); err != nil {
+			if codeOf(err) == control.CodeAddressTaken {
+				return &hintError{"An account has it; give the alias another address. See: pillarbox account list", err}
+			}
 			return err
 		}
 		_, err := fmt.Fprintf(e.stdout, "%s leads to %s\n", c.Address, strings.Join(c.Targets, ", "))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"syscall"
 
 	"golang.org/x/term"
 
@@ -33,6 +34,19 @@ type dataFlag struct {
 	Data string `help:"The data folder." placeholder:"DIR" default:"/var/lib/pillarbox" env:"PILLARBOX_DATA"`
 }
 
+// errNotFolder says that the name of a data folder is that of something else.
+var errNotFolder = errors.New("is not a folder")
+
+// checkFolder finds that there is something else where the data folder should be.
+func (d *dataFlag) checkFolder() error {
+	info, err := os.Stat(d.Data)
+	if errors.Is(err, syscall.ENOTDIR) || err == nil && !info.IsDir() {
+		return &folderError{dir: d.Data, err: errNotFolder}
+	}
+
+	return nil
+}
+
 // connect returns a client for the data folder, through the server where one runs.
 func (d *dataFlag) connect(ctx context.Context, e *env, create bool) (*control.Client, func() error, error) {
 	// The command itself says what it did; only what nobody expects is logged.
@@ -43,6 +57,9 @@ func (d *dataFlag) connect(ctx context.Context, e *env, create bool) (*control.C
 
 // with calls f with a client for the data folder.
 func (d *dataFlag) with(ctx context.Context, e *env, create bool, f func(*control.Client) error) error {
+	if err := d.checkFolder(); err != nil {
+		return err
+	}
 	client, stop, err := d.connect(ctx, e, create)
 	if err != nil {
 		return &folderError{dir: d.Data, err: err}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
+	"net/mail"
 
 	"pillarbox/appliance/control"
+	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/mailfile"
 )
 
@@ -28,8 +31,8 @@ has it, and an mbox loses its ">" before "From ". Flags and dates are kept: a
 Maildir's from its file names and times, an mbox's from Status, X-Status and the
 "From " lines; a single message gets the date of its Date field.
 
-Where a server runs on the data folder, the messages go through it. A message that
-cannot be delivered is named and the rest goes on; the exit status is then 1.`
+Where a server runs on the data folder, the messages go through it. A message or
+a file that cannot be delivered is named and the rest goes on; the exit status is then 1.`
 }
 
 // deliverResult is what a script reads.
@@ -38,6 +41,7 @@ type deliverResult struct {
 	Bytes     int64     `json:"bytes"`
 	Failed    int       `json:"failed"`
 	Failures  []failure `json:"failures"`
+	Error     string    `json:"error,omitempty"` // why not all was tried
 }
 
 type failure struct {
@@ -51,6 +55,9 @@ const maxFailures = 1000
 
 // Run delivers the messages.
 func (c *deliverCommand) Run(ctx context.Context, e *env) error {
+	if err := c.validate(); err != nil {
+		return err
+	}
 	sources, err := c.open(e)
 	if err != nil {
 		return err
@@ -77,13 +84,17 @@ func (c *deliverCommand) Run(ctx context.Context, e *env) error {
 				return
 			}
 			result.Failed++
-			f := failure{Message: o.Name, Reason: reasonOf(o.Err), Error: oneLine(o.Err)}
+			f := failure{Message: o.Name, Reason: reasonOf(o.Err), Error: failureText(o.Err)}
 			if len(result.Failures) < maxFailures {
 				result.Failures = append(result.Failures, f)
 			}
 			bar.say("not delivered: %s: %s\n", f.Message, f.Error)
 		})
 		bar.finish()
+		if err != nil && c.JSON {
+			result.Error = oneLine(err)
+			err = errors.Join(err, printJSON(e.stdout, result))
+		}
 		switch {
 		case errors.Is(err, context.Canceled):
 			// What was on its way may have arrived.
@@ -127,6 +138,34 @@ func reasonOf(err error) string {
 	return "unreadable"
 }
 
+// failureText tells why a message was not delivered, and what to do.
+func failureText(err error) string {
+	var file *fs.PathError
+	switch {
+	case errors.As(err, &file):
+		return oneLine(file.Err) // the name stands before it
+	case reasonOf(err) == string(delivery.TooBig):
+		return oneLine(err) + "; to have larger ones taken start the server with --max-message SIZE"
+	}
+
+	return oneLine(err)
+}
+
+// validate finds what the server would take for something else.
+func (c *deliverCommand) validate() error {
+	if c.Mailbox == "" {
+		return &usageError{err: errors.New("--mailbox: the name is empty; leave the flag out for INBOX")}
+	}
+	if c.From == nil || *c.From == "" {
+		return nil
+	}
+	if a, err := mail.ParseAddress("<" + *c.From + ">"); err != nil || a.Name != "" {
+		return &usageError{err: fmt.Errorf("--from: %q is not an address, such as bob@office.example", *c.From)}
+	}
+
+	return nil
+}
+
 // source is a file to deliver from.
 type source struct {
 	messages func(context.Context) iter.Seq2[*mailfile.Message, error]
@@ -134,14 +173,15 @@ type source struct {
 	close    func()
 }
 
-// open opens all files first, so that a wrong name is found before anything
-// is delivered.
-func (c *deliverCommand) open(e *env) (sources []source, err error) {
+// open opens all files first, so that there is a measure of progress. One that
+// cannot be opened is a message that cannot be delivered.
+func (c *deliverCommand) open(e *env) ([]source, error) {
+	var sources []source
 	files := c.Files
 	if len(files) == 0 {
 		files = []string{"-"}
 		if terminal(e.stdin) != nil {
-			return nil, &usageError{errors.New("name a file, or put a message on standard input")}
+			return nil, &usageError{err: errors.New("name a file, or put a message on standard input")}
 		}
 	}
 	for _, name := range files {
@@ -151,10 +191,8 @@ func (c *deliverCommand) open(e *env) (sources []source, err error) {
 		}
 		s, err := mailfile.Open(name)
 		if err != nil {
-			for _, s := range sources {
-				s.close()
-			}
-			return nil, err
+			sources = append(sources, unreadable(name, err))
+			continue
 		}
 		if len(s.Unread) > 0 {
 			fmt.Fprintf(e.stderr, "%s has %s below it, which are not read; deliver each with a --mailbox of its own, such as %s\n",
@@ -168,6 +206,17 @@ func (c *deliverCommand) open(e *env) (sources []source, err error) {
 	}
 
 	return sources, nil
+}
+
+func unreadable(name string, err error) source {
+	return source{
+		messages: func(context.Context) iter.Seq2[*mailfile.Message, error] {
+			return func(yield func(*mailfile.Message, error) bool) {
+				yield(&mailfile.Message{Name: name}, err)
+			}
+		},
+		close: func() {},
+	}
 }
 
 func standardInput(e *env) source {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,10 @@ import (
 )
 
 // usageError says that the command line is wrong.
-type usageError struct{ err error }
+type usageError struct {
+	command string // whose help tells more; "" means the program's
+	err     error
+}
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
@@ -27,19 +31,44 @@ type folderError struct {
 func (e *folderError) Error() string { return e.err.Error() }
 func (e *folderError) Unwrap() error { return e.err }
 
+// heldError says that another process holds the data folder.
+type heldError struct {
+	pid int // 0 if not known
+	err error
+}
+
+func (e *heldError) Error() string { return e.err.Error() }
+func (e *heldError) Unwrap() error { return e.err }
+
+// hintError is an error with what to do next.
+type hintError struct {
+	hint string
+	err  error
+}
+
+func (e *hintError) Error() string { return e.err.Error() }
+func (e *hintError) Unwrap() error { return e.err }
+
 // explain turns an error into what a person reads: what is wrong and what to
 // do next.
 func explain(err error) string {
 	var (
 		usage  *usageError
+		held   *heldError
+		hint   *hintError
 		folder *folderError
 		answer *control.Error
 	)
 	switch {
 	case errors.As(err, &usage):
-		return usage.Error() + "\nSee: pillarbox --help"
+		return plainUsage(usage.Error()) + "\nSee: " + cmp.Or(usage.command, "pillarbox") + " --help"
 	case errors.Is(err, context.Canceled):
 		return "stopped"
+	case errors.As(err, &hint):
+		return oneLine(hint) + ".\n" + hint.hint
+	case errors.As(err, &held) && held.pid != 0:
+		return fmt.Sprintf("%s.\nAnother pillarbox works on this data folder, as process %d: stop it by Ctrl-C in its terminal or by kill %d, "+
+			"or name another folder with --data.", oneLine(err), held.pid, held.pid)
 	case errors.As(err, &folder):
 		return explainFolder(folder)
 	case errors.As(err, &answer):
@@ -57,6 +86,8 @@ func explain(err error) string {
 
 func explainFolder(e *folderError) string {
 	switch {
+	case errors.Is(e.err, errNotFolder):
+		return fmt.Sprintf("the data folder cannot be used: %s is not a folder.\nName another with --data.", e.dir)
 	case errors.Is(e.err, appliance.ErrNoData):
 		return fmt.Sprintf("there is no data folder %s.\n"+
 			"Name another with --data, or make this one: pillarbox account add ADDRESS --data %s", e.dir, e.dir)
@@ -91,6 +122,23 @@ func explainAnswer(e *control.Error) string {
 	}
 
 	return text
+}
+
+// plainUsage puts into words what the parser says of a missing or wrong value.
+func plainUsage(text string) string {
+	if flag, ok := strings.CutSuffix(text, ` value but got "EOL" (<EOL>)`); ok {
+		flag, _, _ = strings.Cut(flag, ": expected ")
+		return flag + " wants a value"
+	}
+	if what, ok := strings.CutPrefix(text, `expected "<`); ok {
+		what, _, _ = strings.Cut(what, ">")
+		return strings.ToUpper(what) + " is missing"
+	}
+
+	return strings.NewReplacer(
+		"expected a valid 64 bit int but got", "wants a number, not",
+		"slog: level string ", "", ": unknown name", " is none of debug, info, warn and error",
+	).Replace(text)
 }
 
 // oneLine puts joined errors on one line.

@@ -36,6 +36,9 @@ const confirmation = "delete all mail"
 
 // Run schedules a reset, or cancels one.
 func (c *factoryCommand) Run(ctx context.Context, e *env) error {
+	if err := c.checkFolder(); err != nil {
+		return err
+	}
 	if _, err := os.Stat(c.Data); err != nil {
 		return &folderError{dir: c.Data, err: fmt.Errorf("%w: %w", appliance.ErrNoData, err)}
 	}

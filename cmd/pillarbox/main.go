@@ -58,10 +58,30 @@ func run(ctx context.Context, args []string, e *env) error {
 		return nil
 	}
 	if err != nil {
-		return &usageError{err}
+		usage := &usageError{err: err}
+		if parse := (*kong.ParseError)(nil); errors.As(err, &parse) {
+			usage.command = commandName(parse.Context)
+		}
+		return usage
+	}
+	err = command.Run()
+	if usage := (*usageError)(nil); errors.As(err, &usage) {
+		usage.command = commandName(command)
 	}
 
-	return command.Run()
+	return err
+}
+
+// commandName returns how the help of the command that was named is called up.
+func commandName(c *kong.Context) string {
+	name := c.Model.Name
+	for _, p := range c.Path {
+		if p.Command != nil {
+			name += " " + p.Command.Name
+		}
+	}
+
+	return name
 }
 
 // statusSick is what a server ends with that is to be started again. It is

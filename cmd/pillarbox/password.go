@@ -32,7 +32,7 @@ func (p *passwordFlags) read(e *env) (directory.Secret, error) {
 	}
 	tty := terminal(e.stdin)
 	if tty == nil {
-		return "", &usageError{errors.New("there is no terminal to ask for a password; " +
+		return "", &usageError{err: errors.New("there is no terminal to ask for a password; " +
 			"use --password-stdin or --generate-password")}
 	}
 	ask := func(prompt string) (directory.Secret, error) {

@@ -23,9 +23,9 @@ func showSample(ctx context.Context, e *env, a *appliance.Appliance, data string
 	if err != nil {
 		return fmt.Errorf("tell how to connect: %w", err)
 	}
-	imaps, legacy := a.Addresses("imaps"), a.Addresses("imaps-legacy")
+	imaps := a.Addresses("imaps")
 	if len(imaps) == 0 {
-		imaps = legacy
+		imaps = a.Addresses("imaps-legacy")
 	}
 	if len(imaps) == 0 {
 		return nil
@@ -43,8 +43,11 @@ func showSample(ctx context.Context, e *env, a *appliance.Appliance, data string
 	fmt.Fprintf(&b, "\nThe sample office is open. Connect any mail program to it:\n\n")
 	fmt.Fprintf(&b, "  protocol  IMAP with SSL/TLS (not STARTTLS), password log-in\n")
 	fmt.Fprintf(&b, "  server    localhost, port %s\n", port)
-	fmt.Fprintf(&b, "            imaps         %s\n", strings.Join(imaps, "  "))
-	fmt.Fprintf(&b, "            imaps-legacy  %s\n", strings.Join(legacy, "  "))
+	for _, name := range []string{"imaps", "imaps-legacy"} {
+		if addrs := a.Addresses(name); len(addrs) > 0 {
+			fmt.Fprintf(&b, "            %-12s  %s\n", name, strings.Join(addrs, "  "))
+		}
+	}
 	for _, p := range s.People {
 		fmt.Fprintf(&b, "  log-in    %-20s password %s\n", p.Address, string(p.Password))
 	}

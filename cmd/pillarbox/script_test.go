@@ -32,12 +32,15 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serving":  serving,
-			"killing":  ending(syscall.SIGKILL),
-			"stopping": ending(syscall.SIGTERM),
-			"crlf":     crlf,
-			"fetch":    fetch,
-			"damage":   damage,
+			"serving":   serving,
+			"killing":   ending(syscall.SIGKILL),
+			"stopping":  ending(syscall.SIGTERM),
+			"hangingup": hangingUp,
+			"ended":     ended,
+			"large":     large,
+			"crlf":      crlf,
+			"fetch":     fetch,
+			"damage":    damage,
 		},
 	})
 }
@@ -86,17 +89,42 @@ func ending(sig syscall.Signal) func(*testscript.TestScript, bool, []string) {
 		ts.Check(err)
 		ts.Setenv("ENDED"+strconv.Itoa(pid), "yes")
 		ts.Check(syscall.Kill(pid, sig))
-		// It holds its locks until it is a zombie.
-		for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-			if err != nil || strings.Contains(string(stat), ") Z ") {
-				return
-			}
-			if time.Now().After(end) {
-				ts.Fatalf("process %d does not end", pid)
-			}
+		awaitEnd(ts, pid)
+	}
+}
+
+// awaitEnd waits for a process to end. It holds its locks until it is a zombie.
+func awaitEnd(ts *testscript.TestScript, pid int) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || strings.Contains(string(stat), ") Z ") {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("process %d does not end", pid)
 		}
 	}
+}
+
+// hangingUp sends the newest server what a terminal sends that is closed.
+func hangingUp(ts *testscript.TestScript, neg bool, args []string) {
+	pid, err := strconv.Atoi(ts.Getenv("SERVER"))
+	ts.Check(err)
+	ts.Check(syscall.Kill(pid, syscall.SIGHUP))
+}
+
+// ended waits for the newest server to end by itself.
+func ended(ts *testscript.TestScript, neg bool, args []string) {
+	pid, err := strconv.Atoi(ts.Getenv("SERVER"))
+	ts.Check(err)
+	ts.Setenv("ENDED"+strconv.Itoa(pid), "yes")
+	awaitEnd(ts, pid)
+}
+
+// large writes a message of more than a KiB: large FILE.
+func large(ts *testscript.TestScript, neg bool, args []string) {
+	text := "Subject: large\r\n\r\n" + strings.Repeat("x\r\n", 1000)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
 // crlf gives files CRLF line ends: crlf FILE…

@@ -7,9 +7,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"pillarbox/appliance"
+	"pillarbox/appliance/control"
 	"pillarbox/appliance/restart"
+	"pillarbox/storage"
 )
 
 type serveCommand struct {
@@ -33,7 +36,8 @@ type serveCommand struct {
 func (c *serveCommand) Help() string {
 	return `Addresses may be repeated or separated by commas; the port 0 takes a free one, which
 the log names; "off" switches a service off. SIGTERM and SIGINT stop the server once
-what it acknowledged is done; SIGHUP takes a renewed certificate into use. Where systemd
+what it acknowledged is done; SIGHUP takes a renewed certificate into use, and with
+--sample, where it tells that the terminal was closed, stops the server too. Where systemd
 passes sockets (named imaps, imaps-legacy and lmtp by FileDescriptorName), those are
 served, and of the others only what has an address here.
 
@@ -56,7 +60,15 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 		Conditions:  c.Conditions,
 	}
 	if err := conf.Validate(); err != nil {
-		return &usageError{err}
+		return &usageError{err: err}
+	}
+	if err := c.checkFolder(); err != nil {
+		return err
+	}
+	if c.Sample {
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
 	}
 	if err := carryOut(c.Data, e); err != nil {
 		return err
@@ -70,6 +82,9 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 	err = c.record(ctx, conf, func() error { return c.serve(ctx, e, conf) })
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // told to stop before everything had started
+	}
+	if errors.Is(err, storage.ErrLocked) {
+		return &heldError{pid: holder(ctx, c.Data), err: err}
 	}
 
 	return err
@@ -114,9 +129,51 @@ func (c *serveCommand) serve(ctx context.Context, e *env, conf *appliance.Config
 			return errors.Join(err, a.Close())
 		}
 	}
-	defer reloadOnHangup(ctx, a, conf.Logger)()
+	if !c.Sample {
+		defer reloadOnHangup(ctx, a, conf.Logger)()
+		defer c.hintAtAccounts(ctx, conf.Logger)()
+	}
+	if conf.Run != nil {
+		conf.Run.Ready()
+	}
 
 	return a.Run(ctx)
+}
+
+// hintAtAccounts tells, once the server answers, that nobody has an account.
+func (c *serveCommand) hintAtAccounts(ctx context.Context, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		client, err := control.Dial(ctx, c.Data)
+		if err != nil {
+			return // it is a hint only
+		}
+		defer client.Close()
+		if accounts, err := client.Accounts(ctx); err == nil && len(accounts) == 0 {
+			log.InfoContext(ctx, "there are no accounts yet", "make_one", "pillarbox account add ADDRESS --data "+quote(c.Data))
+		}
+	}()
+
+	return func() { cancel(); <-done }
+}
+
+// holder asks the server on a data folder for its process; 0 if none answers.
+func holder(ctx context.Context, dir string) int {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	client, err := control.Dial(ctx, dir)
+	if err != nil {
+		return 0
+	}
+	defer client.Close()
+	s, err := client.Status(ctx)
+	if err != nil {
+		return 0
+	}
+
+	return s.PID
 }
 
 // reloadOnHangup reloads the certificate at each SIGHUP until stop is called.
