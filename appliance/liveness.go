@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -78,8 +79,11 @@ func (a *Appliance) forgiving(ctx context.Context) (stop func()) {
 	}
 	kind := &health.Kind{Name: "restarted", Title: "The program ended badly", Severity: health.Medium}
 	h := run.History()
-	a.health.Set(kind, fmt.Sprintf("Runs in a row that ended badly before this one: %d. The last one: %s. "+
-		"Where it happens again, keep last-crash.txt from the folder run of the data folder for a report.", h.Bad, h.LastCrash.Reason))
+	text := fmt.Sprintf("Runs in a row that ended badly before this one: %d. The last one: %s.", h.Bad, h.LastCrash.Reason)
+	if h.LastCrash.File != "" {
+		text += " Where it happens again, keep " + filepath.Base(h.LastCrash.File) + " from the folder run of the data folder for a report."
+	}
+	a.health.Set(kind, text)
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {

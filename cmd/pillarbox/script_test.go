@@ -59,6 +59,10 @@ func serving(ts *testscript.TestScript, neg bool, args []string) {
 	log, err := os.Create(ts.MkAbs("serve.log"))
 	ts.Check(err)
 	cmd.Stderr = log
+	out, err := os.Create(ts.MkAbs("serve.out"))
+	ts.Check(err)
+	defer out.Close()
+	cmd.Stdout = out
 	ts.Check(cmd.Start())
 	ts.Setenv("SERVER", strconv.Itoa(cmd.Process.Pid))
 	ts.Defer(func() {
