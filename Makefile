@@ -8,6 +8,7 @@ GO         ?= go
 BIN        := bin/pillarbox
 SAMPLE     ?= data/sample
 FUZZTIME   ?= 5s
+IMAGE      ?= qemu-amd64
 BENCH      ?= .
 BENCHTIME  ?= 1s
 
@@ -15,7 +16,7 @@ export CGO_ENABLED := 0
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the one static binary at bin/pillarbox
@@ -41,6 +42,28 @@ fuzz: ## Run every fuzz target for FUZZTIME each
 lint: ## Check the form of the sources
 	@unformatted="$$(gofmt -l .)"; if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted" >&2; exit 1; fi
 	$(GO) vet ./...
+
+.PHONY: image
+image: ## Build a firmware image at bin/IMAGE.img (IMAGE=qemu-amd64, pc-amd64, qemu-arm64, rpi-arm64)
+	@mkdir -p bin
+	$(GO) run ./cmd/mkimage build -i $(IMAGE) -o bin/$(IMAGE).img --compress
+
+.PHONY: qemu
+qemu: image ## Boot a firmware image under QEMU, with a disk of its own that stays
+	@mkdir -p data/$(IMAGE)
+	$(GO) run ./cmd/mkimage run -i $(IMAGE) --from bin/$(IMAGE).img --disk data/$(IMAGE)/disk.img
+
+.PHONY: image-test
+image-test: ## Boot every image under QEMU: log-in, mail, restart, power cut, damage (long)
+	PILLARBOX_IMAGE_TEST=all $(GO) test -timeout 90m -v ./images
+
+.PHONY: powercut
+powercut: ## Cut the power of a box under load 100 times (long)
+	PILLARBOX_IMAGE_TEST=qemu-amd64 PILLARBOX_POWER_CUTS=100 $(GO) test -timeout 180m -v -run Acknowledged ./images
+
+.PHONY: soak
+soak: ## Kill the storage 200 times under load (long)
+	PILLARBOX_KILLS=200 $(GO) test -timeout 60m -v -run TestKilledAtAnyMoment ./storage
 
 .PHONY: clean
 clean: ## Remove what was built, and the sample office
