@@ -1,12 +1,7 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -14,39 +9,21 @@ import (
 	"github.com/gokrazy/gokrazy"
 
 	"pillarbox/appliance/firmware"
-	"pillarbox/appliance/firmware/provision"
 )
 
 const (
 	mailProgram = "/user/pillarbox"
 	keepProgram = "/gokrazy/keep"
-	dhcpProgram = "/gokrazy/dhcp"
 	dataDir     = firmware.Perm + "/pillarbox"
 
 	// endsDir is where the mail server's last words are kept.
 	endsDir = firmware.Perm + "/ends"
-
-	// gokrazy's ntp program sets the clock from this file, which is as old as
-	// the last orderly stop. The time that the firmware notes is never older.
-	staleTime = firmware.Perm + "/home/ntp/ntp-time-at-last-shutdown"
 )
 
 // services returns what gokrazy supervises. Nothing that goes wrong here may
 // keep the rest from starting.
 func services(log *slog.Logger, s *firmware.System) []*gokrazy.Service {
-	network, err := networkCommand(s.Settings.Network)
-	if err != nil {
-		log.Error("static address; asking DHCP", "err", err)
-		network = exec.Command(dhcpProgram)
-	}
-	if err := os.Remove(staleTime); err != nil && !errors.Is(err, fs.ErrNotExist) && !s.ReadOnly {
-		log.Error("remove the stale time", "err", err)
-	}
-	commands := []*exec.Cmd{
-		network,
-		exec.Command("/gokrazy/ntp", s.Settings.Time...),
-		exec.Command("/gokrazy/randomd"),
-	}
+	commands := append(networkCommands(log, s), exec.Command("/gokrazy/randomd"))
 	if !s.ReadOnly {
 		mail := exec.Command(keepProgram, endsDir, mailProgram, "serve", "--data", dataDir)
 		if s.Settings.Host != "" {
@@ -62,32 +39,4 @@ func services(log *slog.Logger, s *firmware.System) []*gokrazy.Service {
 	}
 
 	return all
-}
-
-// networkCommand returns gokrazy's program for addresses: it asks DHCP or sets
-// what the provisioning file says.
-func networkCommand(n provision.Network) (*exec.Cmd, error) {
-	if n.Address == "" {
-		return exec.Command(dhcpProgram), nil
-	}
-	ip, prefix, err := net.ParseCIDR(n.Address)
-	if err != nil {
-		return nil, fmt.Errorf("read the static address: %w", err)
-	}
-	// The names are those of the program's own type.
-	lease := struct {
-		IP      net.IP
-		Netmask net.IPMask
-		Router  net.IP
-		DNS     []net.IP
-	}{IP: ip, Netmask: prefix.Mask, Router: net.ParseIP(n.Gateway)}
-	for _, server := range n.DNS {
-		lease.DNS = append(lease.DNS, net.ParseIP(server))
-	}
-	text, err := json.Marshal(lease)
-	if err != nil {
-		return nil, fmt.Errorf("write the static address: %w", err)
-	}
-
-	return exec.Command(dhcpProgram, "-static_network_config", string(text)), nil
 }
