@@ -84,15 +84,21 @@ func commandName(c *kong.Context) string {
 	return name
 }
 
-// statusSick is what a server ends with that is to be started again. It is
-// neither 0 nor 125, after which gokrazy would leave it.
-const statusSick = 70
+const (
+	// statusSick is what a server ends with that is to be started again. It is
+	// neither 0 nor 125, after which gokrazy would leave it.
+	statusSick = 70
 
-// exitStatus is 2 where the command line is wrong, as in other programs.
+	// statusUsage tells that the command line is wrong, by the number that
+	// sysexits(3) has for it. Not 2: with that the Go runtime ends a program
+	// that breaks down, and supervisors must be able to tell the two apart.
+	statusUsage = 64
+)
+
 func exitStatus(err error) int {
 	switch {
 	case errors.As(err, new(*usageError)):
-		return 2
+		return statusUsage
 	case errors.As(err, new(*health.SickError)):
 		return statusSick
 	}
