@@ -62,6 +62,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	if a.office, err = openOffice(ctx, c, a.describe); err != nil {
 		return a, err
 	}
+	a.takeAdminHash(ctx)
 	if a.certs, err = certs.Open(ctx, &certs.Config{
 		Dir:    filepath.Join(c.Dir, "certs"),
 		Logger: a.log.With("service", "certs"),

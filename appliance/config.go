@@ -53,6 +53,9 @@ type Config struct {
 	// Conditions names a file with conditions that the firmware publishes, to
 	// be shown with the others; "" means that there is none.
 	Conditions string
+	// AdminHash names a file with the argon2id hash of the administrator's
+	// password, for a box that has none yet; "" means that there is none.
+	AdminHash string
 	// Run is the record of this run; nil means that none is kept.
 	Run *restart.Run
 	// Log returns the newest lines of what Logger wrote; nil means none.

@@ -105,6 +105,11 @@ func (c *Client) SetPassword(ctx context.Context, address string, password direc
 		passwordChange{Password: string(password)}, nil)
 }
 
+// SetAdmin changes the administrator's password.
+func (c *Client) SetAdmin(ctx context.Context, password directory.Secret) error {
+	return c.call(ctx, http.MethodPut, "/v1/admin/password", passwordChange{Password: string(password)}, nil)
+}
+
 // Aliases lists the aliases.
 func (c *Client) Aliases(ctx context.Context) ([]directory.Alias, error) {
 	var list []directory.Alias

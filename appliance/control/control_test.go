@@ -198,9 +198,10 @@ func TestErrorsHaveCodes(t *testing.T) {
 			_, err := c.AddAccount(ctx, control.NewAccount{Address: "b@office.example", Password: strings.Repeat("x", 100_000)})
 			return err
 		}, control.CodeRequest},
-		"no account to remove": {func() error { return c.RemoveAccount(ctx, "a/b?c@office.example") }, control.CodeNoAccount},
-		"no account":           {func() error { return c.SetPassword(ctx, "nobody@office.example", "long enough") }, control.CodeNoAccount},
-		"no alias":             {func() error { return c.RemoveAlias(ctx, "nobody@office.example") }, control.CodeNoAlias},
+		"no account to remove":              {func() error { return c.RemoveAccount(ctx, "a/b?c@office.example") }, control.CodeNoAccount},
+		"no account":                        {func() error { return c.SetPassword(ctx, "nobody@office.example", "long enough") }, control.CodeNoAccount},
+		"bad password of the administrator": {func() error { return c.SetAdmin(ctx, "short") }, control.CodePassword},
+		"no alias":                          {func() error { return c.RemoveAlias(ctx, "nobody@office.example") }, control.CodeNoAlias},
 		"alias to nobody": {func() error {
 			return c.AddAlias(ctx, directory.Alias{Address: "i@office.example", Targets: []string{"nobody@office.example"}})
 		}, control.CodeAlias},

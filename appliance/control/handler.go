@@ -120,6 +120,7 @@ func NewHandler(c *Config) *Handler {
 		"POST /v1/accounts":                   h.addAccount,
 		"DELETE /v1/accounts/{address}":       h.removeAccount,
 		"PUT /v1/accounts/{address}/password": h.setPassword,
+		"PUT /v1/admin/password":              h.setAdmin,
 		"GET /v1/aliases":                     h.listAliases,
 		"POST /v1/aliases":                    h.addAlias,
 		"DELETE /v1/aliases/{address}":        h.removeAlias,
@@ -262,6 +263,20 @@ func (h *Handler) setPassword(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.log.InfoContext(r.Context(), "password changed", "account", address)
+	w.WriteHeader(http.StatusNoContent)
+
+	return nil
+}
+
+func (h *Handler) setAdmin(w http.ResponseWriter, r *http.Request) error {
+	var p passwordChange
+	if err := readJSON(w, r, &p); err != nil {
+		return err
+	}
+	if err := h.directory.SetAdmin(r.Context(), directory.Secret(p.Password)); err != nil {
+		return err
+	}
+	h.log.InfoContext(r.Context(), "the administrator's password changed")
 	w.WriteHeader(http.StatusNoContent)
 
 	return nil

@@ -221,9 +221,7 @@ func TestDamagedCredentialKeepsOneOutNotAll(t *testing.T) {
 func TestCacheExpires(t *testing.T) {
 	o := newOffice(t)
 	o.hire(t, "anna@office.example")
-	login := func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
+	login := func(ctx context.Context) error {
 		_, err := o.Authenticate(ctx, "anna", password, remote)
 		return err
 	}
@@ -233,11 +231,13 @@ func TestCacheExpires(t *testing.T) {
 	free := o.Hold()
 	defer free()
 	o.now = o.now.Add(4*time.Minute + 59*time.Second)
-	if err := login(); err != nil {
+	if err := login(t.Context()); err != nil {
 		t.Errorf("within five minutes: %v", err)
 	}
 	o.now = o.now.Add(time.Second)
-	if err := login(); !errors.Is(err, context.DeadlineExceeded) {
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := login(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("after five minutes: %v", err)
 	}
 }
@@ -325,14 +325,22 @@ func TestWaitIsBounded(t *testing.T) {
 func TestUnknownNameCostsTheSameWork(t *testing.T) {
 	o := newOffice(t)
 	o.hire(t, "anna@office.example")
+	// By the clock of this process: others may take the processor at any time.
+	spent := func() time.Duration {
+		var use unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_SELF, &use); err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(use.Utime.Nano() + use.Stime.Nano())
+	}
 	fastest := func(login, password string) time.Duration {
 		best := time.Hour
 		for range 3 {
-			start := time.Now()
+			start := spent()
 			if _, err := o.Authenticate(t.Context(), login, password, remote); !errors.Is(err, directory.ErrCredentials) {
 				t.Fatal(err)
 			}
-			best = min(best, time.Since(start))
+			best = min(best, spent()-start)
 		}
 		return best
 	}

@@ -4,12 +4,13 @@
 //
 // # Stored form
 //
-// The directory lives in four sections of system.db. Values are JSON.
+// The directory lives in five sections of system.db. Values are JSON.
 //
 //	directory             "format" → 1; a higher number is refused
 //	directory/accounts    account id → {address, name, created, quota, state}
 //	directory/credentials account id "/" credential id → {kind, hash, label, created}
 //	directory/aliases     address → {targets, created}
+//	directory/admin       "password" → {kind, hash, created}
 //
 // Addresses are kept in their canonical form, see [ParseAddress]. All of it is
 // also held in memory as one immutable state that each change replaces, so that

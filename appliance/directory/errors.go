@@ -14,6 +14,8 @@ var (
 	ErrUnknownRecipient = errors.New("no such recipient")
 	ErrPassword         = errors.New("the password cannot be used")
 	ErrTooMany          = errors.New("the directory holds as many as it can")
+	ErrHash             = errors.New("the hash cannot be used")
+	ErrNoAdmin          = errors.New("the administrator has no password yet")
 
 	// ErrCredentials is the same for a wrong name and a wrong password.
 	// Which of them it was stands in the error's text, for the log only.

@@ -19,6 +19,7 @@ const (
 	sectionAccounts    = "directory/accounts"
 	sectionCredentials = "directory/credentials"
 	sectionAliases     = "directory/aliases"
+	sectionAdmin       = "directory/admin"
 	keyFormat          = "format"
 )
 

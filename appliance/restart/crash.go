@@ -70,18 +70,10 @@ func (b *bounded) Write(p []byte) (int, error) {
 // keepCrash makes what the last run left the last words that are shown, and
 // returns nil if it left none; ended is about when that run was over.
 func (r *Run) keepCrash(version string) (c *Crash, ended time.Time) {
-	ended = time.Now().UTC()
-	f, err := os.Open(filepath.Join(r.dir, crashFile))
-	if err != nil {
-		return nil, ended // there was none
+	words, ended, err := readCrash(r.dir)
+	if words == nil && err == nil {
+		return nil, time.Now().UTC()
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || info.Size() == 0 {
-		return nil, ended
-	}
-	ended = info.ModTime().UTC()
-	words, err := io.ReadAll(io.LimitReader(f, maxWords))
 	if err == nil {
 		err = replaceFile(filepath.Join(r.dir, lastCrashFile), words)
 	}
@@ -92,6 +84,22 @@ func (r *Run) keepCrash(version string) (c *Crash, ended time.Time) {
 	return &Crash{
 		Time: ended, Version: version, Reason: firstLine(words), File: filepath.Join(r.dir, lastCrashFile),
 	}, ended
+}
+
+// readCrash returns what a run left and when, nil if it left nothing.
+func readCrash(dir string) (words []byte, at time.Time, err error) {
+	f, err := os.Open(filepath.Join(dir, crashFile))
+	if err != nil {
+		return nil, time.Time{}, nil // there was none
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return nil, time.Time{}, nil
+	}
+	words, err = io.ReadAll(io.LimitReader(f, maxWords))
+
+	return words, info.ModTime().UTC(), err
 }
 
 func firstLine(words []byte) string {

@@ -254,3 +254,44 @@ func TestADamagedRecordStopsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestWhoFindsNoServerLearnsHowTheLastOneEnded(t *testing.T) {
+	dir := t.TempDir()
+	if c, err := restart.LastCrash(dir); c != nil || err != nil {
+		t.Errorf("before the first run: %v, %v; want nothing", c, err)
+	}
+	for _, tt := range []struct{ how, want string }{
+		{"fail", "open listener:; port is taken"},
+		{"panic", "panic: the cat walked over the disk"},
+		{"kill", "panic: the cat walked over the disk"}, // nobody has noticed yet
+		{"start", "open listener: port is taken"},
+	} {
+		ends(t, tt.how, dir)
+		c, err := restart.LastCrash(dir)
+		if err != nil || c == nil || c.Reason != tt.want || c.Time.IsZero() {
+			t.Errorf("after %q: %+v, %v; want the reason %q and a time", tt.how, c, err, tt.want)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "run", "run.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := restart.LastCrash(dir); err == nil {
+		t.Errorf("of a damaged record: %+v; want an error", c)
+	}
+}
+
+func TestPauseEndsWithTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		restart.Pause(ctx)
+		if d := time.Since(began); d != time.Second {
+			t.Errorf("paused %v after the context had ended; want 1 s", d)
+		}
+		restart.Pause(t.Context())
+		if d := time.Since(began) - time.Second; d < 5*time.Second {
+			t.Errorf("paused %v; a supervisor would not be slowed down", d)
+		}
+	})
+}

@@ -24,7 +24,10 @@ const (
 	StableTime = 10 * time.Minute
 
 	longestWait = 5 * time.Minute
-	maxReason   = 500 // octets
+
+	// uncountedPause stands in for Wait where the disk keeps no count.
+	uncountedPause = 10 * time.Second
+	maxReason      = 500 // octets
 )
 
 // ErrRunning says that another server runs on the data folder.
@@ -67,6 +70,7 @@ type record struct {
 	Ready   bool      `json:"ready"`  // it served
 	Ended   bool      `json:"ended"`  // it came to its end
 	Reason  string    `json:"reason"` // why, if not because it was told to
+	Stopped time.Time `json:"stopped,omitzero"`
 }
 
 // Run is one run of the program.
@@ -118,15 +122,44 @@ func Begin(c *Config) (r *Run, err error) {
 	return r, nil
 }
 
+// LastCrash returns the newest run that is known to have ended badly, nil if
+// there is none: for who finds no server. That a run was killed is known only
+// once the next begins.
+func LastCrash(dir string) (*Crash, error) {
+	old, err := readRecord(filepath.Join(dir, folder))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read how the last run ended: %w", err)
+	}
+	switch {
+	case old.Ended && old.Reason != "":
+		return &Crash{Time: old.Stopped, Version: old.Version, Reason: old.Reason}, nil
+	case !old.Ended:
+		if words, at, err := readCrash(filepath.Join(dir, folder)); err == nil && words != nil {
+			return &Crash{Time: at, Version: old.Version, Reason: firstLine(words), File: filepath.Join(dir, folder, crashFile)}, nil
+		}
+	}
+
+	return old.LastCrash, nil
+}
+
+func readRecord(dir string) (record, error) {
+	var rec record
+	b, err := os.ReadFile(filepath.Join(dir, recordFile))
+	if err == nil {
+		err = json.Unmarshal(b, &rec)
+	}
+
+	return rec, err
+}
+
 // before tells how the runs before this one ended.
 func (r *Run) before() History {
-	var old record
-	b, err := os.ReadFile(filepath.Join(r.dir, recordFile))
+	old, err := readRecord(r.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return History{}
-	}
-	if err == nil {
-		err = json.Unmarshal(b, &old)
 	}
 	if err != nil {
 		// The count is not worth a start that fails.
@@ -192,6 +225,16 @@ func (r *Run) Wait(ctx context.Context) error {
 	}
 }
 
+// Pause is for a program that ends by an error and whose runs could not be
+// counted, as on a disk that is full: it keeps whoever starts it again at once
+// from doing so all the time.
+func Pause(ctx context.Context) {
+	select {
+	case <-time.After(uncountedPause):
+	case <-ctx.Done():
+	}
+}
+
 // Ready notes that the program serves: an error it ends with from now on is a
 // bad end.
 func (r *Run) Ready() {
@@ -229,7 +272,7 @@ func (r *Run) Stable(ctx context.Context) error {
 func (r *Run) End(reason error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.rec.Ended = true
+	r.rec.Ended, r.rec.Stopped = true, time.Now().UTC()
 	if reason != nil {
 		text := strings.ReplaceAll(reason.Error(), "\n", "; ")
 		r.rec.Reason = text[:min(len(text), maxReason)]

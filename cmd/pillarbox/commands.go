@@ -23,6 +23,7 @@ type commands struct {
 	Log     logCommand     `cmd:"" help:"Show the newest lines of the server's log."`
 	Account accountCommand `cmd:"" help:"Keep the accounts."`
 	Alias   aliasCommand   `cmd:"" help:"Keep addresses that lead to accounts."`
+	Admin   adminCommand   `cmd:"" help:"Keep the administrator's password."`
 	Deliver deliverCommand `cmd:"" help:"Put messages into a mailbox."`
 	Check   checkCommand   `cmd:"" help:"Read all stored mail and tell what is damaged."`
 	Factory factoryCommand `cmd:"" name:"factory-reset" help:"Make the box as new, with or without its mail."`

@@ -29,6 +29,7 @@ type serveCommand struct {
 	LogFile     bool       `help:"Keep the log in the data folder too, in log/pillarbox.log: at most 5 MB, and written seldom."`
 	Conditions  string     `help:"A file in which the firmware tells what is wrong with the machine; pillarbox status shows it too." type:"path" placeholder:"FILE"`
 	BackOff     bool       `help:"After runs that ended badly wait before serving, longer each time: for supervisors that restart at once and for ever."`
+	AdminHash   string     `name:"admin-password-hash-file" help:"A file with the argon2id hash of the administrator's first password. It is taken where there is no password yet." type:"path" placeholder:"FILE"`
 	Sample      bool       `help:"Make a sample office with two people and their mail, listen on this machine only, and tell how to connect."`
 }
 
@@ -45,8 +46,19 @@ A server that hangs or cannot be reached any more says why, and ends with status
 be started again.`
 }
 
+// errEnded says that the server ended though nobody told it to. A supervisor
+// must not take that for a stop: gokrazy starts nothing again that ends with
+// status 0.
+var errEnded = errors.New("the server ended by itself")
+
 // Run serves until the context ends.
 func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
+	counted := false
+	defer func() {
+		if c.BackOff && !counted && err != nil {
+			restart.Pause(ctx)
+		}
+	}()
 	conf := &appliance.Config{
 		Dir:         c.Data,
 		Version:     version,
@@ -58,6 +70,7 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 		Names:       c.Name,
 		MaxMessage:  int64(c.MaxMessage),
 		Conditions:  c.Conditions,
+		AdminHash:   c.AdminHash,
 	}
 	if err := conf.Validate(); err != nil {
 		return &usageError{err: err}
@@ -79,7 +92,13 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 	}
 	defer func() { err = errors.Join(err, book.Close()) }()
 	conf.Logger, conf.Log = c.logger(e, book), book.Tail
-	err = c.record(ctx, conf, func() error { return c.serve(ctx, e, conf) })
+	counted, err = c.record(ctx, conf, func() error {
+		err := c.serve(ctx, e, conf)
+		if err == nil && ctx.Err() == nil {
+			return errEnded
+		}
+		return err
+	})
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // told to stop before everything had started
 	}
@@ -91,13 +110,14 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 }
 
 // record keeps how this run of f ends, and what it says while it breaks down.
-func (c *serveCommand) record(ctx context.Context, conf *appliance.Config, f func() error) (err error) {
+// Counted tells whether that could be done.
+func (c *serveCommand) record(ctx context.Context, conf *appliance.Config, f func() error) (counted bool, err error) {
 	run, err := restart.Begin(&restart.Config{Dir: c.Data, Version: version, Logger: conf.Logger.With("service", "restart")})
 	if err != nil {
 		if !errors.Is(err, restart.ErrRunning) { // then f says it better
 			conf.Logger.WarnContext(ctx, "the program's restarts are not counted", "err", err)
 		}
-		return f()
+		return false, f()
 	}
 	defer func() {
 		reason := err
@@ -112,11 +132,11 @@ func (c *serveCommand) record(ctx context.Context, conf *appliance.Config, f fun
 	conf.Abort = func() { os.Exit(statusSick) } // the log's last line was an error and is written
 	if c.BackOff {
 		if err := run.Wait(ctx); err != nil {
-			return err
+			return true, err
 		}
 	}
 
-	return f()
+	return true, f()
 }
 
 func (c *serveCommand) serve(ctx context.Context, e *env, conf *appliance.Config) error {

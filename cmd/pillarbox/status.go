@@ -11,6 +11,7 @@ import (
 
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/health"
+	"pillarbox/appliance/restart"
 )
 
 type statusCommand struct {
@@ -37,7 +38,7 @@ func (c *statusCommand) Run(ctx context.Context, e *env) error {
 		if c.JSON {
 			err = errors.Join(err, printJSON(e.stdout, statusResult{}))
 		}
-		return fmt.Errorf("%w %s", err, c.Data)
+		return c.explainSilence(err)
 	}
 	if err != nil {
 		return err
@@ -60,6 +61,22 @@ func (c *statusCommand) Run(ctx context.Context, e *env) error {
 	}
 
 	return nil
+}
+
+// explainSilence tells of a server that does not run why the last one ended,
+// where that is known.
+func (c *statusCommand) explainSilence(err error) error {
+	err = fmt.Errorf("%w %s", err, c.Data)
+	last, lastErr := restart.LastCrash(c.Data)
+	if lastErr != nil || last == nil {
+		return err // what keeps the record from being read says nothing of the server
+	}
+	hint := fmt.Sprintf("One ended badly at %s: %s", last.Time.Local().Format(time.DateTime), last.Reason)
+	if last.File != "" {
+		hint += "\nIts last words are in " + last.File
+	}
+
+	return &hintError{hint: hint, err: err}
 }
 
 func printStatus(w io.Writer, s *control.Status) error {
