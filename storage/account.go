@@ -3,6 +3,8 @@ package storage
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,7 +25,7 @@ import (
 var (
 	mailboxesBucket     = []byte("mailboxes")     // MailboxID → mailboxRecord
 	chunksBucket        = []byte("chunks")        // MailboxID, base UID → chunk
-	vanishedBucket      = []byte("vanished")      // MailboxID, ModSeq → expunged UIDs
+	vanishedBucket      = []byte("vanished")      // MailboxID, ModSeq → expunged UIDs, see trace.go
 	dataBucket          = []byte("data")          // DataID → dataRecord
 	bodiesBucket        = []byte("bodies")        // DataID → small body
 	refsBucket          = []byte("refs")          // DataID → number of messages, where it is not 1
@@ -38,9 +40,10 @@ type Account struct {
 	store *Store
 	id    AccountID
 	dir   string
-	db    *bolt.DB
+	db    *database
 	tree  atomic.Pointer[tree]
 	quota atomic.Pointer[Quota]
+	epoch atomic.Uint64
 	queue commitQueue
 
 	// writing is held from the start of a transaction until it is published.
@@ -75,6 +78,7 @@ type entry struct {
 	used    atomic.Int64             // when the content was last asked for, for the cache
 
 	keywords []string // under Account.writing
+	traces   traces   // under Account.writing
 
 	mu       sync.Mutex
 	watchers map[chan struct{}]struct{}
@@ -110,16 +114,14 @@ func openAccount(s *Store, id AccountID, dir string) (*Account, error) {
 	}
 	a.db = db
 	if err := a.load(); err != nil {
-		db.Close()
+		db.close()
 		return nil, err
 	}
 	return a, nil
 }
 
 // view runs f in a read transaction.
-func (a *Account) view(f func(*bolt.Tx) error) error {
-	return closedError(guarded(func() error { return a.db.View(f) }))
-}
+func (a *Account) view(f func(*bolt.Tx) error) error { return a.db.view(f) }
 
 // setupIndex fills a new index: the buckets and INBOX.
 func setupIndex(tx *bolt.Tx, when time.Time) error {
@@ -135,7 +137,7 @@ func setupIndex(tx *bolt.Tx, when time.Time) error {
 	}
 	now := when.Unix()
 	// UIDVALIDITY must not be 0, which is when a box without a clock starts.
-	c := counters{modSeq: 1, nextMailbox: 2, nextData: 1, uidValidity: max(uint32(now), 1)}
+	c := counters{epoch: newEpoch(), modSeq: 1, nextMailbox: 2, nextData: 1, uidValidity: max(uint32(now), 1)}
 	inbox := mailboxRecord{
 		Mailbox: Mailbox{ID: 1, Name: Inbox, UIDValidity: c.uidValidity, UIDNext: 1, HighestModSeq: 1, Created: now},
 		recent:  1,
@@ -146,9 +148,17 @@ func setupIndex(tx *bolt.Tx, when time.Time) error {
 	)
 }
 
+// newEpoch returns a number that no other index has. It is random, as a box
+// without a clock may start at the same time twice.
+func newEpoch() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.BigEndian.Uint64(b[:])
+}
+
 // load reads what stays in memory and removes what a crash left.
 func (a *Account) load() error {
-	if err := guarded(func() error { return upgrade(a.db, nil) }); err != nil {
+	if err := upgrade(a.db, nil); err != nil {
 		return err
 	}
 	bodies := filepath.Join(a.dir, "bodies")
@@ -195,6 +205,7 @@ func (a *Account) load() error {
 	a.tree.Store(newTree(entries, subscribed))
 	quota := a.counters.quota
 	a.quota.Store(&quota)
+	a.epoch.Store(a.counters.epoch)
 	if err := a.collectBodies(); err != nil {
 		return err
 	}
@@ -219,7 +230,7 @@ func (a *Account) entry(r *mailboxRecord, subscribed bool) *entry {
 		e = newEntry(r.ID)
 	}
 	a.store.cache.forgotten(e.content.Swap(nil))
-	e.keywords = r.keywords
+	e.keywords, e.traces = r.keywords, r.traces
 	mb := r.Mailbox
 	mb.Subscribed = subscribed
 	e.mailbox.Store(&mb)
@@ -292,7 +303,7 @@ func (a *Account) close() error {
 		a.store.cache.forgotten(e.content.Swap(nil))
 		e.wake()
 	}
-	if err := a.db.Close(); err != nil {
+	if err := a.db.close(); err != nil {
 		return fmt.Errorf("close account %s: %w", a.id, err)
 	}
 	return nil
@@ -300,6 +311,11 @@ func (a *Account) close() error {
 
 // ID returns the account's identifier.
 func (a *Account) ID() AccountID { return a.id }
+
+// Epoch returns a number that belongs to this index of the account's mail and
+// no other: together with it a DataID or MailboxID is never used again, even
+// where the account was removed and made anew.
+func (a *Account) Epoch() uint64 { return a.epoch.Load() }
 
 // Quota returns the account's use and limit.
 func (a *Account) Quota() Quota { return *a.quota.Load() }

@@ -132,20 +132,18 @@ func (c *checker) check(a *Account) error {
 
 // read checks a database's pages, then calls f in the same transaction.
 // Damage at which bbolt panics is a problem found.
-func (c *checker) read(db *bolt.DB, f func(*bolt.Tx) error) error {
-	err := closedError(guarded(func() error {
-		return db.View(func(tx *bolt.Tx) error {
-			// bbolt's own check runs on a goroutine of its own, where a fault
-			// cannot be caught. So every page is looked at here first.
-			if err := tx.ForEach(func(name []byte, b *bolt.Bucket) error { return flat(name, b) }); err != nil {
-				return err
-			}
-			for err := range tx.Check() {
-				c.problem("", 0, "database pages: %v", err)
-			}
-			return f(tx)
-		})
-	}))
+func (c *checker) read(db *database, f func(*bolt.Tx) error) error {
+	err := db.view(func(tx *bolt.Tx) error {
+		// bbolt's own check runs on a goroutine of its own, where a fault
+		// cannot be caught. So every page is looked at here first.
+		if err := tx.ForEach(func(name []byte, b *bolt.Bucket) error { return flat(name, b) }); err != nil {
+			return err
+		}
+		for err := range tx.Check() {
+			c.problem("", 0, "database pages: %v", err)
+		}
+		return f(tx)
+	})
 	if errors.Is(err, ErrCorrupt) {
 		text, _, _ := strings.Cut(err.Error(), "\n")
 		c.problem("", 0, "database: %s", text)

@@ -169,7 +169,7 @@ func TestDamagedRecordsAreErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			s, a := openAnn(t, dir)
-			if err := a.db.Update(damage); err != nil {
+			if err := a.db.update(damage); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.Close(); err != nil {

@@ -83,12 +83,8 @@ func TestNewerFormatIsRefusedUntouched(t *testing.T) {
 }
 
 func TestUpgradeStepsRunInOrderAndAllOrNone(t *testing.T) {
-	db, err := bolt.Open(filepath.Join(t.TempDir(), "x.db"), 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if err := db.Update(func(tx *bolt.Tx) error {
+	path := filepath.Join(t.TempDir(), "x.db")
+	if err := createDatabase(path, func(tx *bolt.Tx) error {
 		b, err := tx.CreateBucket(metaBucket)
 		if err != nil {
 			return err
@@ -97,6 +93,11 @@ func TestUpgradeStepsRunInOrderAndAllOrNone(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	db, err := openDatabase(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.close()
 	broken := errors.New("broken")
 	err = upgrade(db, migrations{0: func(tx *bolt.Tx) error {
 		_, err := tx.CreateBucket([]byte("new"))
@@ -163,7 +164,7 @@ func TestAFailedCommitLeavesDiskAndMemoryAlike(t *testing.T) {
 	}
 	a := deliver(t, s, "ann")
 	before := a.counters
-	a.db.MaxSize = 2 << 20
+	a.db.bolt.Load().MaxSize = 2 << 20
 	err := a.do(t.Context(), func(tx *txn) error {
 		tx.counters.nextData += 1000
 		tx.writes++
@@ -172,7 +173,6 @@ func TestAFailedCommitLeavesDiskAndMemoryAlike(t *testing.T) {
 	if !errors.Is(err, berrors.ErrMaxSizeReached) || !a.doubtful {
 		t.Fatalf("err = %v, doubtful %v", err, a.doubtful)
 	}
-	a.db.MaxSize = 0
 	deliver(t, s, "ann")
 	if a.doubtful || a.counters.nextData != before.nextData+1 {
 		t.Errorf("doubtful %v, counters %+v after %+v", a.doubtful, a.counters, before)
@@ -259,7 +259,7 @@ func TestCheckFindsDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := deliver(t, s, "ann")
-			if err := a.db.Update(func(tx *bolt.Tx) error { return damage(tx, a) }); err != nil {
+			if err := a.db.update(func(tx *bolt.Tx) error { return damage(tx, a) }); err != nil {
 				t.Fatal(err)
 			}
 			r, err := s.Check(t.Context(), CheckOptions{Bodies: true, Found: func(p Problem) { t.Logf("found %+v", p) }})

@@ -133,7 +133,7 @@ func (s *Store) takeLock() error {
 func (s *Store) unlock() error {
 	var errs []error
 	if s.system != nil {
-		errs = append(errs, s.system.db.Close())
+		errs = append(errs, s.system.db.close())
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())

@@ -26,9 +26,9 @@ type migrations map[uint32]func(*bolt.Tx) error
 
 // upgrade brings a database to formatVersion in one transaction, or refuses
 // one that a newer version wrote, without touching it.
-func upgrade(db *bolt.DB, steps migrations) error {
+func upgrade(db *database, steps migrations) error {
 	var have uint32
-	err := db.View(func(tx *bolt.Tx) error {
+	err := db.view(func(tx *bolt.Tx) error {
 		b := tx.Bucket(metaBucket)
 		if b == nil || len(b.Get(formatKey)) != 4 {
 			return fmt.Errorf("read format version: %w", ErrCorrupt)
@@ -44,7 +44,7 @@ func upgrade(db *bolt.DB, steps migrations) error {
 	case have == formatVersion:
 		return nil
 	}
-	return db.Update(func(tx *bolt.Tx) error {
+	return db.update(func(tx *bolt.Tx) error {
 		for v := have; v < formatVersion; v++ {
 			step := steps[v]
 			if step == nil {
@@ -68,7 +68,7 @@ func putFormat(tx *bolt.Tx) error {
 
 // System is the system database: sections of keys and values for the rooms
 // above, which alone know what the values mean.
-type System struct{ db *bolt.DB }
+type System struct{ db *database }
 
 func openSystem(path string) (*System, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -81,7 +81,7 @@ func openSystem(path string) (*System, error) {
 		return nil, err
 	}
 	if err := upgrade(db, nil); err != nil {
-		db.Close()
+		db.close()
 		return nil, fmt.Errorf("system database: %w", err)
 	}
 	return &System{db: db}, nil
@@ -89,7 +89,7 @@ func openSystem(path string) (*System, error) {
 
 // View calls f with a consistent, read-only state.
 func (s *System) View(f func(tx *SystemTx) error) error {
-	return closedError(s.db.View(func(tx *bolt.Tx) error { return f(&SystemTx{tx}) }))
+	return s.db.view(func(tx *bolt.Tx) error { return f(&SystemTx{tx}) })
 }
 
 // Update calls f and makes what it wrote durable, or, if f fails, nothing of
@@ -98,7 +98,7 @@ func (s *System) Update(ctx context.Context, f func(tx *SystemTx) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("update system database: %w", err)
 	}
-	return diskError(closedError(s.db.Update(func(tx *bolt.Tx) error { return f(&SystemTx{tx}) })))
+	return diskError(s.db.update(func(tx *bolt.Tx) error { return f(&SystemTx{tx}) }))
 }
 
 // SystemTx is valid only within the call of f.

@@ -36,6 +36,7 @@ type box struct {
 	entry    *entry
 	mb       Mailbox
 	keywords []string
+	traces   traces
 	wanted   Keywords // looked up by this transaction
 	content  *content // nil until messages are looked at
 	dirty    bool
@@ -54,7 +55,7 @@ func (a *Account) begin() (*txn, error) {
 		}
 		a.doubtful = false
 	}
-	tx, err := a.db.Begin(true)
+	tx, err := a.db.begin()
 	if err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
@@ -76,7 +77,7 @@ func (t *txn) box(id MailboxID) (*box, error) {
 	if e == nil {
 		return nil, ErrNoMailbox
 	}
-	b := &box{entry: e, mb: *e.mailbox.Load(), keywords: e.keywords}
+	b := &box{entry: e, mb: *e.mailbox.Load(), keywords: e.keywords, traces: e.traces}
 	t.boxes[id] = b
 	return b, nil
 }
@@ -199,7 +200,7 @@ func (t *txn) remove(b *box, gone []Message, seq ModSeq) error {
 	}
 	b.mb.HighestModSeq = max(b.mb.HighestModSeq, seq)
 	t.touch(b)
-	return t.tx.Bucket(vanishedBucket).Put(vanishedKey(b.mb.ID, seq), appendUIDs(nil, uids))
+	return t.trace(b, uids, seq)
 }
 
 // ref counts n more messages that share a body.
@@ -262,7 +263,7 @@ func (t *txn) commit() error {
 	}
 	// From here on only the disk can tell whether the body files are needed.
 	t.linked = nil
-	if err := t.tx.Commit(); err != nil {
+	if err := t.a.db.commit(t.tx); err != nil {
 		t.a.doubtful = true
 		return err
 	}
@@ -286,7 +287,7 @@ func (t *txn) flush() error {
 		if !b.dirty || b.gone {
 			continue
 		}
-		rec := mailboxRecord{Mailbox: b.mb, recent: imap.UID(b.entry.recent.Load()), keywords: b.keywords}
+		rec := mailboxRecord{Mailbox: b.mb, recent: imap.UID(b.entry.recent.Load()), traces: b.traces, keywords: b.keywords}
 		if err := mailboxes.Put(mailboxKey(id), rec.append(nil)); err != nil {
 			return err
 		}
@@ -356,7 +357,7 @@ func (t *txn) publishBox(b *box) {
 	} else if had := b.entry.content.Load(); had != nil {
 		b.entry.content.CompareAndSwap(had, newSnapshot(&mb, b.keywords, had.chunks))
 	}
-	b.entry.keywords = b.keywords
+	b.entry.keywords, b.entry.traces = b.keywords, b.traces
 	b.entry.mailbox.Store(&mb)
 }
 

@@ -1,0 +1,277 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
+)
+
+// database is a bbolt file of which a failed commit leaves no trace, neither
+// in memory nor on the disk. It is read with view and changed with begin and
+// commit; view must not be called within view.
+//
+// After a failed fsync the kernel may hold pages in memory that never reach
+// the disk and that no later fsync writes. bbolt, which reads through that
+// memory, would take the failed transaction for the present state and reuse
+// the pages of the one before, the last that is on the disk. So after every
+// failed commit the file is closed, the transaction's meta page is erased and
+// the file is opened again. While that fails, too, there is no database, and
+// whoever comes next tries once more.
+type database struct {
+	path     string
+	pageSize int64
+	bolt     atomic.Pointer[bolt.DB] // nil while it cannot be opened again
+
+	mu     sync.Mutex // held while bolt is replaced
+	failed int        // the transaction whose commit failed, 0 for none
+	closed bool
+}
+
+func openDatabase(path string) (*database, error) {
+	b, err := openBolt(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &database{path: path, pageSize: int64(b.Info().PageSize)}
+	d.bolt.Store(b)
+	return d, nil
+}
+
+// current returns the open file.
+func (d *database) current() (*bolt.DB, error) {
+	if b := d.bolt.Load(); b != nil {
+		return b, nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.recover(); err != nil {
+		return nil, err
+	}
+	return d.bolt.Load(), nil
+}
+
+// view calls f with the present state. Damage at which bbolt panics is
+// ErrCorrupt.
+func (d *database) view(f func(*bolt.Tx) error) error {
+	for {
+		b, err := d.current()
+		if err != nil {
+			return err
+		}
+		err = guarded(func() error { return b.View(f) })
+		if errors.Is(err, bolt.ErrDatabaseNotOpen) {
+			if d.bolt.Load() != b {
+				continue // replaced in this moment; f has not run
+			}
+			return ErrClosed
+		}
+		return err
+	}
+}
+
+// begin starts a transaction that writes. There is one at a time.
+func (d *database) begin() (*bolt.Tx, error) {
+	b, err := d.current()
+	if err != nil {
+		return nil, err
+	}
+	tx, err := b.Begin(true)
+	if errors.Is(err, bolt.ErrDatabaseNotOpen) {
+		err = ErrClosed
+	}
+	return tx, err
+}
+
+// commit makes a transaction durable, or nothing of it.
+func (d *database) commit(tx *bolt.Tx) error {
+	id := tx.ID()
+	var err error
+	// Where pages cannot be read, bbolt panics here as well.
+	if perr := guarded(func() error { err = tx.Commit(); return nil }); perr != nil {
+		err = errors.Join(perr, tx.Rollback())
+	}
+	if err == nil {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.failed = id
+	return errors.Join(err, d.recover())
+}
+
+// update runs f in a transaction and commits it, or leaves nothing of it.
+func (d *database) update(f func(*bolt.Tx) error) error {
+	tx, err := d.begin()
+	if err != nil {
+		return err
+	}
+	if err := guarded(func() error { return f(tx) }); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return d.commit(tx)
+}
+
+// recover opens the file again after a failed commit. The caller holds mu.
+func (d *database) recover() error {
+	if d.closed {
+		return ErrClosed
+	}
+	if d.failed == 0 {
+		return nil
+	}
+	if b := d.bolt.Swap(nil); b != nil {
+		// It waits for those who read. Whatever it fails to give back, the
+		// file is opened anew below.
+		_ = b.Close()
+	}
+	if err := d.revoke(); err != nil {
+		return fmt.Errorf("undo a write that failed: %w", err)
+	}
+	b, err := openBolt(d.path)
+	if err != nil {
+		return fmt.Errorf("after a write that failed: %w", err)
+	}
+	d.failed = 0
+	d.bolt.Store(b)
+	return nil
+}
+
+func (d *database) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	if b := d.bolt.Load(); b != nil {
+		return b.Close()
+	}
+	return nil
+}
+
+// Where bbolt's format, version 2, has a transaction's number in its meta
+// page: behind the page's head and six fields. The last one is a checksum.
+const (
+	metaTxid = 64
+	metaEnd  = 80
+)
+
+// revoke erases the meta page of a transaction whose commit failed, should it
+// have got as far as that. Transaction n writes page n%2, so the other page
+// has the transaction before, and that is what is left.
+func (d *database) revoke() error {
+	f, err := os.OpenFile(d.path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	meta, at := make([]byte, metaEnd), int64(d.failed%2)*d.pageSize
+	if _, err := f.ReadAt(meta, at); err != nil {
+		return err
+	}
+	if binary.NativeEndian.Uint64(meta[metaTxid:]) != uint64(d.failed) {
+		return nil
+	}
+	clear(meta)
+	if _, err := f.WriteAt(meta, at); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// mmapReserve is the address space a database reserves. As long as the file
+// is smaller, growing it need not wait for readers to end. It is address
+// space only, and 200 accounts still fit the 512 GiB of a Raspberry Pi kernel.
+const mmapReserve = 256 << 20
+
+// growBy is the step in octets by which a database file grows, each step an
+// fsync: bbolt's own 16 MiB would make every account look that large.
+const growBy = 1 << 20
+
+func boltOptions() *bolt.Options {
+	return &bolt.Options{
+		Timeout:         2 * time.Second,
+		FreelistType:    bolt.FreelistMapType,
+		InitialMmapSize: mmapReserve,
+		NoStatistics:    true,
+	}
+}
+
+// openBolt opens a database that is there. ErrCorrupt where the file cannot be
+// one.
+func openBolt(path string) (*bolt.DB, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	// bbolt would fill an empty file with a new database.
+	if fi.Size() == 0 {
+		return nil, fmt.Errorf("open database %s: it is empty: %w", filepath.Base(path), ErrCorrupt)
+	}
+	var file *os.File
+	options := boltOptions()
+	options.OpenFile = func(name string, flag int, perm os.FileMode) (*os.File, error) {
+		var err error
+		file, err = os.OpenFile(name, flag, perm)
+		return file, err
+	}
+	var db *bolt.DB
+	err = guarded(func() error {
+		var err error
+		if db, err = bolt.Open(path, 0o600, options); err != nil {
+			return err
+		}
+		return db.View(func(tx *bolt.Tx) error {
+			if tx.Size() > fi.Size() {
+				return fmt.Errorf("it has %d octets instead of %d: %w", fi.Size(), tx.Size(), ErrCorrupt)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		if db != nil {
+			err = errors.Join(err, db.Close())
+		} else if file != nil {
+			// Should bbolt have panicked, its memory map keeps the lock otherwise.
+			_ = unix.Flock(int(file.Fd()), unix.LOCK_UN)
+			file.Close()
+		}
+		if errors.Is(err, berrors.ErrInvalid) || errors.Is(err, berrors.ErrVersionMismatch) || errors.Is(err, berrors.ErrChecksum) {
+			err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+		return nil, fmt.Errorf("open database %s: %w", filepath.Base(path), err)
+	}
+	db.AllocSize = growBy
+	return db, nil
+}
+
+// createDatabase makes a database under a temporary name first, since bbolt's
+// own initialisation does not survive a power cut.
+func createDatabase(path string, setup func(*bolt.Tx) error) error {
+	tmp := path + ".new"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("create database: %w", err)
+	}
+	db, err := bolt.Open(tmp, 0o600, boltOptions())
+	if err != nil {
+		return fmt.Errorf("create database: %w", err)
+	}
+	err = errors.Join(db.Update(setup), db.Sync(), db.Close())
+	if err != nil {
+		return fmt.Errorf("create database: %w", err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("create database: %w", err)
+	}
+	return syncDir(filepath.Dir(path))
+}
