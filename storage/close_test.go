@@ -108,7 +108,9 @@ func session(s *storage.Store, text string) error {
 	note(err)
 	_, _, err = a.Expunge(ctx, 1, nil)
 	note(err)
-	_, err = a.Vanished(1, 0)
-	note(err)
+	if snap != nil {
+		_, _, err = a.Vanished(snap, 0)
+		note(err)
+	}
 	return errors.Join(errs...)
 }

@@ -17,6 +17,7 @@ const (
 	mailboxVersion  = 1
 	countersVersion = 1
 	dataVersion     = 1
+	traceVersion    = 1
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -164,6 +165,7 @@ func decodeChunk(base imap.UID, b []byte) (*chunk, error) {
 type mailboxRecord struct {
 	Mailbox
 	recent   imap.UID // lowest UID that no session was told of
+	traces   traces
 	keywords []string
 }
 
@@ -174,7 +176,8 @@ func (r *mailboxRecord) append(b []byte) []byte {
 	b = appendString(b, string(r.SpecialUse))
 	for _, v := range [...]uint64{
 		uint64(r.UIDValidity), uint64(r.UIDNext), uint64(r.HighestModSeq), uint64(r.NumMessages), uint64(r.NumUnseen),
-		uint64(r.NumDeleted), uint64(r.Size), uint64(r.DeletedSize), uint64(r.Created), uint64(r.recent), uint64(len(r.keywords)),
+		uint64(r.NumDeleted), uint64(r.Size), uint64(r.DeletedSize), uint64(r.Created), uint64(r.recent),
+		uint64(r.traces.ranges), uint64(r.traces.floor), uint64(len(r.keywords)),
 	} {
 		b = binary.AppendUvarint(b, v)
 	}
@@ -203,6 +206,7 @@ func decodeMailbox(id MailboxID, b []byte) (*mailboxRecord, error) {
 	r.DeletedSize = int64(d.uvarint())
 	r.Created = int64(d.uvarint())
 	r.recent = imap.UID(d.uvarint())
+	r.traces = traces{ranges: uint32(d.uvarint()), floor: ModSeq(d.uvarint())}
 	n := d.uvarint()
 	if n > MaxKeywords {
 		return nil, fmt.Errorf("keywords of mailbox %d: %w", id, ErrCorrupt)
@@ -218,6 +222,7 @@ func decodeMailbox(id MailboxID, b []byte) (*mailboxRecord, error) {
 
 // counters are the account-wide numbers, one record that each commit rewrites.
 type counters struct {
+	epoch       uint64 // see [Account.Epoch]
 	modSeq      ModSeq
 	nextMailbox MailboxID
 	nextData    DataID
@@ -229,7 +234,7 @@ func (c *counters) append(b []byte) []byte {
 	start := len(b)
 	b = append(b, countersVersion)
 	for _, v := range [...]uint64{
-		uint64(c.modSeq), uint64(c.nextMailbox), uint64(c.nextData), uint64(c.uidValidity),
+		c.epoch, uint64(c.modSeq), uint64(c.nextMailbox), uint64(c.nextData), uint64(c.uidValidity),
 		uint64(c.quota.UsedBytes), uint64(c.quota.UsedMessages), uint64(c.quota.LimitBytes),
 	} {
 		b = binary.AppendUvarint(b, v)
@@ -243,6 +248,7 @@ func decodeCounters(b []byte) (counters, error) {
 		return counters{}, fmt.Errorf("decode counters: %w", ErrCorrupt)
 	}
 	c := counters{
+		epoch:       d.uvarint(),
 		modSeq:      ModSeq(d.uvarint()),
 		nextMailbox: MailboxID(d.uvarint()),
 		nextData:    DataID(d.uvarint()),
@@ -321,40 +327,4 @@ func chunkKey(id MailboxID, base imap.UID) []byte {
 	return binary.BigEndian.AppendUint32(mailboxKey(id), uint32(base))
 }
 
-func vanishedKey(id MailboxID, seq ModSeq) []byte {
-	return binary.BigEndian.AppendUint64(mailboxKey(id), uint64(seq))
-}
-
 func dataKey(id DataID) []byte { return binary.BigEndian.AppendUint64(nil, uint64(id)) }
-
-// appendUIDs encodes ascending UIDs as ranges: gap to the last, then length.
-func appendUIDs(b []byte, uids []imap.UID) []byte {
-	var last imap.UID
-	for i := 0; i < len(uids); {
-		j := i + 1
-		for j < len(uids) && uids[j] == uids[j-1]+1 {
-			j++
-		}
-		b = binary.AppendUvarint(b, uint64(uids[i]-last))
-		b = binary.AppendUvarint(b, uint64(j-i))
-		last = uids[j-1]
-		i = j
-	}
-	return b
-}
-
-// decodeUIDs adds the ranges to set.
-func decodeUIDs(b []byte, set *imap.UIDSet) error {
-	d := decoder{b: b}
-	var last imap.UID
-	for len(d.b) > 0 {
-		start := last + imap.UID(d.uvarint())
-		n := d.uvarint()
-		if d.bad || n == 0 || start == 0 || uint64(start)+n-1 > 1<<32-1 {
-			return fmt.Errorf("decode expunged UIDs: %w", ErrCorrupt)
-		}
-		last = start + imap.UID(n-1)
-		set.AddRange(start, last)
-	}
-	return nil
-}

@@ -43,11 +43,12 @@ func TestChunkRoundTrip(t *testing.T) {
 // the same.
 func FuzzRecords(f *testing.F) {
 	c := &chunk{base: 7, msgs: []Message{{UID: 7, Data: 1, Size: 10, Keywords: Keywords{1}}, {UID: 9, Data: 3, Flags: Seen}}}
-	r := &mailboxRecord{Mailbox: Mailbox{ID: 1, Name: "INBOX", UIDNext: 10}, keywords: []string{"$Forwarded"}}
+	r := &mailboxRecord{Mailbox: Mailbox{ID: 1, Name: "INBOX", UIDNext: 10}, traces: traces{ranges: 3, floor: 9}, keywords: []string{"$Forwarded"}}
 	f.Add(appendChunk(nil, c))
 	f.Add(r.append(nil))
-	f.Add((&counters{modSeq: 3, nextData: 4}).append(nil))
-	f.Add(appendUIDs(nil, []imap.UID{1, 2, 3, 9}))
+	f.Add((&counters{epoch: 1 << 63, modSeq: 3, nextData: 4}).append(nil))
+	trace, _ := appendTrace(nil, []imap.UID{1, 2, 3, 9})
+	f.Add(trace)
 	f.Add(append(append([]byte{dataVersion, inlineBody, 5}, make([]byte, 32)...), 0))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if c, err := decodeChunk(7, b); err == nil {
@@ -57,7 +58,7 @@ func FuzzRecords(f *testing.F) {
 		}
 		if r, err := decodeMailbox(1, b); err == nil {
 			again, err := decodeMailbox(1, r.append(nil))
-			if err != nil || again.Name != r.Name || again.UIDNext != r.UIDNext {
+			if err != nil || again.Name != r.Name || again.UIDNext != r.UIDNext || again.traces != r.traces {
 				t.Errorf("mailbox does not decode again: %v", err)
 			}
 		}
@@ -66,8 +67,13 @@ func FuzzRecords(f *testing.F) {
 				t.Errorf("counters do not decode again: %v", err)
 			}
 		}
-		var set imap.UIDSet
-		_ = decodeUIDs(b, &set)
+		if set, err := decodeTrace(b, nil); err == nil {
+			for i, r := range set {
+				if r.Start == 0 || r.Stop < r.Start || i > 0 && r.Start <= set[i-1].Stop {
+					t.Errorf("the ranges of a trace do not ascend: %v", set)
+				}
+			}
+		}
 		var d dataRecord
 		_ = decodeData(1, b, &d)
 	})

@@ -130,7 +130,7 @@ func useDamaged(t *testing.T, dir string) {
 				b.Close()
 			}
 		}
-		_, _ = a.Vanished(mb.ID, 0)
+		_, _, _ = a.Vanished(snap, 0)
 	}
 	_ = a.Read(ids, func(_ int, d *Data) bool {
 		if d != nil {

@@ -57,25 +57,6 @@ func (a *Account) Read(ids []DataID, f func(i int, d *Data) bool) error {
 	return nil
 }
 
-// Vanished returns the UIDs expunged from a mailbox after since.
-func (a *Account) Vanished(id MailboxID, since ModSeq) (imap.UIDSet, error) {
-	var set imap.UIDSet
-	prefix := mailboxKey(id)
-	err := a.view(func(tx *bolt.Tx) error {
-		c := tx.Bucket(vanishedBucket).Cursor()
-		for k, v := c.Seek(vanishedKey(id, since+1)); bytes.HasPrefix(k, prefix); k, v = c.Next() {
-			if err := decodeUIDs(v, &set); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read expunged UIDs: %w", err)
-	}
-	return set, nil
-}
-
 func keyMailbox(k []byte) (MailboxID, bool) {
 	if len(k) != 4 {
 		return 0, false

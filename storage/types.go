@@ -17,7 +17,7 @@ type MailboxID uint32
 
 // DataID identifies the immutable part of a message (body, envelope,
 // structure) within its account; copies of a message share it. It is never
-// reused and is what RFC 8474 calls EMAILID.
+// reused; with [Account.Epoch] it is what RFC 8474 calls EMAILID.
 type DataID uint64
 
 // ModSeq is a mod-sequence (RFC 7162): one counter per account, raised by
