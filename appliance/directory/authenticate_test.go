@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pillarbox/appliance/directory"
 	"pillarbox/storage"
 )
