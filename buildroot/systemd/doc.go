@@ -1,11 +1,9 @@
 // Package systemd holds the units by which the binary runs under systemd, on
 // Debian for example, and the tests that put systemd's own tools to them. It
 // has no code. To install: the binary as /usr/local/bin/pillarbox, the units in
-// /etc/systemd/system, pillarbox.sysusers as /etc/sysusers.d/pillarbox.conf;
+// /usr/local/lib/systemd/system, pillarbox.sysusers as /etc/sysusers.d/pillarbox.conf;
 // then systemd-sysusers, systemctl daemon-reload and systemctl enable --now
-// pillarbox pillarbox-imaps-legacy.socket; without the last one port 990 is
-// opened at the next start of the machine. Commands run as the user pillarbox,
-// or as root while it serves.
+// pillarbox. Commands run as the user pillarbox, or as root while it serves.
 //
 //	pillarbox.service              the server, without any privilege
 //	pillarbox-imaps.socket         port 993

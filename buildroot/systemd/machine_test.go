@@ -35,10 +35,10 @@ func startDebian(t *testing.T) *debian {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may start a systemd of its own")
 	}
-	for _, program := range []string{systemd, "unshare", "nsenter", "ip", "dbus-daemon"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skip("without ", program, " there is no systemd to start: ", err)
-		}
+	for program, pkg := range map[string]string{
+		systemd: "systemd", "unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2", "dbus-daemon": "dbus",
+	} {
+		rig.Tool(t, program, pkg)
 	}
 	dir := filepath.Join(t.TempDir(), "machine")
 	files := dir + ".files"

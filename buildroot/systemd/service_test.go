@@ -3,6 +3,7 @@ package systemd_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -15,7 +16,7 @@ func TestTheServiceUnderARealSystemd(t *testing.T) {
 
 	d.run("systemd-sysusers")
 	d.run("systemctl", "daemon-reload")
-	d.run("systemctl", "enable", "--now", "pillarbox", "pillarbox-imaps-legacy.socket")
+	d.run("systemctl", "enable", "--now", "pillarbox")
 	if got := d.show("pillarbox", "ActiveState"); got != "active" {
 		t.Fatalf("the service is %s", got)
 	}
@@ -56,7 +57,7 @@ func TestTheServiceUnderARealSystemd(t *testing.T) {
 			if tt.signal == "STOP" {
 				// Minutes are right for an office, not for a test.
 				d.run("sh", "-c", "mkdir -p /run/systemd/system/pillarbox.service.d && "+
-					"printf '[Service]\\nWatchdogSec=10s\\nTimeoutAbortSec=5s\\n' > /run/systemd/system/pillarbox.service.d/quick.conf")
+					"printf '[Service]\\nWatchdogSec=20s\\nTimeoutAbortSec=5s\\n' > /run/systemd/system/pillarbox.service.d/quick.conf")
 				d.run("systemctl", "daemon-reload")
 				d.run("systemctl", "restart", "pillarbox")
 				restarts = 0
@@ -64,8 +65,9 @@ func TestTheServiceUnderARealSystemd(t *testing.T) {
 			d.run("systemctl", "kill", "--kill-whom=main", "--signal="+tt.signal, "pillarbox")
 			restarts++
 			await(t, "it is started again", func() error {
-				if got := d.show("pillarbox", "NRestarts"); got != fmt.Sprint(restarts) {
-					return fmt.Errorf("%s restarts", got)
+				n, err := strconv.Atoi(d.show("pillarbox", "NRestarts"))
+				if err != nil || n < restarts {
+					return fmt.Errorf("%d restarts, %w", n, err)
 				}
 				if got := d.show("pillarbox", "ActiveState"); got != "active" {
 					return errors.New(got)
@@ -81,7 +83,7 @@ func TestTheServiceUnderARealSystemd(t *testing.T) {
 		t.Errorf("a reload made process %s of %s", after, before)
 	}
 
-	d.run("systemctl", "disable", "--now", "pillarbox-imaps-legacy.socket")
+	d.run("systemctl", "mask", "--now", "pillarbox-imaps-legacy.socket")
 	d.run("systemctl", "restart", "pillarbox")
 	if err := d.greets("990"); err == nil {
 		t.Error("port 990 still answers")

@@ -30,8 +30,9 @@ else
   mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup/unified"
 fi
 rm -rf "$root/var/log/journal" # what is written to /run is gone afterwards
-cp "$dir.files/"*.service "$dir.files/"*.socket "$root/etc/systemd/system/"
-mkdir -p "$root/etc/sysusers.d"
+units=$root/usr/local/lib/systemd/system
+mkdir -p "$units" "$root/etc/sysusers.d"
+cp "$dir.files/"*.service "$dir.files/"*.socket "$units/"
 cp "$dir.files/pillarbox.sysusers" "$root/etc/sysusers.d/pillarbox.conf"
 install -m 755 "$dir.files/pillarbox" "$root/usr/local/bin/pillarbox"
 echo > "$root/etc/machine-id"
