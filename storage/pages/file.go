@@ -1,0 +1,167 @@
+package pages
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"runtime/debug"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrDamaged is what every fault found in a file is.
+var ErrDamaged = errors.New("the database file is damaged")
+
+// ErrGone says that the state asked for has been replaced meanwhile.
+var ErrGone = errors.New("the transaction is no longer in the file")
+
+const (
+	magic   = 0xED0CDAED
+	version = 2
+
+	headerSize  = 16 // of a page
+	elementSize = 16 // of a branch and of a leaf
+	metaSize    = 64
+
+	// noFreeList stands for the page of the list of free pages where none is kept.
+	noFreeList = 1<<64 - 1
+
+	firstPage = 2 // after the headers
+)
+
+// Kinds of pages.
+const (
+	branchKind = 0x01
+	leafKind   = 0x02
+	metaKind   = 0x04
+	freeKind   = 0x10
+)
+
+// bucketFlag marks a leaf element whose value is a bucket.
+const bucketFlag = 0x01
+
+// meta is a header: which state of the tree counts.
+type meta struct {
+	pageSize uint32
+	root     uint64
+	free     uint64
+	pages    uint64 // all page numbers in use are below
+	tx       uint64
+}
+
+// File is a database file, mapped for reading. What is returned of it shares
+// its memory and is valid until Close.
+type File struct {
+	b        []byte
+	pageSize int
+	metas    []meta // those that are valid, the newest first
+}
+
+// Open maps a file. ErrDamaged if it has no valid header.
+func Open(path string) (*File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open database file: %w", err)
+	}
+	defer f.Close()
+	return Map(f)
+}
+
+// Map is Open for a file that is open already; it may be closed then.
+func Map(f *os.File) (*File, error) {
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("open database file: %w", err)
+	}
+	if fi.Size() < firstPage*1024 || int64(int(fi.Size())) != fi.Size() {
+		return nil, fmt.Errorf("it has %d octets: %w", fi.Size(), ErrDamaged)
+	}
+	b, err := unix.Mmap(int(f.Fd()), 0, int(fi.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map database file: %w", err)
+	}
+	// Most of the file is about to be read.
+	_ = unix.Madvise(b, unix.MADV_WILLNEED)
+	file := &File{b: b}
+	if err := file.readMetas(); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// Close unmaps the file.
+func (f *File) Close() error {
+	b := f.b
+	f.b = nil
+	if err := unix.Munmap(b); err != nil {
+		return fmt.Errorf("unmap database file: %w", err)
+	}
+	return nil
+}
+
+// Octets returns the size of the file.
+func (f *File) Octets() int64 { return int64(len(f.b)) }
+
+// readMetas finds the headers. The first tells the size of a page; where it is
+// lost, the second lies at one of few places.
+func (f *File) readMetas() error {
+	var found []meta
+	if m, ok := f.metaAt(0, 0); ok {
+		found = append(found, m)
+		f.pageSize = int(m.pageSize)
+		if second, ok := f.metaAt(int(m.pageSize), 1); ok && second.pageSize == m.pageSize {
+			found = append(found, second)
+		}
+	} else {
+		for size := 1 << 10; size <= 1<<16 && len(found) == 0; size <<= 1 {
+			if m, ok := f.metaAt(size, 1); ok && int(m.pageSize) == size {
+				found = append(found, m)
+				f.pageSize = size
+			}
+		}
+	}
+	if len(found) == 2 && found[1].tx > found[0].tx {
+		found[0], found[1] = found[1], found[0]
+	}
+	f.metas = found
+	if len(found) == 0 {
+		return fmt.Errorf("it has no valid header: %w", ErrDamaged)
+	}
+	return nil
+}
+
+func (f *File) metaAt(at int, id uint64) (meta, bool) {
+	if at+headerSize+metaSize > len(f.b) || !readable(f.b[at:at+headerSize+metaSize]) {
+		return meta{}, false
+	}
+	page, b := f.b[at:], f.b[at+headerSize:at+headerSize+metaSize]
+	sum := fnv.New64a()
+	sum.Write(b[:metaSize-8])
+	m := meta{pageSize: u32(b[8:]), root: u64(b[16:]), free: u64(b[32:]), pages: u64(b[40:]), tx: u64(b[48:])}
+	size := m.pageSize
+	ok := u64(page) == id && u16(page[8:]) == metaKind && u32(b) == magic && u32(b[4:]) == version &&
+		u64(b[56:]) == sum.Sum64() && size >= 1<<10 && size <= 1<<16 && size&(size-1) == 0
+	return m, ok
+}
+
+// readable touches every page of memory that b lies in. A bad sector, or a
+// file that another process cut short, shows as a memory fault.
+func readable(b []byte) (ok bool) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() { ok = recover() == nil }()
+	var x byte
+	for i := 0; i < len(b); i += 1 << 10 {
+		x ^= b[i]
+	}
+	if len(b) > 0 {
+		x ^= b[len(b)-1]
+	}
+	_ = x
+	return true
+}
+
+func u16(b []byte) uint16 { return binary.NativeEndian.Uint16(b) }
+func u32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
+func u64(b []byte) uint64 { return binary.NativeEndian.Uint64(b) }
