@@ -25,7 +25,6 @@ type program struct {
 func programs(version string) []program {
 	return []program{
 		{path: "gokrazy/init", pkg: "pillarbox/cmd/init"},
-		{path: "gokrazy/keep", pkg: "pillarbox/cmd/keep"},
 		{path: "gokrazy/dhcp", pkg: "github.com/gokrazy/gokrazy/cmd/dhcp"},
 		{path: "gokrazy/ntp", pkg: "github.com/gokrazy/gokrazy/cmd/ntp"},
 		{path: "gokrazy/randomd", pkg: "github.com/gokrazy/gokrazy/cmd/randomd"},

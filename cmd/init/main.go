@@ -24,14 +24,12 @@ func main() {
 }
 
 func run(ctx context.Context, log *slog.Logger) error {
-	system := firmware.Prepare(ctx, log)
+	system := firmware.Prepare(ctx, &firmware.Config{Logger: log})
 	if err := gokrazy.Boot(system.Built.UTC().Format("2006-01-02T15:04:05Z")); err != nil {
 		return fmt.Errorf("start gokrazy: %w", err)
 	}
 	system.Settle()
-	if !system.ReadOnly {
-		go system.KeepTime(ctx)
-	}
+	go system.KeepTime(ctx)
 	if err := yieldConsole(); err != nil {
 		return err
 	}

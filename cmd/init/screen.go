@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"pillarbox/appliance/firmware"
@@ -21,13 +22,13 @@ func serveConsoles(ctx context.Context, log *slog.Logger, s *firmware.System) {
 		return
 	}
 	c := &console.Config{
-		Status:  func(context.Context) []string { return status(s) },
+		Status:  func(ctx context.Context) []string { return screen(ctx, s) },
 		Actions: actions(s),
 	}
 	settled := make(chan struct{})
 	go func() {
 		defer close(settled)
-		awaitNetwork(ctx)
+		awaitNetwork(ctx, s)
 	}()
 	for _, tty := range terminals {
 		go func() {
@@ -42,14 +43,15 @@ func serveConsoles(ctx context.Context, log *slog.Logger, s *firmware.System) {
 // the network.
 func actions(s *firmware.System) []console.Action {
 	var all []console.Action
+	restart, off := power(newSupervisor())
 	if s.ReadOnly {
 		all = append(all, mending(s))
 	} else {
-		accounts := &console.Accounts{Program: mailProgram, Data: dataDir}
-		all = append(all, accounts.Actions()...)
+		mail := &console.Mail{Program: mailProgram, Data: firmware.DataDir, Env: s.Environment(), Restart: restart.Run}
+		all = append(all, mail.Actions()...)
 	}
 
-	return append(all, newSupervisor().actions()...)
+	return append(all, restart, off)
 }
 
 // mending is the way out when the data partition has errors that are not
@@ -57,15 +59,13 @@ func actions(s *firmware.System) []console.Action {
 func mending(s *firmware.System) console.Action {
 	return console.Action{Title: "Mend the data partition", Run: func(ctx context.Context, t *console.Terminal) error {
 		t.Printf("What is damaged beyond repair will be lost. A copy of the disk made before can be worth much.\n")
-		answer, err := t.Ask("Type mend to go on")
-		if err != nil {
+		if err := t.Confirm("mend", "go on"); err != nil {
 			return err
 		}
-		if answer != "mend" {
-			return console.ErrNothing
-		}
 		said, err := s.Mend(ctx)
-		t.Printf("%s\n", said)
+		if pageErr := t.Page(strings.Split(said, "\n")); pageErr != nil {
+			return pageErr
+		}
 		if err == nil {
 			t.Printf("The data partition is mended. Start the box anew.\n")
 		}
@@ -75,11 +75,11 @@ func mending(s *firmware.System) console.Action {
 }
 
 // awaitNetwork waits a while for what the first screen is to show.
-func awaitNetwork(ctx context.Context) {
+func awaitNetwork(ctx context.Context, s *firmware.System) {
 	ctx, stop := context.WithTimeout(ctx, settleTime)
 	defer stop()
 	for ctx.Err() == nil {
-		if len(addresses()) > 0 && reachable(993) {
+		if len(addresses()) > 0 && (s.ReadOnly || reachable(993)) {
 			return
 		}
 		time.Sleep(500 * time.Millisecond)

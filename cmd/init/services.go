@@ -11,25 +11,14 @@ import (
 	"pillarbox/appliance/firmware"
 )
 
-const (
-	mailProgram = "/user/pillarbox"
-	keepProgram = "/gokrazy/keep"
-	dataDir     = firmware.Perm + "/pillarbox"
-
-	// endsDir is where the mail server's last words are kept.
-	endsDir = firmware.Perm + "/ends"
-)
+const mailProgram = "/user/pillarbox"
 
 // services returns what gokrazy supervises. Nothing that goes wrong here may
 // keep the rest from starting.
 func services(log *slog.Logger, s *firmware.System) []*gokrazy.Service {
 	commands := append(networkCommands(log, s), exec.Command("/gokrazy/randomd"))
 	if !s.ReadOnly {
-		mail := exec.Command(keepProgram, endsDir, mailProgram, "serve", "--data", dataDir)
-		if s.Settings.Host != "" {
-			mail.Args = append(mail.Args, "--name", s.Settings.Host)
-		}
-		commands = append(commands, mail)
+		commands = append(commands, mailCommand(s))
 	}
 	env := slices.Concat(os.Environ(), s.Environment())
 	var all []*gokrazy.Service
@@ -39,4 +28,19 @@ func services(log *slog.Logger, s *firmware.System) []*gokrazy.Service {
 	}
 
 	return all
+}
+
+// mailCommand returns the mail server. It waits by itself before it serves
+// again after it ended badly: gokrazy starts it again after a second, for ever.
+func mailCommand(s *firmware.System) *exec.Cmd {
+	c := exec.Command(mailProgram, "serve", "--data", firmware.DataDir, "--back-off", "--log-file",
+		"--conditions", firmware.ConditionsFile)
+	if s.Settings.Host != "" {
+		c.Args = append(c.Args, "--name", s.Settings.Host)
+	}
+	if s.Settings.Admin != "" {
+		c.Args = append(c.Args, "--admin-password-hash-file", firmware.AdminHashFile)
+	}
+
+	return c
 }

@@ -1,60 +1,149 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/pem"
+	"cmp"
+	"context"
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"pillarbox/appliance/firmware"
-	"pillarbox/appliance/firmware/keeper"
+	"pillarbox/appliance/firmware/sockets"
+	"pillarbox/appliance/health"
 )
 
-// status tells how the box is.
-func status(s *firmware.System) []string {
+// screen tells how the box is.
+func screen(ctx context.Context, s *firmware.System) []string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
 	lines := []string{fmt.Sprintf("Pillarbox %s on %s, %s", s.Version, host, time.Now().UTC().Format(time.DateTime+" MST"))}
-	addresses := addresses()
-	if len(addresses) == 0 {
+	here := addresses()
+	if len(here) == 0 {
 		lines = append(lines, "Network      no address yet")
 	}
-	for _, a := range addresses {
-		lines = append(lines, "Network      "+a)
+	for _, a := range here {
+		lines = append(lines, fmt.Sprintf("Network      %s on %s", a.ip, a.device))
 	}
-	lines = append(lines, "IMAP         "+answers(993)+", "+answers(990))
-	if print, err := fingerprint(filepath.Join(dataDir, "certs", "ca.crt")); err == nil {
-		lines = append(lines, "Certificate  "+print)
+	var mail *mailStatus
+	if !s.ReadOnly {
+		var mailErr error
+		if mail, mailErr = askMail(ctx); mailErr != nil {
+			lines = append(lines, "Mail         "+mailErr.Error())
+		} else {
+			lines = append(lines, mail.lines(host, here)...)
+		}
 	}
-	lines = append(lines, memory())
+	listening, err := sockets.List("/proc")
+	lines = append(lines, listens(listening, err), memory())
 	if !s.ReadOnly {
 		lines = append(lines, space())
 	}
-	if ends, err := keeper.Reports(endsDir); err == nil && len(ends) > 0 {
-		lines = append(lines, fmt.Sprintf("Attention    the mail server ended by itself; its last words are in %s", ends[len(ends)-1]))
+
+	return append(lines, healthLines(s.Conditions(), mail)...)
+}
+
+// lines tells how mail programs connect.
+func (m *mailStatus) lines(host string, here []address) []string {
+	servers := []string{host}
+	for _, a := range here {
+		servers = append(servers, a.ip.String())
 	}
-	for _, note := range s.Notes {
-		lines = append(lines, "Attention    "+note)
+	var lines []string
+	if ports := m.ports(); len(ports) > 0 {
+		lines = append(lines,
+			"Mail         IMAP with SSL/TLS, port "+strings.Join(ports, " or "),
+			"             server "+strings.Join(servers, " or "),
+			"             log in by the full address and the password")
+	} else {
+		lines = append(lines, "Mail         the server listens on no port")
+	}
+	switch {
+	case m.Certificate != nil:
+		lines = append(lines, "Certificate  the office's own, by "+m.Certificate.Issuer, "             SHA-256 "+m.Certificate.SHA256)
+	case m.CA.SHA256 != "":
+		lines = append(lines, "Certificate  of the box's own authority, which mail programs are to trust:",
+			"             SHA-256 "+m.CA.SHA256)
+	}
+	if c := m.Restarts.LastCrash; c != nil {
+		lines = append(lines, fmt.Sprintf("Last crash   %s: %s", c.Time.UTC().Format(time.DateTime), c.Reason))
 	}
 
 	return lines
 }
 
+// ports returns those for IMAP, the usual one first.
+func (m *mailStatus) ports() []string {
+	var ports []string
+	for _, name := range []string{"imaps", "imaps-legacy"} {
+		for _, l := range m.Listeners {
+			_, port, err := net.SplitHostPort(l.Address)
+			if err == nil && l.Name == name && !slices.Contains(ports, port) {
+				ports = append(ports, port)
+			}
+		}
+	}
+
+	return ports
+}
+
+// listens tells what can be reached from the network.
+func listens(all []sockets.Socket, err error) string {
+	var words []string
+	for _, s := range all {
+		words = append(words, s.String())
+	}
+	switch {
+	case err != nil:
+		words = []string{err.Error()}
+	case len(words) == 0:
+		words = []string{"nothing"}
+	}
+
+	return "Listens      " + strings.Join(words, ", ")
+}
+
+// healthLines tells what is wrong. The mail server shows what the device
+// published some seconds ago; what the device knows now takes its place.
+func healthLines(device []health.Condition, mail *mailStatus) []string {
+	all := slices.Clone(device)
+	if mail != nil {
+		for _, c := range mail.Health {
+			if !firmware.Publishes(c.Name) {
+				all = append(all, c)
+			}
+		}
+	}
+	if len(all) == 0 && mail != nil {
+		return []string{"Health       all is well"}
+	}
+	var lines []string
+	for _, c := range all {
+		lines = append(lines, fmt.Sprintf("Attention    %s (%s)", c.Title, c.Severity), "             "+c.Text)
+	}
+
+	return lines
+}
+
+// address is one by which others reach the box.
+type address struct {
+	ip     net.IP
+	device string
+}
+
 // addresses returns the addresses by which others reach the box.
-func addresses() []string {
+func addresses() []address {
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return nil
 	}
-	var all []string
+	var all []address
 	for _, i := range interfaces {
 		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 {
 			continue
@@ -65,21 +154,14 @@ func addresses() []string {
 		}
 		for _, a := range list {
 			if ip, _, err := net.ParseCIDR(a.String()); err == nil && ip.IsGlobalUnicast() {
-				all = append(all, fmt.Sprintf("%s on %s", ip, i.Name))
+				all = append(all, address{ip, i.Name})
 			}
 		}
 	}
+	// The short ones of IPv4 first: people type them.
+	slices.SortStableFunc(all, func(a, b address) int { return cmp.Compare(len(a.ip.String()), len(b.ip.String())) })
 
 	return all
-}
-
-// answers tells in words whether something listens on a port.
-func answers(port int) string {
-	if reachable(port) {
-		return fmt.Sprintf("port %d answers", port)
-	}
-
-	return fmt.Sprintf("port %d does not answer", port)
 }
 
 // reachable tells whether something listens on a port of this machine.
@@ -91,24 +173,6 @@ func reachable(port int) bool {
 	_ = c.Close()
 
 	return true
-}
-
-// fingerprint returns the SHA-256 of the certificate in a PEM file.
-func fingerprint(name string) (string, error) {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return "", err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return "", fmt.Errorf("%s holds no certificate", name)
-	}
-	var hex []string
-	for _, b := range sha256.Sum256(block.Bytes) {
-		hex = append(hex, fmt.Sprintf("%02X", b))
-	}
-
-	return "SHA-256 " + strings.Join(hex, ":"), nil
 }
 
 // memory tells how much of the memory is taken.

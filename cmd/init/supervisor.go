@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,14 +14,8 @@ import (
 	"pillarbox/appliance/firmware/console"
 )
 
-const (
-	// stopTime bounds how long the services may take to end.
-	stopTime = 3 * time.Minute
-
-	// logTime is how long the log is read: gokrazy sends what it keeps at once
-	// and then goes on with what is new.
-	logTime = time.Second
-)
+// stopTime bounds how long the services may take to end.
+const stopTime = 3 * time.Minute
 
 // supervisor talks to gokrazy's own interface, which listens on a socket in
 // this machine only.
@@ -56,15 +48,14 @@ func (s *supervisor) do(ctx context.Context, method, path string, query url.Valu
 	return answer.Body, nil
 }
 
-// actions returns the entries of the menu.
-func (s *supervisor) actions() []console.Action {
-	return []console.Action{
-		{Title: "Show the mail server's log", Run: s.log},
-		// Through the firmware: a kernel that starts its successor leaves the
-		// boot partition mounted.
-		{Title: "Start anew", Run: s.end("/reboot", url.Values{"kexec": {"off"}})},
-		{Title: "Switch off", Run: s.end("/poweroff", nil)},
-	}
+// power returns the actions that end the system.
+func power(s *supervisor) (restart, off console.Action) {
+	// Through the firmware: a kernel that starts its successor leaves the boot
+	// partition mounted.
+	restart = console.Action{Title: "Start anew", Run: s.end("/reboot", url.Values{"kexec": {"off"}})}
+	off = console.Action{Title: "Switch off", Run: s.end("/poweroff", nil)}
+
+	return restart, off
 }
 
 // end stops all services and then the system.
@@ -82,24 +73,4 @@ func (s *supervisor) end(path string, query url.Values) func(context.Context, *c
 
 		return err
 	}
-}
-
-// log shows the last lines of the mail server's log.
-func (s *supervisor) log(ctx context.Context, t *console.Terminal) error {
-	ctx, stop := context.WithTimeout(ctx, logTime)
-	defer stop()
-	body, err := s.do(ctx, http.MethodGet, "/log", url.Values{"path": {keepProgram}, "stream": {"stderr"}})
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	lines := bufio.NewScanner(body)
-	for lines.Scan() {
-		t.Printf("%s\n", lines.Text())
-	}
-	if err := lines.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("read the log: %w", err)
-	}
-
-	return nil
 }

@@ -3,15 +3,10 @@ package console
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 )
-
-// maxLine bounds what a person may type, in octets.
-const maxLine = 1024
 
 // Action is an entry of the menu.
 type Action struct {
@@ -23,54 +18,6 @@ type Action struct {
 type Config struct {
 	Status  func(ctx context.Context) []string // lines
 	Actions []Action
-}
-
-// Terminal is the person's side of a conversation.
-type Terminal struct {
-	in  *bufio.Reader
-	out io.Writer
-}
-
-// ErrNothing says that a person gave an empty answer, which ends an action.
-var ErrNothing = errors.New("nothing was done")
-
-// Printf writes a text.
-func (t *Terminal) Printf(format string, args ...any) { fmt.Fprintf(t.out, format, args...) }
-
-// Ask asks for a line. An empty one is ErrNothing.
-func (t *Terminal) Ask(prompt string) (string, error) {
-	t.Printf("%s: ", prompt)
-	line, err := t.line()
-	if err != nil {
-		return "", err
-	}
-	if line == "" {
-		return "", ErrNothing
-	}
-
-	return line, nil
-}
-
-// line reads a line. Of a longer one than is allowed nothing is taken.
-func (t *Terminal) line() (string, error) {
-	var line []byte
-	for {
-		part, err := t.in.ReadSlice('\n')
-		if len(line) <= maxLine {
-			line = append(line, part...)
-		}
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		if len(line) > maxLine {
-			return "", nil
-		}
-
-		return strings.TrimSpace(strings.ToValidUTF8(string(line), "")), nil
-	}
 }
 
 // Run shows the menu on a terminal until reading fails or the context ends
@@ -99,7 +46,7 @@ func Run(ctx context.Context, c *Config, tty io.ReadWriter) error {
 func (c *Config) show(ctx context.Context, t *Terminal) {
 	t.Printf("\n")
 	for _, line := range c.Status(ctx) {
-		t.Printf("%s\n", line)
+		t.Printf("%s\n", clean(line))
 	}
 	t.Printf("\n")
 	for i, a := range c.Actions {

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -66,23 +69,137 @@ func TestEndlessLineIsForgotten(t *testing.T) {
 	}
 }
 
-func TestAccountsCallTheServersProgram(t *testing.T) {
+// mail returns the actions on a program that says how it was called.
+func mail(t *testing.T) (m *console.Mail, restarts *int) {
+	t.Helper()
 	program := filepath.Join(t.TempDir(), "program")
-	script := "#!/bin/sh\necho \"$PILLARBOX_DATA: $*\"\n[ \"$2\" != passwd ]\n"
+	script := "#!/bin/sh\necho \"$PILLARBOX_DATA $EXTRA: $*\"\n[ \"$2\" != passwd ]\n"
 	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	accounts := &console.Accounts{Program: program, Data: "/data"}
-	out := session(t, &console.Config{Status: status, Actions: accounts.Actions()},
-		"1\n2\n--help\n3\nbea@office.example\n2\n\n")
-	for _, want := range []string{
-		"/data: account list\n",
-		"/data: account add --generate-password -- --help\n",
-		"/data: account passwd --generate-password -- bea@office.example\n",
-		console.ErrNothing.Error(),
+	restarts = new(int)
+
+	return &console.Mail{
+		Program: program, Data: t.TempDir(), Env: []string{"EXTRA=more"},
+		Restart: func(context.Context, *console.Terminal) error { *restarts++; return nil },
+	}, restarts
+}
+
+// pick returns the number of an action.
+func pick(t *testing.T, actions []console.Action, title string) string {
+	t.Helper()
+	i := slices.IndexFunc(actions, func(a console.Action) bool { return a.Title == title })
+	if i < 0 {
+		t.Fatalf("there is no action %q", title)
+	}
+
+	return strconv.Itoa(i + 1)
+}
+
+func TestMailActionsCallTheServersProgram(t *testing.T) {
+	m, _ := mail(t)
+	called := m.Data + " more: " // with the data folder and the environment
+	for _, tt := range []struct{ title, typed, want string }{
+		{"List the accounts", "", called + "account list\n"},
+		{"Add an account", "--help\n", called + "account add --generate-password -- --help\n"},
+		{"Add an account", "\n", console.ErrNothing.Error()},
+		{"Give an account a new password", "bea@office.example\n", called + "account passwd --generate-password -- bea@office.example\n"},
+		{"Give the administrator a new password", "", called + "admin passwd --generate-password\n"},
+		{"Show the mail server's log", "", called + "log -n 100\n"},
+		{"Show the last words of a crash", "", "has not left any"},
 	} {
-		if !strings.Contains(out, want) {
-			t.Errorf("the screen lacks %q:\n%s", want, out)
-		}
+		t.Run(tt.title, func(t *testing.T) {
+			out := session(t, &console.Config{Status: status, Actions: m.Actions()}, pick(t, m.Actions(), tt.title)+"\n"+tt.typed)
+			if !strings.Contains(out, tt.want) {
+				t.Errorf("the screen lacks %q:\n%s", tt.want, out)
+			}
+		})
+	}
+}
+
+func TestFactoryResetIsMeant(t *testing.T) {
+	m, restarts := mail(t)
+	number := pick(t, m.Actions(), "Factory reset")
+	for _, tt := range []struct {
+		name, typed, want string
+		restarts          int
+	}{
+		{"nothing typed", "\n", "", 0},
+		{"another word", "yes\n", "", 0},
+		{"keep", "keep\n", "factory-reset --keep-mail --yes", 1},
+		{"wipe without the words", "wipe\nyes\n", "", 0},
+		{"wipe with part of the words", "wipe\ndelete\n", "", 0},
+		{"wipe", "wipe\ndelete all mail\n", "factory-reset --wipe-mail --yes", 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			*restarts = 0
+			record := filepath.Join(t.TempDir(), "calls")
+			script := "#!/bin/sh\necho \"$*\" >> " + record + "\n"
+			if err := os.WriteFile(m.Program, []byte(script), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			out := session(t, &console.Config{Status: status, Actions: m.Actions()}, number+"\n"+tt.typed)
+			called, err := os.ReadFile(record)
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+			if got := strings.TrimSpace(string(called)); got != tt.want || *restarts != tt.restarts {
+				t.Errorf("called %q and restarted %d times, want %q and %d:\n%s", got, *restarts, tt.want, tt.restarts, out)
+			}
+			if tt.want == "" && !strings.Contains(out, console.ErrNothing.Error()) {
+				t.Errorf("it does not say that nothing was done:\n%s", out)
+			}
+		})
+	}
+}
+
+func TestFactoryResetThatCannotBeOrdered(t *testing.T) {
+	m, restarts := mail(t)
+	if err := os.WriteFile(m.Program, []byte("#!/bin/sh\necho the disk is full\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out := session(t, &console.Config{Status: status, Actions: m.Actions()}, pick(t, m.Actions(), "Factory reset")+"\nkeep\n")
+	if *restarts != 0 || !strings.Contains(out, "the disk is full") || strings.Contains(out, "It is ordered") {
+		t.Errorf("restarted %d times:\n%s", *restarts, out)
+	}
+}
+
+func TestLastWordsCannotSteerTheTerminal(t *testing.T) {
+	m, _ := mail(t)
+	if err := os.Mkdir(filepath.Join(m.Data, "run"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	words := "panic: \x1b[2Jgone\x07 caf\u00e9 \x9b\r\n\tmain.go:1\n"
+	if err := os.WriteFile(filepath.Join(m.Data, "run", "last-crash.txt"), []byte(words), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := session(t, &console.Config{Status: status, Actions: m.Actions()}, pick(t, m.Actions(), "Show the last words of a crash")+"\n")
+	if want := "panic: .[2Jgone. caf\u00e9 ..\n\tmain.go:1\n"; !strings.Contains(out, want) {
+		t.Errorf("the screen lacks %q:\n%q", want, out)
+	}
+}
+
+func TestLongListsAreShownByPages(t *testing.T) {
+	var long []string
+	for i := range 60 {
+		long = append(long, fmt.Sprintf("line %d.", i))
+	}
+	for _, tt := range []struct {
+		name, typed string
+		last        string // line that is shown
+		hidden      string
+	}{
+		{"all", "1\n\n\n", "line 59.", ""},
+		{"one more page", "1\n\nq\n", "line 45.", "line 46."},
+		{"only the first", "1\nq\n", "line 22.", "line 23."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out := session(t, &console.Config{Status: status, Actions: []console.Action{
+				{Title: "List", Run: func(_ context.Context, t *console.Terminal) error { return t.Page(long) }},
+			}}, tt.typed)
+			if !strings.Contains(out, tt.last) || tt.hidden != "" && strings.Contains(out, tt.hidden) {
+				t.Errorf("want %q as the last line:\n%s", tt.last, out)
+			}
+		})
 	}
 }

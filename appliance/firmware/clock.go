@@ -1,0 +1,52 @@
+package firmware
+
+import (
+	"context"
+	"time"
+
+	"pillarbox/appliance/firmware/clock"
+	"pillarbox/appliance/timeset"
+)
+
+// watchClock waits from now on for the clock to be set.
+func (s *System) watchClock() {
+	watch, err := timeset.New()
+	if err != nil {
+		s.note("see whether the clock is set", err)
+		return
+	}
+	s.watch = watch
+	s.set(kindClock, "The clock is not earlier than the time that was noted last, nor than the version's own, but it may be behind. "+
+		"Until it is right, mail may carry wrong dates, and programs may find the dates of certificates wrong. "+
+		"The box goes on asking; it needs a way to a time server (UDP port 123)")
+}
+
+// KeepTime notes the time until the context ends: as soon as somebody has set
+// the clock, and every now and then.
+func (s *System) KeepTime(ctx context.Context) {
+	if s.watch != nil {
+		go s.awaitClock(ctx)
+	}
+	if !s.ReadOnly {
+		clock.Keep(ctx, s.path(timeFile), func(err error) { s.log.Error("note the time", "err", err) })
+	}
+}
+
+func (s *System) awaitClock(ctx context.Context) {
+	err := s.watch.Wait(ctx)
+	_ = s.watch.Close() // nothing was written
+	if err != nil {
+		if ctx.Err() == nil {
+			s.log.Error("see whether the clock is set", "err", err)
+		}
+		return
+	}
+	s.log.Info("the clock was set", "time", time.Now().UTC().Format(time.RFC3339))
+	s.clear(kindClock)
+	if s.ReadOnly {
+		return
+	}
+	if err := clock.Save(s.path(timeFile), time.Now()); err != nil {
+		s.log.Error("note the time", "err", err)
+	}
+}
