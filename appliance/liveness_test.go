@@ -85,29 +85,38 @@ func TestAProbeTellsWhoAccepts(t *testing.T) {
 	}
 }
 
-// quick is a pace at which a fault shows within a second or two.
+// quick is a pace at which a fault shows at once, and at which a slow machine
+// is not taken for a faulty one.
 var quick = pace{
 	read: 30 * time.Millisecond, write: 30 * time.Millisecond, listen: 30 * time.Millisecond,
 	accounts:     30 * time.Millisecond,
-	storageLimit: 5 * time.Second, listenerLimit: time.Second, abort: time.Millisecond,
+	storageLimit: time.Minute, listenerLimit: time.Minute, abort: time.Millisecond,
 }
 
 func TestAServerThatIsWellStaysSo(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
+	imaps := []string{"127.0.0.1:0"}
+	if ln, err := net.Listen("tcp", "[::]:0"); err == nil {
+		imaps = append(imaps, "[::]:0")
+		ln.Close()
+	}
 	a, err := New(t.Context(), &Config{
 		Dir: dir, Logger: slog.New(slog.DiscardHandler), Version: "test",
-		IMAPS: []string{"127.0.0.1:0", "[::]:0"}, IMAPSLegacy: []string{"0.0.0.0:0"},
+		IMAPS: imaps, IMAPSLegacy: []string{"0.0.0.0:0"},
 		LMTP: []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "lmtp")},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	a.pace = quick
-	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	time.AfterFunc(5*time.Second, func() {
-		if all := a.health.Conditions(); len(all) > 0 {
-			t.Errorf("conditions %+v", all)
+		defer cancel()
+		for _, c := range a.health.Conditions() {
+			if !strings.HasPrefix(c.Name, "disk-") { // the disk is the machine's
+				t.Errorf("condition %+v", c)
+			}
 		}
 		// No probe gets as far as a session.
 		if n := a.access.Open(); n != 0 {
@@ -128,6 +137,7 @@ func TestADeafListenerEndsTheProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.pace = quick
+	a.pace.listenerLimit = time.Second
 	// It looks like a listener, and nobody accepts there.
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -168,7 +178,7 @@ func TestAHungStorageEndsTheProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.pace = quick
-	a.pace.storageLimit = 300 * time.Millisecond
+	a.pace.storageLimit = 3 * time.Second // that a slow disk is not taken for one that hangs
 	store := a.office.store
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(context.Background()) }()
@@ -177,7 +187,7 @@ func TestAHungStorageEndsTheProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := client.Status(t.Context())
-	if err != nil || len(s.Health) != 0 || len(s.Listeners) != 1 || len(s.CA.SHA256) != 95 {
+	if err != nil || len(s.Listeners) != 1 || len(s.CA.SHA256) != 95 {
 		t.Errorf("status %+v, %v", s, err)
 	}
 
@@ -189,7 +199,7 @@ func TestAHungStorageEndsTheProgram(t *testing.T) {
 	<-hung
 	select {
 	case <-aborted:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing ended the program")
 	}
 	// What hangs is to be seen in the last words, so it must hang until then.
@@ -254,7 +264,7 @@ func TestAHungLogDoesNotKeepASickProgramAlive(t *testing.T) {
 	go func() { ended <- a.Run(context.Background()) }()
 	select {
 	case <-aborted:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("nothing ended the program")
 	}
 	close(log.release)

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func (l *logged) lines(t *testing.T, msg string) []map[string]any {
 // await returns the first record with a message as soon as there is one.
 func (l *logged) await(t *testing.T, msg string) map[string]any {
 	t.Helper()
-	for range 500 {
+	for range 3000 {
 		if found := l.lines(t, msg); len(found) > 0 {
 			return found[0]
 		}
@@ -156,7 +157,7 @@ func echo(ctx context.Context, c *tls.Conn) {
 // talk sends a line and expects it back.
 func talk(t *testing.T, c net.Conn) {
 	t.Helper()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.WriteString(c, "hello\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -182,6 +183,11 @@ func dial(t *testing.T, p *port) *tls.Conn {
 func TestServeIPv4AndIPv6(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
 		t.Run(addr, func(t *testing.T) {
+			ln, err := net.Listen("tcp", addr)
+			if err != nil {
+				t.Skip("this machine has no such address: ", err)
+			}
+			ln.Close()
 			p := serve(t, "tcp", addr, access.Config{}, echo)
 			c := dial(t, p)
 			talk(t, c)
@@ -196,7 +202,7 @@ func TestServeIPv4AndIPv6(t *testing.T) {
 
 func awaitOpen(t *testing.T, l *access.Listener, want int) {
 	t.Helper()
-	for range 500 {
+	for range 3000 {
 		if l.Open() == want {
 			return
 		}
@@ -294,18 +300,22 @@ func TestHandshakeFailureReasons(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			timeout := time.Minute
+			if tt.name == "silence" || tt.name == "half a hello" {
+				timeout = 300 * time.Millisecond // for these alone: a slow machine needs longer for a handshake
+			}
 			p := serve(t, "tcp", "127.0.0.1:0",
-				access.Config{HandshakeTimeout: 300 * time.Millisecond, PlainHint: hint},
+				access.Config{HandshakeTimeout: timeout, PlainHint: hint},
 				func(context.Context, *tls.Conn) { t.Error("a session began") })
 			c, err := net.Dial("tcp", p.addr)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(5 * time.Second))
+			c.SetDeadline(time.Now().Add(20 * time.Second))
 			answer := tt.client(t, p, c)
 			var reasons []string
-			for range 500 {
+			for range 3000 {
 				reasons = nil
 				for _, m := range p.log.lines(t, "TLS handshake failed") {
 					for _, key := range []string{"remote", "port", "sni", "err"} {
@@ -378,7 +388,7 @@ func TestTooManyConnectionsAreClosedAtOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(5 * time.Second))
+			c.SetDeadline(time.Now().Add(20 * time.Second))
 			if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil || os.IsTimeout(err) {
 				t.Errorf("read %d octets, error %v; want a closed connection", n, err)
 			}
@@ -427,25 +437,21 @@ func TestGracefulStop(t *testing.T) {
 		if err := p.stop(); err != nil {
 			t.Errorf("Serve: %v", err)
 		}
-		if d := time.Since(start); d < 100*time.Millisecond || d > 5*time.Second {
-			t.Errorf("it took %v", d)
+		if d := time.Since(start); d < 100*time.Millisecond {
+			t.Errorf("it was cut off after %v", d)
 		}
 		p.log.await(t, "sessions did not end in time and are cut off")
 	})
 	t.Run("a handshake is given up", func(t *testing.T) {
-		p := serve(t, "tcp", "127.0.0.1:0", access.Config{}, echo)
+		p := serve(t, "tcp", "127.0.0.1:0", access.Config{HandshakeTimeout: time.Hour, Grace: time.Hour}, echo)
 		c, err := net.Dial("tcp", p.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
 		awaitOpen(t, p.lis, 1)
-		start := time.Now()
 		if err := p.stop(); err != nil {
 			t.Errorf("Serve: %v", err)
-		}
-		if d := time.Since(start); d > 3*time.Second {
-			t.Errorf("it took %v", d)
 		}
 	})
 }
@@ -520,7 +526,8 @@ func TestAcceptErrors(t *testing.T) {
 }
 
 func TestLogIsBoundedInRate(t *testing.T) {
-	p := serve(t, "tcp", "127.0.0.1:0", access.Config{}, echo)
+	var seconds atomic.Int64
+	p := serve(t, "tcp", "127.0.0.1:0", access.Config{Now: func() time.Time { return time.Unix(seconds.Load(), 0) }}, echo)
 	for range 120 {
 		c, err := net.Dial("tcp", p.addr)
 		if err != nil {
@@ -532,10 +539,10 @@ func TestLogIsBoundedInRate(t *testing.T) {
 	}
 	awaitOpen(t, p.lis, 0)
 	got := len(p.log.lines(t, "TLS handshake failed"))
-	if got < 50 || got > 100 {
-		t.Errorf("%d lines for 120 failures, want the burst of 50 and few more", got)
+	if got != 50 {
+		t.Errorf("%d lines for 120 failures at one moment, want the burst of 50", got)
 	}
-	time.Sleep(200 * time.Millisecond)
+	seconds.Add(1)
 	c, err := net.Dial("tcp", p.addr)
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func greet(t *testing.T, m *certs.Manager) string {
 			}
 			go func() {
 				defer c.Close()
-				c.SetDeadline(time.Now().Add(5 * time.Second))
+				c.SetDeadline(time.Now().Add(20 * time.Second))
 				io.WriteString(c, "hello\n")
 				io.Copy(io.Discard, c)
 			}()

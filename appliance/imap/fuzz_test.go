@@ -153,7 +153,7 @@ func FuzzSession(f *testing.F) {
 		if n := a.server.Stats().Panics; n != 0 {
 			t.Errorf("%d handlers panicked", n)
 		}
-		for wait := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines; time.Sleep(time.Millisecond) {
+		for wait := time.Now().Add(30 * time.Second); runtime.NumGoroutine() > goroutines; time.Sleep(time.Millisecond) {
 			if time.Now().After(wait) {
 				t.Fatalf("%d goroutines before, %d after", goroutines, runtime.NumGoroutine())
 			}

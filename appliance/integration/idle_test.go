@@ -11,9 +11,9 @@ import (
 	"pillarbox/appliance/integration/rig"
 )
 
-// atOnce is what a person takes for at once; the box needs milliseconds, the
-// rest is for a machine that does other work.
-const atOnce = 2 * time.Second
+// atOnce bounds the wait on a machine that does other work; the box needs
+// milliseconds.
+const atOnce = 30 * time.Second
 
 // watcher is a client that idles and passes on what it is told.
 type watcher struct {

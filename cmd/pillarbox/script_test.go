@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"pillarbox/appliance/control"
 )
@@ -97,11 +98,13 @@ func ending(sig syscall.Signal) func(*testscript.TestScript, bool, []string) {
 	}
 }
 
-// awaitEnd waits for a process to end. It holds its locks until it is a zombie.
+// awaitEnd waits for a process to end, with all its threads: until the last
+// of them has gone, its sockets and locks are there.
 func awaitEnd(ts *testscript.TestScript, pid int) {
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil || strings.Contains(string(stat), ") Z ") {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		if err == nil && info.Signo != 0 || errors.Is(err, unix.ECHILD) {
 			return
 		}
 		if time.Now().After(end) {

@@ -111,7 +111,8 @@ func TestHostileMessages(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			start := time.Now()
 			m := parseLimited(t, tt.body, message.Limits{})
-			if took := time.Since(start); took > 5*time.Second {
+			// Milliseconds, or hours where the work grows with the square.
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("took %v", took)
 			}
 			if n := len(m.Envelope); n > 3<<20 {
