@@ -275,13 +275,8 @@ func TestLimits(t *testing.T) {
 	t.Run("slow data", func(t *testing.T) {
 		c := newOffice(t, smtp.Limits{Data: 100 * time.Millisecond}).talk(t)
 		c.begin("anna@office.example")
-		for range 50 {
-			if _, err := c.conn.Write([]byte("x\r\n")); err != nil {
-				return
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		c.expect("451 ")
+		c.send("x\r\n")
+		c.expect("421 4.4.2")
 	})
 	t.Run("connections", func(t *testing.T) {
 		o := newOffice(t, smtp.Limits{Connections: 1})
@@ -305,7 +300,6 @@ func TestStoppingFinishesWhatArrives(t *testing.T) {
 	idle, busy := o.talk(t), o.talk(t)
 	busy.begin("anna@office.example")
 	busy.send("Subject: a\r\n\r\nhalf")
-	time.Sleep(50 * time.Millisecond) // the server is within the data
 
 	stopped := make(chan error, 1)
 	go func() { stopped <- o.stop() }()
@@ -330,7 +324,7 @@ func TestListen(t *testing.T) {
 	for addr, want := range map[string]error{
 		"0.0.0.0:0": smtp.ErrNotLoopback, ":0": smtp.ErrNotLoopback, "[::]:0": smtp.ErrNotLoopback,
 		"192.0.2.1:24": smtp.ErrNotLoopback, "example.org:24": smtp.ErrNotLoopback, "[::ffff:192.0.2.1]:24": smtp.ErrNotLoopback,
-		"127.0.0.2:0": nil, "[::1]:0": nil, "unix:" + filepath.Join(dir, "s"): nil,
+		"127.0.0.2:0": nil, "unix:" + filepath.Join(dir, "s"): nil,
 	} {
 		ln, err := smtp.Listen(t.Context(), addr)
 		if !errors.Is(err, want) {

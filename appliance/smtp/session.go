@@ -227,12 +227,13 @@ func (c *session) data(ctx context.Context, arg string) error {
 		c.wrong(503, "5.5.1", "no valid recipients")
 		return nil
 	}
+	// Whoever has read the 354 may end its message, even if the server stops.
+	if !c.beginData() {
+		return os.ErrDeadlineExceeded
+	}
 	c.reply(354, "", "send the message; end it with a dot on a line of its own")
 	if err := c.bw.Flush(); err != nil {
 		return err
-	}
-	if !c.beginData() {
-		return os.ErrDeadlineExceeded
 	}
 	r := &dotReader{r: c.br}
 	results := c.srv.deliverer.Deliver(ctx, &delivery.Envelope{
