@@ -16,6 +16,8 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	bolt "go.etcd.io/bbolt"
+
+	"pillarbox/storage/pages"
 )
 
 // CheckOptions says how thorough a check is.
@@ -133,35 +135,28 @@ func (c *checker) check(a *Account) error {
 // read checks a database's pages, then calls f in the same transaction.
 // Damage at which bbolt panics is a problem found.
 func (c *checker) read(db *database, f func(*bolt.Tx) error) error {
-	err := db.view(func(tx *bolt.Tx) error {
-		// bbolt's own check runs on a goroutine of its own, where a fault
-		// cannot be caught. So every page is looked at here first.
-		if err := tx.ForEach(func(name []byte, b *bolt.Bucket) error { return flat(name, b) }); err != nil {
-			return err
-		}
-		for err := range tx.Check() {
-			c.problem("", 0, "database pages: %v", err)
-		}
-		return f(tx)
-	})
+	err := pages.ErrGone
+	for errors.Is(err, pages.ErrGone) { // commits overtook the transaction
+		err = db.view(func(tx *bolt.Tx) error {
+			r, err := db.checkState(c.ctx, tx)
+			if err != nil {
+				return err
+			}
+			if r.Torn {
+				c.problem("", 0, "database: one of its two headers is damaged; the last change may be missing")
+			}
+			if r.Leaked > 0 {
+				c.problem("", 0, "database: %d pages are neither in use nor free", r.Leaked)
+			}
+			return f(tx)
+		})
+	}
 	if errors.Is(err, ErrCorrupt) {
 		text, _, _ := strings.Cut(err.Error(), "\n")
 		c.problem("", 0, "database: %s", text)
 		return nil
 	}
 	return err
-}
-
-// flat reads a bucket's keys, which must ascend, and no bucket be among them.
-func flat(name []byte, b *bolt.Bucket) error {
-	var last []byte
-	return b.ForEach(func(k, v []byte) error {
-		if v == nil || last != nil && bytes.Compare(k, last) <= 0 {
-			return fmt.Errorf("keys of %q: %w", name, ErrCorrupt)
-		}
-		last = k
-		return nil
-	})
 }
 
 func (c *checker) account(tx *bolt.Tx) error {
@@ -208,6 +203,7 @@ func (c *checker) account(tx *bolt.Tx) error {
 func (c *checker) mailbox(tx *bolt.Tx, r *mailboxRecord) error {
 	count := &box{}
 	var last imap.UID
+	var live []imap.UID
 	prefix := mailboxKey(r.ID)
 	cur := tx.Bucket(chunksBucket).Cursor()
 	for k, v := cur.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = cur.Next() {
@@ -240,6 +236,7 @@ func (c *checker) mailbox(tx *bolt.Tx, r *mailboxRecord) error {
 				}
 			}
 			last = m.UID
+			live = append(live, m.UID)
 			c.refs[m.Data]++
 			count.mb.NumMessages++
 			count.mb.Size += m.Size
@@ -247,6 +244,7 @@ func (c *checker) mailbox(tx *bolt.Tx, r *mailboxRecord) error {
 			c.message(tx, r.Name, m)
 		}
 	}
+	c.traces(tx, r, live)
 	c.sum.UsedBytes += count.mb.Size
 	c.sum.UsedMessages += int64(count.mb.NumMessages)
 	if r.HighestModSeq > c.counters.modSeq {

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -111,7 +112,7 @@ func readTraces(tx *bolt.Tx, id MailboxID, since, until ModSeq) (imap.UIDSet, er
 			return nil, err
 		}
 	}
-	slices.SortFunc(all, func(a, b imap.UIDRange) int { return int(int64(a.Start) - int64(b.Start)) })
+	slices.SortFunc(all, func(a, b imap.UIDRange) int { return cmp.Compare(a.Start, b.Start) })
 	merged := all[:0]
 	for _, r := range all {
 		if n := len(merged); n > 0 && uint64(r.Start) <= uint64(merged[n-1].Stop)+1 {
@@ -191,8 +192,9 @@ func keyModSeq(k []byte) (ModSeq, bool) {
 	return ModSeq(binary.BigEndian.Uint64(k[4:])), true
 }
 
-// traces compares a mailbox's traces with its record and its messages.
-func (c *checker) traces(tx *bolt.Tx, r *mailboxRecord, live func(imap.UID) bool) {
+// traces compares a mailbox's traces with its record and with the UIDs of its
+// messages, which ascend.
+func (c *checker) traces(tx *bolt.Tx, r *mailboxRecord, live []imap.UID) {
 	var ranges int
 	prefix := mailboxKey(r.ID)
 	cur := tx.Bucket(vanishedBucket).Cursor()
@@ -211,6 +213,9 @@ func (c *checker) traces(tx *bolt.Tx, r *mailboxRecord, live func(imap.UID) bool
 		for _, u := range uids {
 			if u.Stop >= r.UIDNext {
 				c.problem(r.Name, u.Stop, "it counts as expunged, but is not below UIDNEXT %d", r.UIDNext)
+			}
+			if i, _ := slices.BinarySearch(live, u.Start); i < len(live) && live[i] <= u.Stop {
+				c.problem(r.Name, live[i], "it counts as expunged, but is there")
 			}
 		}
 	}

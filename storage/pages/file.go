@@ -57,9 +57,10 @@ type File struct {
 	b        []byte
 	pageSize int
 	metas    []meta // those that are valid, the newest first
+	torn     bool   // one of them is not valid, and was not erased
 }
 
-// Open maps a file. ErrDamaged if it has no valid header.
+// Open maps a file. Where it has no valid header, it can only be salvaged.
 func Open(path string) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -85,9 +86,7 @@ func Map(f *os.File) (*File, error) {
 	// Most of the file is about to be read.
 	_ = unix.Madvise(b, unix.MADV_WILLNEED)
 	file := &File{b: b}
-	if err := file.readMetas(); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
+	file.readMetas()
 	return file, nil
 }
 
@@ -106,30 +105,59 @@ func (f *File) Octets() int64 { return int64(len(f.b)) }
 
 // readMetas finds the headers. The first tells the size of a page; where it is
 // lost, the second lies at one of few places.
-func (f *File) readMetas() error {
-	var found []meta
+func (f *File) readMetas() {
 	if m, ok := f.metaAt(0, 0); ok {
-		found = append(found, m)
 		f.pageSize = int(m.pageSize)
-		if second, ok := f.metaAt(int(m.pageSize), 1); ok && second.pageSize == m.pageSize {
-			found = append(found, second)
+		f.metas = append(f.metas, m)
+		if m, ok := f.metaAt(f.pageSize, 1); ok && int(m.pageSize) == f.pageSize {
+			f.metas = append(f.metas, m)
+		} else {
+			f.torn = !f.erased(f.pageSize)
 		}
-	} else {
-		for size := 1 << 10; size <= 1<<16 && len(found) == 0; size <<= 1 {
-			if m, ok := f.metaAt(size, 1); ok && int(m.pageSize) == size {
-				found = append(found, m)
-				f.pageSize = size
+	}
+	for size := 1 << 10; size <= 1<<16 && len(f.metas) == 0; size <<= 1 {
+		if m, ok := f.metaAt(size, 1); ok && int(m.pageSize) == size {
+			f.pageSize = size
+			f.metas = append(f.metas, m)
+			f.torn = !f.erased(0)
+		}
+	}
+	switch {
+	case len(f.metas) == 2 && f.metas[1].tx > f.metas[0].tx:
+		f.metas[0], f.metas[1] = f.metas[1], f.metas[0]
+	case len(f.metas) == 0:
+		f.pageSize = f.guessPageSize()
+	}
+}
+
+// erased tells whether the header at an offset was taken back on purpose.
+func (f *File) erased(at int) bool {
+	if at >= len(f.b) {
+		return false
+	}
+	for _, x := range f.b[at:min(at+headerSize+metaSize, len(f.b))] {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// guessPageSize returns the size at which most pages have the right number.
+func (f *File) guessPageSize() int {
+	best, most := 4096, 0
+	for size := 1 << 10; size <= 1<<16; size <<= 1 {
+		right := 0
+		for id := firstPage; (id+1)*size <= len(f.b); id++ {
+			if head := f.b[id*size:][:headerSize]; readable(head) && u64(head) == uint64(id) {
+				right++
 			}
 		}
+		if right > most {
+			best, most = size, right
+		}
 	}
-	if len(found) == 2 && found[1].tx > found[0].tx {
-		found[0], found[1] = found[1], found[0]
-	}
-	f.metas = found
-	if len(found) == 0 {
-		return fmt.Errorf("it has no valid header: %w", ErrDamaged)
-	}
-	return nil
+	return best
 }
 
 func (f *File) metaAt(at int, id uint64) (meta, bool) {

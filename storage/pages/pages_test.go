@@ -77,7 +77,7 @@ func check(t testing.TB, path string) (pages.Report, error) {
 
 func TestASoundFileIsSound(t *testing.T) {
 	r, err := check(t, build(t))
-	if err != nil || r.Leaked != 0 || r.Free == 0 || r.Used < 20 || r.OneMeta {
+	if err != nil || r.Leaked != 0 || r.Free == 0 || r.Used < 20 || r.Torn {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if r.Used+r.Free+3 != r.Pages { // two headers and the list

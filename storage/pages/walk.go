@@ -17,12 +17,19 @@ type Report struct {
 	Used     int // that hold keys and values
 	Free     int
 	Leaked   int  // neither in use nor free: space lost, no harm
-	OneMeta  bool // one of the two headers is not valid, so the last change may be missing
+	Torn     bool // one of the two headers is damaged, so the last change may be missing
 }
 
 // Check walks the newest state of the tree and the list of free pages.
 // ErrDamaged where anything is not as bbolt needs it.
-func (f *File) Check(ctx context.Context) (Report, error) { return f.check(ctx, &f.metas[0]) }
+func (f *File) Check(ctx context.Context) (Report, error) {
+	if len(f.metas) == 0 {
+		return Report{}, errNoHeader
+	}
+	return f.check(ctx, &f.metas[0])
+}
+
+var errNoHeader = fmt.Errorf("it has no valid header: %w", ErrDamaged)
 
 // CheckAt is Check for the state of one transaction, which a reader must hold.
 func (f *File) CheckAt(ctx context.Context, tx uint64) (Report, error) {
@@ -46,7 +53,7 @@ func (f *File) check(ctx context.Context, m *meta) (Report, error) {
 	}
 	r := Report{
 		PageSize: f.pageSize, Pages: int(min(m.pages, uint64(len(f.b)/f.pageSize))), Used: w.used, Free: w.free,
-		OneMeta: len(f.metas) < 2,
+		Torn: f.torn,
 	}
 	r.Leaked = r.Pages - firstPage - w.marked
 	return r, err
@@ -306,14 +313,18 @@ func (w *walker) freeList() error {
 }
 
 // Salvage reads whatever can still be read: first the tree below the newest
-// header that leads anywhere, then records of leaf pages that nothing leads to.
+// header, then records of leaf pages that nothing leads to.
 type Salvage struct {
 	w *walker
 }
 
 // Salvage begins with a file that may be damaged.
 func (f *File) Salvage(ctx context.Context) *Salvage {
-	return &Salvage{w: newWalker(ctx, f, &f.metas[0])}
+	m := &meta{}
+	if len(f.metas) > 0 {
+		m = &f.metas[0]
+	}
+	return &Salvage{w: newWalker(ctx, f, m)}
 }
 
 // Tree calls visit for each record that is in its place, and damaged for each
@@ -321,6 +332,10 @@ func (f *File) Salvage(ctx context.Context) *Salvage {
 // near a fault may be called in any order and may be wrong themselves.
 func (s *Salvage) Tree(visit func(bucket string, key, value []byte), damaged func(bucket string, err error)) error {
 	s.w.visit, s.w.damaged = visit, damaged
+	if s.w.m.pages == 0 {
+		damaged("", errNoHeader)
+		return nil
+	}
 	return s.w.root()
 }
 
