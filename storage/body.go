@@ -1,12 +1,14 @@
 package storage
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	bolt "go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
@@ -22,7 +24,13 @@ func (a *Account) bodyFolder(id DataID) string {
 }
 
 func (a *Account) bodyPath(id DataID, h bodyHash) string {
-	return filepath.Join(a.bodyFolder(id), fmt.Sprintf("%x-%x", uint64(id), h[:]))
+	return filepath.Join(a.bodyFolder(id), string(appendBodyName(nil, id, h)))
+}
+
+// appendBodyName appends the name of a body's file.
+func appendBodyName(b []byte, id DataID, h bodyHash) []byte {
+	b = strconv.AppendUint(b, uint64(id), 16)
+	return hex.AppendEncode(append(b, '-'), h[:])
 }
 
 // keep gives the account a link to a staged body file. It is durable when
@@ -76,60 +84,11 @@ type Body struct {
 	Size   int64  // octets of prefix and body
 	Prefix []byte // header fields the server added
 
-	file   *os.File // nil for a body of the index
+	fd     int // of the body's file; noFile for a body of the index
 	inline []byte
 }
 
-// OpenBody opens a message's bytes. The caller closes it. ErrNoMessage if it is gone.
-func (a *Account) OpenBody(id DataID) (*Body, error) {
-	b := &Body{}
-	var hash bodyHash
-	var inline bool
-	var size int64
-	err := a.view(func(tx *bolt.Tx) error {
-		key := dataKey(id)
-		v := tx.Bucket(dataBucket).Get(key)
-		if v == nil {
-			return ErrNoMessage
-		}
-		var r dataRecord
-		if err := decodeData(id, v, &r); err != nil {
-			return err
-		}
-		hash, inline, size = r.hash, r.inline, r.BodySize
-		if !inline {
-			b.Prefix = append([]byte(nil), r.Prefix...)
-			return nil
-		}
-		body := tx.Bucket(bodiesBucket).Get(key)
-		if int64(len(body)) != size {
-			return fmt.Errorf("body of data %d: %w", id, ErrCorrupt)
-		}
-		b.inline = make([]byte, 0, len(r.Prefix)+len(body))
-		b.inline = append(append(b.inline, r.Prefix...), body...)
-		b.Prefix = b.inline[:len(r.Prefix):len(r.Prefix)]
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open body: %w", err)
-	}
-	b.Size = int64(len(b.Prefix)) + size
-	if inline {
-		return b, nil
-	}
-	if b.file, err = os.Open(a.bodyPath(id, hash)); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = a.missing(id)
-		}
-		return nil, fmt.Errorf("open body: %w", err)
-	}
-	// Before anyone promises a client this many octets.
-	if fi, err := b.file.Stat(); err != nil || fi.Size() != size {
-		b.file.Close()
-		return nil, fmt.Errorf("open body: size of the file of data %d: %w", id, errors.Join(err, ErrCorrupt))
-	}
-	return b, nil
-}
+const noFile = -1
 
 // missing tells a body that was expunged meanwhile from one that is lost.
 func (a *Account) missing(id DataID) error {
@@ -147,7 +106,7 @@ func (b *Body) ReadAt(p []byte, off int64) (int, error) {
 		return 0, fmt.Errorf("read body: offset %d", off)
 	}
 	head := b.Prefix
-	if b.file == nil {
+	if b.fd == noFile {
 		head = b.inline
 	}
 	n := 0
@@ -158,25 +117,30 @@ func (b *Body) ReadAt(p []byte, off int64) (int, error) {
 	if n == len(p) {
 		return n, nil
 	}
-	if b.file == nil {
+	if b.fd == noFile {
 		return n, io.EOF
 	}
-	m, err := b.file.ReadAt(p[n:], off-int64(len(b.Prefix)))
-	return n + m, err
+	for off -= int64(len(b.Prefix)); n < len(p); {
+		m, err := unix.Pread(b.fd, p[n:], off)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return n, &fs.PathError{Op: "read", Path: "body", Err: err}
+		case m == 0:
+			return n, io.EOF
+		default:
+			n, off = n+m, off+int64(m)
+		}
+	}
+	return n, nil
 }
 
 // Close lets the body go.
 func (b *Body) Close() error {
-	if b.file == nil {
+	if b.fd == noFile {
 		return nil
 	}
-	return b.file.Close()
-}
-
-// closedError names the closed storage where bbolt says so.
-func closedError(err error) error {
-	if errors.Is(err, bolt.ErrDatabaseNotOpen) {
-		return ErrClosed
-	}
-	return err
+	fd := b.fd
+	b.fd, b.inline = noFile, nil
+	return unix.Close(fd)
 }

@@ -13,9 +13,8 @@ import (
 const (
 	// fetchBatch is how many messages are looked up at a time.
 	fetchBatch = 256
-	// fetchFill is how many octets are collected before they are sent, and
-	// so how much is done in one read transaction of the storage.
-	fetchFill = 32 << 10
+	// decodeChunk is how many octets of a part are decoded at a time.
+	decodeChunk = 32 << 10
 )
 
 // fetcher carries one FETCH out.
@@ -33,11 +32,12 @@ type fetcher struct {
 
 	batch   []fetched
 	ids     []storage.DataID // of batch
-	header  []byte           // a header that fields are picked from
-	scratch []byte           // the fields picked
-	chunk   []byte           // decoded octets on their way
-	bare    bool             // the present answer has no item yet
-	sent    bool             // the buffer was flushed since the present answer began
+	one     [1]storage.DataID
+	header  []byte // a header that fields are picked from
+	scratch []byte // the fields picked
+	chunk   []byte // decoded octets on their way
+	bare    bool   // the present answer has no item yet
+	sent    bool   // the buffer was flushed since the present answer began
 
 	gone   bool  // some messages' data is no longer there
 	failed error // why others could not be read
@@ -73,14 +73,14 @@ func (s *session) fetch(ctx context.Context, c *command.Fetch) error {
 		}
 	}
 	f.snap = s.sel.snap
+	write := f.writeListed
 	if len(f.bodies) > 0 {
-		err = f.eachBody(ctx, chosen)
-	} else {
-		err = f.eachListed(ctx, chosen)
+		write = f.writeBodies
+	}
+	if err = f.each(ctx, chosen, write); err != nil {
+		return err
 	}
 	switch {
-	case err != nil:
-		return err
 	case f.failed != nil:
 		told, _ := answer(f.failed) // fail has logged it
 		return told
@@ -175,9 +175,11 @@ func (f *fetcher) mark(ctx context.Context, chosen messages) (messages, error) {
 	return sel.uids(all), s.tellFlags(changed, f.marked.contains)
 }
 
-// eachListed answers from what the index holds: the flags of the snapshot and
-// the stored parse. Nothing is parsed and nothing allocated per message.
-func (f *fetcher) eachListed(ctx context.Context, chosen messages) error {
+// each answers for the chosen messages, a batch at a time. While one buffer is
+// on its way to the client the next is being filled.
+func (f *fetcher) each(ctx context.Context, chosen messages, write func(context.Context) error) (err error) {
+	f.s.out.Begin()
+	defer func() { err = errors.Join(err, f.s.out.End()) }()
 	f.batch = make([]fetched, 0, min(fetchBatch, chosen.count()))
 	for _, sp := range chosen.spans {
 		for pos, m := range f.snap.All(sp.lo) {
@@ -186,21 +188,23 @@ func (f *fetcher) eachListed(ctx context.Context, chosen messages) error {
 			}
 			f.batch = append(f.batch, fetched{pos, m})
 			if len(f.batch) == fetchBatch {
-				if err := f.writeBatch(ctx); err != nil {
+				if err := write(ctx); err != nil {
 					return err
 				}
+				f.batch = f.batch[:0]
 			}
 		}
 	}
-	return f.writeBatch(ctx)
+	return write(ctx)
 }
 
-// writeBatch answers for the messages of the batch.
-func (f *fetcher) writeBatch(ctx context.Context) error {
+// writeListed answers for the messages of the batch from what the index holds:
+// the flags of the snapshot and the stored parse. Nothing is parsed and nothing
+// allocated per message.
+func (f *fetcher) writeListed(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	defer func() { f.batch = f.batch[:0] }()
 	if !f.record && len(f.listed) == 0 {
 		for _, x := range f.batch {
 			f.appendMessage(x, nil)
@@ -226,7 +230,7 @@ func (f *fetcher) writeBatch(ctx context.Context) error {
 				return true
 			}
 			f.appendMessage(rest[i], d)
-			return len(f.s.out.Buf) < fetchFill
+			return !f.s.out.Full()
 		})
 		if err != nil {
 			if errors.Is(err, storage.ErrClosed) {
@@ -261,11 +265,10 @@ func (f *fetcher) fail(ctx context.Context, m *storage.Message, err error) {
 
 // fill sends the buffer once it is worth a write.
 func (f *fetcher) fill() error {
-	if len(f.s.out.Buf) < fetchFill {
-		return nil
-	}
-	f.sent = true
-	return f.s.out.Flush()
+	have := len(f.s.out.Buf)
+	err := f.s.out.Spill()
+	f.sent = f.sent || len(f.s.out.Buf) < have
+	return err
 }
 
 // appendMessage appends the whole answer for a message without bodies.

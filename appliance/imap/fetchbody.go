@@ -23,19 +23,28 @@ const headerMax = 1 << 20
 // errShort is a body that ends before its recorded size.
 var errShort = fmt.Errorf("the body is shorter than recorded: %w", storage.ErrCorrupt)
 
-// eachBody answers for messages whose bodies are asked for.
-func (f *fetcher) eachBody(ctx context.Context, chosen messages) error {
-	for _, sp := range chosen.spans {
-		for pos, m := range f.snap.All(sp.lo) {
-			if pos >= sp.hi {
-				break
-			}
-			if err := context.Cause(ctx); err != nil {
-				return err
-			}
-			if err := f.writeMessage(ctx, fetched{pos, m}); err != nil {
-				return err
-			}
+// writeBodies answers for the messages of the batch, whose bodies are asked
+// for.
+func (f *fetcher) writeBodies(ctx context.Context) error {
+	f.ids = f.ids[:0]
+	for _, x := range f.batch {
+		f.ids = append(f.ids, x.m.Data)
+	}
+	i := 0
+	for body, err := range f.s.acct.Bodies(f.ids) {
+		if ended := context.Cause(ctx); ended != nil {
+			return ended
+		}
+		x := f.batch[i]
+		i++
+		if err != nil {
+			f.fail(ctx, x.m, err)
+			err = f.unlessClosed(err)
+		} else {
+			err = f.writeMessage(ctx, x, body)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -43,16 +52,10 @@ func (f *fetcher) eachBody(ctx context.Context, chosen messages) error {
 
 // writeMessage answers for one message, or, if its body cannot be read, takes
 // back what it has begun. The error it returns ends the command.
-func (f *fetcher) writeMessage(ctx context.Context, x fetched) error {
+func (f *fetcher) writeMessage(ctx context.Context, x fetched, body *storage.Body) error {
 	out := f.s.out
 	mark := len(out.Buf)
 	f.sent = false
-	body, err := f.s.acct.OpenBody(x.m.Data)
-	if err != nil {
-		f.fail(ctx, x.m, err)
-		return f.unlessClosed(err)
-	}
-	defer func() { _ = body.Close() }() // it was only read
 	l, err := f.appendRead(x, body)
 	if err != nil {
 		out.Buf = out.Buf[:mark]
@@ -100,9 +103,9 @@ func (f *fetcher) appendRead(x fetched, body *storage.Body) (layout, error) {
 		return l, nil
 	}
 	withParts := slices.ContainsFunc(f.bodies, func(sec section) bool { return len(sec.part) > 0 })
-	f.ids = append(f.ids[:0], x.m.Data)
+	f.one[0] = x.m.Data
 	err := storage.ErrNoMessage
-	readErr := f.s.acct.Read(f.ids, func(_ int, d *storage.Data) bool {
+	readErr := f.s.acct.Read(f.one[:], func(_ int, d *storage.Data) bool {
 		if d == nil {
 			return true
 		}
@@ -195,7 +198,7 @@ func (f *fetcher) writeLiteral(sec *section, n int64, announce func([]byte, int6
 	out.Buf = announce(out.Buf, n)
 	for done := int64(0); done < n; {
 		have := len(out.Buf)
-		want := int(min(n-done, int64(max(fetchFill-have, minChunk))))
+		want := int(min(n-done, int64(max(cap(out.Buf)-have, minChunk))))
 		out.Buf = slices.Grow(out.Buf, want)[:have+want]
 		m, err := read(out.Buf[have:], done)
 		if m < want {
@@ -229,7 +232,7 @@ func short(err error) error {
 // twice instead of being kept.
 func (f *fetcher) writeBinary(sec *section, l *layout, body *storage.Body) error {
 	if f.chunk == nil {
-		f.chunk = make([]byte, fetchFill)
+		f.chunk = make([]byte, decodeChunk)
 	}
 	r, ok, err := sec.decode(l, body)
 	if err != nil {

@@ -32,6 +32,9 @@ type Writer struct {
 	dst    io.Writer
 	pooled *[]byte
 	err    error
+
+	streaming bool    // between Begin and End
+	stream    *stream // nil until the answer is long
 }
 
 // NewWriter returns a Writer that holds no buffer yet.
@@ -46,12 +49,27 @@ func (w *Writer) Acquire() {
 	w.Buf = append((*w.pooled)[:0], w.Buf...)
 }
 
-// Spill writes the buffer out if it has grown beyond the size worth a write.
+// Full tells whether the buffer has grown to the size worth a write.
+func (w *Writer) Full() bool {
+	if w.stream != nil {
+		return len(w.Buf) >= streamAt
+	}
+	return len(w.Buf) >= flushAt
+}
+
+// Spill writes the buffer out if it is full.
 func (w *Writer) Spill() error {
-	if len(w.Buf) < flushAt {
+	if !w.Full() {
 		return w.err
 	}
-	return w.Flush()
+	if !w.streaming {
+		return w.Flush()
+	}
+	if w.stream == nil {
+		w.startStream()
+		return w.Spill()
+	}
+	return w.hand()
 }
 
 // Flush writes out what has been collected.
