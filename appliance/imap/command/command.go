@@ -51,6 +51,19 @@ type Select struct {
 	Mailbox   string
 	ReadOnly  bool
 	CondStore bool
+	QResync   *QResync // nil if not given
+}
+
+// QResync is what a client knows of a mailbox that it has seen before
+// (RFC 7162, section 3.2.5).
+type QResync struct {
+	UIDValidity uint32
+	ModSeq      uint64
+	Known       imap.UIDSet // nil if not given
+	// Match is a sample of the sequence numbers the client knows, with the
+	// UIDs of these messages in MatchUIDs, as many; nil if not given.
+	Match     imap.SeqSet
+	MatchUIDs imap.UIDSet
 }
 
 // Create is CREATE; SpecialUse comes from USE (RFC 6154).
@@ -88,12 +101,14 @@ type List struct {
 	Reference string
 	Patterns  []string
 	Options   imap.ListOptions
+	MailboxID bool // among the items of Options.ReturnStatus (RFC 8474)
 }
 
 // Status is STATUS.
 type Status struct {
-	Mailbox string
-	Options imap.StatusOptions
+	Mailbox   string
+	Options   imap.StatusOptions
+	MailboxID bool // RFC 8474
 }
 
 // Append is APPEND. Its messages are read while the command is carried out.
@@ -134,6 +149,11 @@ type Fetch struct {
 	RFC822Peek   bool // RFC822.PEEK of old Outlooks, answered as RFC822
 	// BODY beside BODYSTRUCTURE; Items.BodyStructure is then the extended one.
 	BothStructures bool
+	// Items that the library does not know.
+	SaveDate bool // RFC 8514
+	EmailID  bool // RFC 8474
+	ThreadID bool
+	Vanished bool // the modifier of UID FETCH beside CHANGEDSINCE (RFC 7162)
 }
 
 // Store is STORE or UID STORE.
@@ -176,6 +196,10 @@ type SearchKey struct {
 	Set imap.NumSet
 	// Age, for SearchOlder and SearchYounger (RFC 5032), in seconds.
 	Age time.Duration
+	// Day, for SearchSavedBefore and SearchSavedSince (RFC 8514); midnight UTC.
+	Day time.Time
+	// ID, for SearchEmailID and SearchThreadID (RFC 8474).
+	ID string
 	// Recent and its kin are not stored flags: SearchRecent, SearchNew, SearchOld.
 }
 
@@ -195,6 +219,10 @@ const (
 	SearchRecent
 	SearchNew
 	SearchOld
+	SearchSavedBefore
+	SearchSavedSince
+	SearchEmailID
+	SearchThreadID
 )
 
 // GetQuota is GETQUOTA (RFC 9208).

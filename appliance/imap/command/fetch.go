@@ -22,8 +22,12 @@ func (r *Reader) fetch(uid bool) Args {
 	} else {
 		r.fetchMacro(f)
 	}
+	changedSince := false
 	if r.dec.More() {
-		r.list1(maxListItems, false, func() { r.fetchModifier(f) })
+		r.list1(maxListItems, false, func() { r.fetchModifier(f, &changedSince) })
+	}
+	if f.Vanished && (!uid || !changedSince) {
+		r.dec.Fail("VANISHED belongs to UID FETCH with CHANGEDSINCE")
 	}
 	if uid {
 		f.Items.UID = true
@@ -60,6 +64,12 @@ func (r *Reader) fetchItem(f *Fetch, word string) {
 		o.Envelope = true
 	case "MODSEQ":
 		o.ModSeq = true
+	case "SAVEDATE":
+		f.SaveDate = true
+	case "EMAILID":
+		f.EmailID = true
+	case "THREADID":
+		f.ThreadID = true
 	case "RFC822.SIZE":
 		o.RFC822Size = true
 	case "RFC822":
@@ -203,10 +213,13 @@ func (r *Reader) partial() *imap.SectionPartial {
 	return p
 }
 
-// fetchModifier: RFC 7162, section 3.1.4.1.
-func (r *Reader) fetchModifier(f *Fetch) {
+// fetchModifier: RFC 7162, sections 3.1.4.1 and 3.2.6.
+func (r *Reader) fetchModifier(f *Fetch, changedSince *bool) {
 	switch w := r.word(); w {
+	case "VANISHED":
+		f.Vanished = true
 	case "CHANGEDSINCE":
+		*changedSince = true
 		r.dec.Space()
 		// iOS sends 0, which the grammar has not: everything has changed since.
 		f.Items.ChangedSince = r.dec.Number64()

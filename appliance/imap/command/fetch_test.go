@@ -26,6 +26,7 @@ func TestFetch(t *testing.T) {
 		{"FAST", "FETCH 1 fast", items(imap.FetchOptions{Flags: true, InternalDate: true, RFC822Size: true})},
 		{"FULL", "FETCH 1 FULL", items(imap.FetchOptions{Flags: true, InternalDate: true, RFC822Size: true, Envelope: true, BodyStructure: structure})},
 		{"one item", "FETCH 1 FLAGS", items(imap.FetchOptions{Flags: true})},
+		{"object identifiers and the save date", "FETCH 1 (emailid THREADID SAVEDATE)", &command.Fetch{Set: one, EmailID: true, ThreadID: true, SaveDate: true}},
 		{"a list", "FETCH 1 (FLAGS UID internaldate RFC822.SIZE ENVELOPE MODSEQ BODYSTRUCTURE)", items(imap.FetchOptions{
 			Flags: true, UID: true, InternalDate: true, RFC822Size: true, Envelope: true, ModSeq: true, BodyStructure: extended,
 		})},
@@ -66,6 +67,16 @@ func TestFetch(t *testing.T) {
 		{"UID comes unasked", "UID FETCH *:4 FLAGS", &command.Fetch{
 			Set: imap.UIDSet{{Start: 4}}, UID: true, Items: imap.FetchOptions{UID: true, Flags: true},
 		}},
+		{"VANISHED", "UID FETCH 300:500 (FLAGS) (CHANGEDSINCE 12345 VANISHED)", &command.Fetch{
+			Set: imap.UIDSet{{Start: 300, Stop: 500}}, UID: true, Vanished: true,
+			Items: imap.FetchOptions{UID: true, Flags: true, ModSeq: true, ChangedSince: 12345},
+		}},
+		{"VANISHED first, since 0", "UID FETCH 1:* FLAGS (vanished changedsince 0)", &command.Fetch{
+			Set: imap.UIDSet{{Start: 1}}, UID: true, Vanished: true, Items: imap.FetchOptions{UID: true, Flags: true, ModSeq: true},
+		}},
+	})
+	testBad(t, "UID FETCH", []badCase{
+		{"VANISHED without CHANGEDSINCE", "UID FETCH 1 FLAGS (VANISHED)", "belongs to UID FETCH with CHANGEDSINCE"},
 	})
 	testBad(t, "FETCH", []badCase{
 		{"nothing", "FETCH", "expected a space"},
@@ -86,7 +97,8 @@ func TestFetch(t *testing.T) {
 		{"a text of binary", "FETCH 1 BINARY[1.HEADER]", "number of a part"},
 		{"a partial size", "FETCH 1 BINARY.SIZE[1]<0.1>", "expected a space"},
 		{"BODY.PEEK without section", "FETCH 1 BODY.PEEK", "expected '['"},
-		{"an unknown modifier", "FETCH 1 FLAGS (VANISHED)", `unknown modifier "VANISHED"`},
+		{"an unknown modifier", "FETCH 1 FLAGS (FOO)", `unknown modifier "FOO"`},
+		{"VANISHED by sequence numbers", "FETCH 1 FLAGS (CHANGEDSINCE 5 VANISHED)", "belongs to UID FETCH"},
 		{"a part of too many levels", "FETCH 1 BODY[" + strings.Repeat("1.", 101) + "1]", "more than 100"},
 		{"too many sections", "FETCH 1 (" + strings.Repeat("BODY[] ", 257) + ")", "more than 256"},
 		{"too many header fields", "FETCH 1 BODY[HEADER.FIELDS (" + strings.Repeat("a ", 257) + ")]", "more than 256"},

@@ -27,6 +27,9 @@ func FuzzReader(f *testing.F) {
 		"a UID STORE $ (UNCHANGEDSINCE 5) -FLAGS.SILENT (\\Deleted $x)\r\nb ID (\"a\" NIL)\r\nc ENABLE IMAP4rev2\r\n",
 		"a CREATE &U,BTFw- (USE (\\Sent))\r\nb RENAME R&D x\r\nc STATUS x (MESSAGES)\r\n",
 		"a IDLE\r\nDONE\r\nb AUTHENTICATE PLAIN\r\nAGEAYg==\r\nc AUTHENTICATE X =\r\nd LOGOUT\r\n",
+		"a SELECT x (QRESYNC (1 2 3:4 (1,5:6 3,9:10)))\r\nb EXAMINE y (QRESYNC (1 2 (1 *)))\r\n",
+		"a UID FETCH 1:9 (EMAILID THREADID SAVEDATE) (CHANGEDSINCE 5 VANISHED)\r\nb STATUS x (MAILBOXID)\r\n",
+		"a SEARCH SAVEDON 1-Feb-1994 OR EMAILID M-1 NOT THREADID T_2 SAVEDATESUPPORTED\r\n",
 		"a SELECT x (CONDSTORE QRESYNC (1 2 3:4))\r\nb SETQUOTA \"\" (STORAGE 5)\r\n",
 	} {
 		f.Add([]byte(s), false)
@@ -240,7 +243,7 @@ func (c *client) Read(p []byte) (int, error) {
 var fuzzNames = []string{
 	"APPEND x", "APPEND x (\\Seen)", "APPEND x UTF8 (", "SEARCH TEXT", "SEARCH CHARSET koi8-r BODY", "SEARCH CHARSET foo TEXT",
 	"LOGIN u", "LOGIN", "RENAME R&D", "LIST \"\"", "ID (\"a\"", "FETCH 1 BODY[HEADER.FIELDS (a", "STORE 1 FLAGS (\\Foo", "SELECT",
-	"NOOP", "IDLE", "XYZZY", "UID", "", "STATUS", "AUTHENTICATE PLAIN", "ENABLE", "SELECT x (QRESYNC", "CREATE", "UID SEARCH OR TEXT",
+	"NOOP", "IDLE", "XYZZY", "UID", "", "STATUS", "AUTHENTICATE PLAIN", "ENABLE", "SELECT x (QRESYNC (1 2 3:4 (1 3", "CREATE", "UID SEARCH OR TEXT",
 }
 
 var fuzzTokens = []string{

@@ -69,7 +69,7 @@ func (r *Reader) list() Args {
 	}
 	l.Form = ListExtended
 	r.dec.Space()
-	r.list1(maxListItems, true, func() { r.returnOption(&l.Options) })
+	r.list1(maxListItems, true, func() { r.returnOption(l) })
 	return l
 }
 
@@ -90,7 +90,8 @@ func (r *Reader) selectOption(o *imap.ListOptions) {
 }
 
 // returnOption: RFC 9051, section 6.3.9.2, RFC 5819 and RFC 6154.
-func (r *Reader) returnOption(o *imap.ListOptions) {
+func (r *Reader) returnOption(l *List) {
+	o := &l.Options
 	switch w := r.word(); w {
 	case "SUBSCRIBED":
 		o.ReturnSubscribed = true
@@ -101,7 +102,7 @@ func (r *Reader) returnOption(o *imap.ListOptions) {
 	case "STATUS":
 		r.dec.Space()
 		o.ReturnStatus = &imap.StatusOptions{}
-		r.statusItems(o.ReturnStatus)
+		r.statusItems(o.ReturnStatus, &l.MailboxID)
 	default:
 		r.unknown("return option", w)
 	}
@@ -120,11 +121,11 @@ func (r *Reader) oldList(form ListForm) Args {
 func (r *Reader) status() Args {
 	s := &Status{Mailbox: r.mailbox()}
 	r.dec.Space()
-	r.statusItems(&s.Options)
+	r.statusItems(&s.Options, &s.MailboxID)
 	return s
 }
 
-func (r *Reader) statusItems(o *imap.StatusOptions) {
+func (r *Reader) statusItems(o *imap.StatusOptions, mailboxID *bool) {
 	r.list1(maxListItems, false, func() {
 		switch w := r.word(); w {
 		case "MESSAGES":
@@ -147,6 +148,8 @@ func (r *Reader) statusItems(o *imap.StatusOptions) {
 			o.DeletedStorage = true
 		case "HIGHESTMODSEQ":
 			o.HighestModSeq = true
+		case "MAILBOXID":
+			*mailboxID = true
 		default:
 			r.unknown("status item", w)
 		}

@@ -55,19 +55,20 @@ func TestOldLists(t *testing.T) {
 func TestStatus(t *testing.T) {
 	testGood(t, "STATUS", []goodCase{
 		{"the RFC's example", "STATUS blurdybloop (UIDNEXT MESSAGES)", &command.Status{Mailbox: "blurdybloop", Options: imap.StatusOptions{UIDNext: true, NumMessages: true}}},
-		{"everything", "STATUS a ( messages RECENT UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE HIGHESTMODSEQ )", &command.Status{
+		{"everything", "STATUS a ( messages RECENT UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE HIGHESTMODSEQ MAILBOXID )", &command.Status{
 			Mailbox: "a",
 			Options: imap.StatusOptions{
 				NumMessages: true, NumRecent: true, UIDNext: true, UIDValidity: true, NumUnseen: true,
 				NumDeleted: true, Size: true, AppendLimit: true, DeletedStorage: true, HighestModSeq: true,
 			},
+			MailboxID: true,
 		}},
 	})
 	testBad(t, "STATUS", []badCase{
 		{"no items", "STATUS a", "expected a space"},
 		{"an empty list", "STATUS a ()", "expected a word"},
 		{"no parentheses", "STATUS a MESSAGES", `expected '('`},
-		{"an unknown item", "STATUS a (MAILBOXID)", `unknown status item "MAILBOXID"`},
+		{"an unknown item", "STATUS a (FOO)", `unknown status item "FOO"`},
 		{"items without space", "STATUS a (MESSAGES(UNSEEN))", "expected a space"},
 	})
 }

@@ -18,6 +18,26 @@ func TestSelect(t *testing.T) {
 		{"an ampersand", "SELECT R&-D", &command.Select{Mailbox: "R&D"}},
 		{"raw UTF-8 in modified UTF-7", `SELECT "Entwürfe &- mehr"`, &command.Select{Mailbox: "Entwürfe & mehr"}},
 		{"CONDSTORE", "SELECT INBOX (CONDSTORE)", &command.Select{Mailbox: "INBOX", CondStore: true}},
+		{"QRESYNC", "SELECT x (QRESYNC (67890007 20050715194045000))", &command.Select{
+			Mailbox: "x", QResync: &command.QResync{UIDValidity: 67890007, ModSeq: 20050715194045000},
+		}},
+		{"QRESYNC with UIDs, as eM Client asks", "SELECT x (CONDSTORE QRESYNC (67890007 20050715194045000 41,43:211))", &command.Select{
+			Mailbox: "x", CondStore: true, QResync: &command.QResync{
+				UIDValidity: 67890007, ModSeq: 20050715194045000, Known: imap.UIDSet{{Start: 41, Stop: 41}, {Start: 43, Stop: 211}},
+			},
+		}},
+		{"QRESYNC with UIDs and a match", "select x (qresync (1 2 1:29 (5,9:10 15,27,30)) condstore)", &command.Select{
+			Mailbox: "x", CondStore: true, QResync: &command.QResync{
+				UIDValidity: 1, ModSeq: 2, Known: imap.UIDSet{{Start: 1, Stop: 29}},
+				Match:     imap.SeqSet{{Start: 5, Stop: 5}, {Start: 9, Stop: 10}},
+				MatchUIDs: imap.UIDSet{{Start: 15, Stop: 15}, {Start: 27, Stop: 27}, {Start: 30, Stop: 30}},
+			},
+		}},
+		{"QRESYNC with a match alone, and spaces", "SELECT x (QRESYNC ( 1 0 (1 2) ) )", &command.Select{
+			Mailbox: "x", QResync: &command.QResync{
+				UIDValidity: 1, Match: imap.SeqSet{{Start: 1, Stop: 1}}, MatchUIDs: imap.UIDSet{{Start: 2, Stop: 2}},
+			},
+		}},
 		{"NIL is a name", "SELECT NIL", &command.Select{Mailbox: "NIL"}},
 	})
 	testGood(t, "EXAMINE", []goodCase{
@@ -26,7 +46,18 @@ func TestSelect(t *testing.T) {
 	})
 	testBad(t, "SELECT", []badCase{
 		{"nothing", "SELECT", "expected a space"},
-		{"QRESYNC, as eM Client asks", "SELECT x (CONDSTORE QRESYNC (67890007 20050715194045000 41,43:211))", "QRESYNC has not been enabled"},
+		{"QRESYNC without a mod-sequence", "SELECT x (QRESYNC (67890007))", "expected a space"},
+		{"QRESYNC without parentheses", "SELECT x (QRESYNC 67890007 5)", `expected '('`},
+		{"QRESYNC of no UIDVALIDITY", "SELECT x (QRESYNC (0 5))", "above zero"},
+		{"QRESYNC of a mod-sequence beyond 63 bits", "SELECT x (QRESYNC (1 9223372036854775808))", "too large"},
+		{"QRESYNC with UIDs that have no end", "SELECT x (QRESYNC (1 5 3:*))", "the UIDs known must be numbers"},
+		{"QRESYNC with the saved search", "SELECT x (QRESYNC (1 5 $))", "the UIDs known must be numbers"},
+		{"QRESYNC with a UID too many", "SELECT x (QRESYNC (1 5 1:9 (1,3 2:4)))", "as many UIDs"},
+		{"QRESYNC with numbers that have no end", "SELECT x (QRESYNC (1 5 1:9 (1:* 2:4)))", "must be numbers"},
+		{"QRESYNC with the saved search for numbers", "SELECT x (QRESYNC (1 5 1:9 ($ 2:4)))", "must be numbers"},
+		{"QRESYNC with half a match", "SELECT x (QRESYNC (1 5 1:9 (1)))", "expected a space"},
+		{"QRESYNC with an argument too many", "SELECT x (QRESYNC (1 5 1:9 (1 2) 3))", `expected ')'`},
+		{"QRESYNC without an end", "SELECT x (QRESYNC (1 5", `expected ')'`},
 		{"an unknown parameter", "SELECT x (FOO)", `unknown parameter "FOO"`},
 		{"an empty list", "SELECT x ()", "expected a word"},
 		{"wrong UTF-7", "SELECT R&D", "not modified UTF-7"},

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+
+	"pillarbox/appliance/imap/wire"
 )
 
 const (
@@ -142,7 +144,7 @@ func (r *Reader) wordKey(cs charset, word string, depth int) *SearchKey {
 		return flagLeaf(f.flag, f.not)
 	}
 	switch word {
-	case "ALL":
+	case "ALL", "SAVEDATESUPPORTED": // RFC 8514, section 4.3: every mailbox does
 		return &SearchKey{Op: SearchAll}
 	case "NEW":
 		return &SearchKey{Op: SearchNew}
@@ -167,6 +169,15 @@ func (r *Reader) wordKey(cs charset, word string, depth int) *SearchKey {
 	case "BEFORE", "ON", "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE":
 		r.dec.Space()
 		return dateKey(word, r.dec.Date())
+	case "SAVEDBEFORE", "SAVEDON", "SAVEDSINCE":
+		r.dec.Space()
+		return savedKey(word, r.dec.Date())
+	case "EMAILID":
+		r.dec.Space()
+		return &SearchKey{Op: SearchEmailID, ID: r.objectID()}
+	case "THREADID":
+		r.dec.Space()
+		return &SearchKey{Op: SearchThreadID, ID: r.objectID()}
 	case "LARGER", "SMALLER":
 		r.dec.Space()
 		return sizeKey(word, int64(r.dec.Number64()))
@@ -227,6 +238,34 @@ func dateKey(word string, day time.Time) *SearchKey {
 		return and([]*SearchKey{leaf(imap.SearchCriteria{SentSince: day}), leaf(imap.SearchCriteria{SentBefore: next})})
 	}
 	return and([]*SearchKey{leaf(imap.SearchCriteria{Since: day}), leaf(imap.SearchCriteria{Before: next})})
+}
+
+// savedKey: RFC 8514, section 4.3.
+func savedKey(word string, day time.Time) *SearchKey {
+	before := &SearchKey{Op: SearchSavedBefore, Day: day}
+	since := &SearchKey{Op: SearchSavedSince, Day: day}
+	switch word {
+	case "SAVEDBEFORE":
+		return before
+	case "SAVEDSINCE":
+		return since
+	}
+	before.Day = day.AddDate(0, 0, 1)
+	return and([]*SearchKey{since, before})
+}
+
+// objectID: RFC 8474, section 7.
+func (r *Reader) objectID() string {
+	id := r.dec.AString()
+	valid := id != "" && len(id) <= 255
+	for i := range len(id) {
+		c := id[i]
+		valid = valid && ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-')
+	}
+	if !valid {
+		r.dec.Fail("%s is not an object identifier", wire.Printable(id))
+	}
+	return id
 }
 
 // sizeKey makes a leaf, in which 0 would mean that there is no criterion.
