@@ -159,4 +159,4 @@ func (b *builder) rootImage(files []content) (name string, err error) {
 }
 
 // rootFormat changes when the same contents would give another file.
-const rootFormat = "squashfs 1"
+const rootFormat = "squashfs 2"
