@@ -16,9 +16,9 @@ func (s *System) watchClock() {
 		return
 	}
 	s.watch = watch
-	s.set(kindClock, "The clock is not earlier than the time that was noted last, nor than the version's own, but it may be behind. "+
-		"Until it is right, mail may carry wrong dates, and programs may find the dates of certificates wrong. "+
-		"The box goes on asking; it needs a way to a time server (UDP port 123)")
+	s.set(kindClock, "The clock may be wrong. It never runs behind the time that was noted last, nor behind this version's own date. "+
+		"Until it is right, mail may get wrong dates, and mail programs may refuse the certificate for its dates. "+
+		"The box goes on asking a time server (UDP port 123)")
 }
 
 // KeepTime notes the time until the context ends: as soon as somebody has set

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -35,7 +36,8 @@ func screen(ctx context.Context, s *firmware.System) []string {
 	if !s.ReadOnly {
 		var mailErr error
 		if mail, mailErr = askMail(ctx); mailErr != nil {
-			lines = append(lines, "Mail         "+mailErr.Error())
+			lines = append(lines, "Mail         is not served")
+			lines = append(lines, indent(mailErr.Error())...)
 		} else {
 			lines = append(lines, mail.lines(host, here)...)
 		}
@@ -125,10 +127,31 @@ func healthLines(device []health.Condition, mail *mailStatus) []string {
 	}
 	var lines []string
 	for _, c := range all {
-		lines = append(lines, fmt.Sprintf("Attention    %s (%s)", c.Title, c.Severity), "             "+c.Text)
+		lines = append(lines, fmt.Sprintf("Attention    %s (%s)", c.Title, c.Severity))
+		lines = append(lines, indent(c.Text)...)
 	}
 
 	return lines
+}
+
+// indent breaks a text into lines that fit beside the column of headings on a
+// screen of 80.
+func indent(text string) []string {
+	const column, width = "             ", 66
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			lines = append(lines, column+line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+
+	return append(lines, column+line)
 }
 
 // address is one by which others reach the box.
