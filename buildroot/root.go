@@ -25,8 +25,6 @@ type program struct {
 func programs(version string) []program {
 	return []program{
 		{path: "gokrazy/init", pkg: "pillarbox/cmd/init"},
-		{path: "gokrazy/dhcp", pkg: "github.com/gokrazy/gokrazy/cmd/dhcp"},
-		{path: "gokrazy/ntp", pkg: "github.com/gokrazy/gokrazy/cmd/ntp"},
 		{path: "gokrazy/randomd", pkg: "github.com/gokrazy/gokrazy/cmd/randomd"},
 		{path: "user/pillarbox", pkg: "pillarbox/cmd/pillarbox", vars: map[string]string{"main.version": version}},
 	}
@@ -66,8 +64,10 @@ func (b *builder) rootFiles(ctx context.Context) ([]content, error) {
 	}
 	files = append(files,
 		link("var", "perm/var"),
-		// gokrazy puts the resolver's configuration there; the empty file is
-		// what the link points to until /tmp is mounted over it.
+		// gokrazy tells services apart by their paths.
+		link("gokrazy/network", "../user/pillarbox"),
+		// The network's program puts the resolver's configuration there; the empty
+		// file is what the link points to until /tmp is mounted over it.
 		link("etc/resolv.conf", "../tmp/resolv.conf"),
 		literal("tmp/resolv.conf", nil, 0o644),
 		literal("etc/hostname", []byte(b.Declaration.Host), 0o644),

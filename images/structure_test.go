@@ -75,7 +75,7 @@ func checkRoot(t *testing.T, root, arch string) {
 	dir := filepath.Join(t.TempDir(), "root")
 	run(t, "unsquashfs", "-n", "-d", dir, root)
 	machine := map[string]byte{"amd64": 62, "arm64": 183}[arch] // e_machine
-	for _, name := range []string{"gokrazy/init", "gokrazy/dhcp", "gokrazy/ntp", "gokrazy/randomd", "user/pillarbox", "sbin/e2fsck"} {
+	for _, name := range []string{"gokrazy/init", "gokrazy/network", "gokrazy/randomd", "user/pillarbox", "sbin/e2fsck"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Error(err)
@@ -100,7 +100,7 @@ func checkRoot(t *testing.T, root, arch string) {
 	if err := json.Unmarshal(text, &m); err != nil {
 		t.Fatal(err)
 	}
-	if m.Arch != arch || m.Kernel.Version == "" || len(m.Packages) == 0 || len(m.Programs) != 5 || len(m.Files) < 10 {
+	if m.Arch != arch || m.Kernel.Version == "" || len(m.Packages) == 0 || len(m.Programs) != 3 || len(m.Files) < 10 {
 		t.Errorf("the manifest is incomplete: %s", text)
 	}
 	for _, p := range m.Programs {

@@ -2,66 +2,89 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"net"
+	"net/netip"
 	"os"
 	"os/exec"
+	"time"
 
 	"pillarbox/appliance/firmware"
 	"pillarbox/appliance/firmware/provision"
+	"pillarbox/netcfg/state"
 )
 
 const (
-	dhcpProgram = "/gokrazy/dhcp"
-	ntpProgram  = "/gokrazy/ntp"
+	// networkProgram is the mail server's binary by another name: the supervisor
+	// tells services apart by their paths.
+	networkProgram = "/gokrazy/network"
 
-	// gokrazy's ntp program sets the clock from this file, which is as old as
-	// the last orderly stop. The time that the firmware notes is never older.
-	staleTime = firmware.Perm + "/home/ntp/ntp-time-at-last-shutdown"
+	networkSettings = "/run/network-settings.json"
+	resolvFile      = "/tmp/resolv.conf" // where /etc/resolv.conf leads
+
+	// Leases outlive a restart of the box where they can, and else one of the
+	// program.
+	leaseDir         = firmware.Perm + "/network"
+	volatileLeaseDir = "/run/network"
 )
 
-// networkCommands returns the programs that give the box its addresses and its
+// networkCommands returns the program that gives the box its addresses and its
 // time.
 func networkCommands(log *slog.Logger, s *firmware.System) []*exec.Cmd {
-	network, err := networkCommand(s.Settings.Network)
-	if err != nil {
-		log.Error("static address; asking DHCP", "err", err)
-		network = exec.Command(dhcpProgram)
+	c := exec.Command(networkProgram, "network", "run", "--resolv", resolvFile,
+		"--built", s.Built.UTC().Format(time.RFC3339), "--identity", firmware.Perm+"/machine-id")
+	if s.ReadOnly {
+		c.Args = append(c.Args, "--leases", volatileLeaseDir)
+	} else {
+		c.Args = append(c.Args, "--leases", leaseDir)
 	}
-	if err := os.Remove(staleTime); err != nil && !errors.Is(err, fs.ErrNotExist) && !s.ReadOnly {
-		log.Error("remove the stale time", "err", err)
+	if err := writeNetworkSettings(&s.Settings); err != nil {
+		log.Error("the network's settings; asking DHCP", "err", err)
+	} else {
+		c.Args = append(c.Args, "--settings", networkSettings)
 	}
 
-	return []*exec.Cmd{network, exec.Command(ntpProgram, s.Settings.Time...)}
+	return []*exec.Cmd{c}
 }
 
-// networkCommand returns gokrazy's program for addresses: it asks DHCP or sets
-// what the provisioning file says.
-func networkCommand(n provision.Network) (*exec.Cmd, error) {
-	if n.Address == "" {
-		return exec.Command(dhcpProgram), nil
-	}
-	ip, prefix, err := net.ParseCIDR(n.Address)
+// writeNetworkSettings hands on what the provisioning file says.
+func writeNetworkSettings(p *provision.Settings) error {
+	d, err := desiredNetwork(p)
 	if err != nil {
-		return nil, fmt.Errorf("read the static address: %w", err)
+		return err
 	}
-	// The names are those of the program's own type.
-	lease := struct {
-		IP      net.IP
-		Netmask net.IPMask
-		Router  net.IP
-		DNS     []net.IP
-	}{IP: ip, Netmask: prefix.Mask, Router: net.ParseIP(n.Gateway)}
-	for _, server := range n.DNS {
-		lease.DNS = append(lease.DNS, net.ParseIP(server))
-	}
-	text, err := json.Marshal(lease)
+	text, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("write the static address: %w", err)
+		return fmt.Errorf("write the network's settings: %w", err)
 	}
 
-	return exec.Command(dhcpProgram, "-static_network_config", string(text)), nil
+	return os.WriteFile(networkSettings, append(text, '\n'), 0o644)
+}
+
+// desiredNetwork returns the network that the provisioning file asks for.
+func desiredNetwork(p *provision.Settings) (state.Desired, error) {
+	d := state.Default()
+	d.NTP = p.Time
+	for _, server := range p.Network.DNS {
+		a, err := netip.ParseAddr(server)
+		if err != nil {
+			return state.Desired{}, fmt.Errorf("read a name server: %w", err)
+		}
+		d.DNS = append(d.DNS, a)
+	}
+	if p.Network.Address != "" {
+		address, err := netip.ParsePrefix(p.Network.Address)
+		if err != nil {
+			return state.Desired{}, fmt.Errorf("read the static address: %w", err)
+		}
+		static := state.IPv4{Method: state.MethodStatic, Addresses: []netip.Prefix{address}}
+		if p.Network.Gateway != "" {
+			if static.Gateway, err = netip.ParseAddr(p.Network.Gateway); err != nil {
+				return state.Desired{}, fmt.Errorf("read the gateway: %w", err)
+			}
+		}
+		d.Interfaces[0].IPv4 = static
+	}
+
+	return d, d.Validate()
 }

@@ -123,7 +123,7 @@ func doAddress(l netlink.Link, s state.Step) error {
 	}
 	if end := s.Address.Expires; !end.IsZero() {
 		// None would mean for ever.
-		a.ValidLft = max(1, int(time.Until(end).Round(time.Second)/time.Second))
+		a.ValidLft = max(1, int((time.Until(end)+time.Second-1)/time.Second))
 		a.PreferedLft = a.ValidLft
 	}
 

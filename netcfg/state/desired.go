@@ -31,11 +31,13 @@ type Desired struct {
 	Version    int         `json:"version"`
 	Interfaces []Interface `json:"interfaces"`
 
-	// DNS, Search and NTP take the place of what DHCP gives. Empty means that
-	// DHCP decides.
+	// DNS and Search take the place of what DHCP gives. Empty means that DHCP
+	// decides.
 	DNS    []netip.Addr `json:"dns,omitempty"`
 	Search []string     `json:"search,omitempty"`
-	NTP    []string     `json:"ntp,omitempty"`
+
+	// NTP are time servers, which are trusted before those that DHCP gives.
+	NTP []string `json:"ntp,omitempty"`
 }
 
 // Interface is one interface that is to be managed. Exactly one of Name, MAC and

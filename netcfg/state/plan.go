@@ -119,9 +119,12 @@ func (p Plan) String() string {
 	return out.String()
 }
 
-// tolerance is how much the end of an address may differ: the kernel counts in
-// whole seconds.
-const tolerance = 2 * time.Second
+// The kernel counts in whole seconds, which are rounded up, so an address may
+// end a little late, but never early.
+const (
+	early = 500 * time.Millisecond
+	late  = 3 * time.Second
+)
 
 // Diff returns what must be done so that what is observed becomes the target.
 func Diff(t *Target, o *Observed) Plan {
@@ -228,12 +231,13 @@ func (l *LinkTarget) leaves(a Address) bool {
 	return a.Prefix.Addr().IsLinkLocalUnicast() || l.slaac && a.Dynamic
 }
 
-func sameEnd(a, b Address) bool {
-	if a.Expires.IsZero() || b.Expires.IsZero() {
-		return a.Expires.IsZero() == b.Expires.IsZero()
+func sameEnd(want, have Address) bool {
+	if want.Expires.IsZero() || have.Expires.IsZero() {
+		return want.Expires.IsZero() == have.Expires.IsZero()
 	}
+	difference := have.Expires.Sub(want.Expires)
 
-	return a.Expires.Sub(b.Expires).Abs() <= tolerance
+	return -early <= difference && difference <= late
 }
 
 func (l *LinkTarget) routes(observed []Route) Plan {

@@ -15,7 +15,7 @@ type Target struct {
 
 	DNS    []netip.Addr `json:"dns,omitempty"`
 	Search []string     `json:"search,omitempty"`
-	NTP    []string     `json:"ntp,omitempty"` // what DHCP gave, unless Desired names some
+	NTP    []string     `json:"ntp,omitempty"` // what DHCP gave; those that Desired names are not a matter of addresses
 }
 
 // LinkTarget is how one link should be.
@@ -126,9 +126,6 @@ func Resolve(d *Desired, o *Observed, acquired map[string]Acquired) (Target, []e
 	}
 	if len(d.Search) > 0 {
 		t.Search = d.Search
-	}
-	if len(d.NTP) > 0 {
-		t.NTP = d.NTP
 	}
 
 	return t, problems

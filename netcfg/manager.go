@@ -1,0 +1,277 @@
+package netcfg
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"pillarbox/netcfg/dhcp"
+	"pillarbox/netcfg/link"
+	"pillarbox/netcfg/resolv"
+	"pillarbox/netcfg/state"
+)
+
+// Config describes a manager.
+type Config struct {
+	Logger  *slog.Logger // must not be nil
+	Desired state.Desired
+
+	// Identity is the machine's, 32 hexadecimal digits, by which DHCP servers
+	// know it again; "" means the hardware address.
+	Identity string
+
+	Hostname   string // told to DHCP servers; "" means not
+	ResolvFile string // "" writes none
+	Leases     dhcp.Store
+	MaxLease   time.Duration // see dhcp.Config
+	Release    bool          // give leases back at the end
+
+	// Changed is told the state after each pass that found or made a
+	// difference; nil means nobody is.
+	Changed func(Status)
+}
+
+const (
+	// settle gathers what the kernel says of one change.
+	settle = 20 * time.Millisecond
+
+	// auditTime is how often all is looked at although nothing was heard.
+	auditTime = time.Minute
+
+	// watchPause follows lost messages of the kernel.
+	watchPause = time.Second
+
+	firstRetry, lastRetry = time.Second, 30 * time.Second
+
+	// saveTime is how often a lease that is only renewed is written to the disk,
+	// which may be flash.
+	saveTime = time.Hour
+)
+
+// Manager keeps the network as it is desired.
+type Manager struct {
+	Config
+	nudges chan struct{}
+
+	mu      sync.Mutex
+	desired state.Desired
+	leases  map[string]*dhcp.Lease // by link; nil says that DHCP gave none
+	saved   map[string]savedLease
+
+	// Of Run's goroutine alone.
+	clients map[string]*client
+	last    state.Observed
+	said    string // the problems that were logged last
+	wrote   bool   // resolv.conf
+}
+
+// savedLease is what is on the disk.
+type savedLease struct {
+	lease *dhcp.Lease
+	at    time.Time
+}
+
+// New returns a manager; nothing is touched before Run.
+func New(c *Config) *Manager {
+	return &Manager{
+		Config: *c, desired: c.Desired, nudges: make(chan struct{}, 1),
+		leases: map[string]*dhcp.Lease{}, saved: map[string]savedLease{}, clients: map[string]*client{},
+	}
+}
+
+// Set replaces what is desired. The settings must be valid.
+func (m *Manager) Set(d state.Desired) {
+	m.mu.Lock()
+	m.desired = d
+	m.mu.Unlock()
+	m.nudge()
+}
+
+// nudge causes a pass soon.
+func (m *Manager) nudge() {
+	select {
+	case m.nudges <- struct{}{}:
+	default:
+	}
+}
+
+// Run keeps the network until the context ends. It leaves the network as it
+// is: a restart shall cut no connection.
+func (m *Manager) Run(ctx context.Context) error {
+	var watching sync.WaitGroup
+	watching.Go(func() { m.watch(ctx) })
+	defer watching.Wait()
+	defer m.stopClients(func(string) bool { return true })
+	retry := firstRetry
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-m.nudges:
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(settle):
+			}
+		case <-timer.C:
+		}
+		if m.pass(ctx) {
+			retry = firstRetry
+			timer.Reset(m.untilNext())
+		} else {
+			timer.Reset(retry)
+			retry = min(2*retry, lastRetry)
+		}
+	}
+}
+
+// watch nudges whenever the kernel says that something has changed.
+func (m *Manager) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := link.Watch(ctx, m.nudge)
+		if ctx.Err() != nil {
+			return
+		}
+		m.Logger.Warn("the kernel's messages about the network were lost", "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(watchPause):
+		}
+	}
+}
+
+// pass looks at all and does what is missing. It tells whether all is as it
+// should be, as far as that can be.
+func (m *Manager) pass(ctx context.Context) bool {
+	o, err := link.Observe()
+	if err != nil {
+		m.complain([]error{err})
+		return false
+	}
+	desired, leases := m.inputs(&o)
+	target, problems := state.Resolve(&desired, &o, acquired(leases))
+	plan := state.Diff(&target, &o)
+	for _, s := range plan {
+		level := slog.LevelInfo
+		if s.Do == state.Extend {
+			level = slog.LevelDebug
+		}
+		m.Logger.Log(ctx, level, "change the network", "link", s.Link, "step", s.String())
+	}
+	failed := false
+	if err := link.Apply(plan); err != nil {
+		failed = true
+		problems = append(problems, err)
+	}
+	if len(plan) > 0 {
+		if o, err = link.Observe(); err != nil {
+			m.complain([]error{err})
+			return false
+		}
+	}
+	m.keepClients(ctx, &target, &o)
+	if err := m.writeResolver(&target); err != nil {
+		failed = true
+		problems = append(problems, err)
+	}
+	events := state.Changes(&m.last, &o)
+	for _, e := range events {
+		args := []any{"link", e.Link}
+		if e.Address != nil {
+			args = append(args, "address", e.Address.Prefix)
+		}
+		m.Logger.Info(string(e.Kind), args...)
+	}
+	m.last = o
+	m.complain(problems)
+	if m.Changed != nil {
+		m.Changed(status(&target, &o, leases, problems))
+	}
+
+	return !failed
+}
+
+// inputs returns what is desired and what leases hold, without those whose time
+// is over or whose link is gone.
+func (m *Manager) inputs(o *state.Observed) (state.Desired, map[string]*dhcp.Lease) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, l := range m.leases {
+		if o.Find(name) == nil {
+			delete(m.leases, name)
+		} else if l != nil && time.Now().After(l.Expires) {
+			m.leases[name] = nil
+		}
+	}
+
+	return m.desired, maps.Clone(m.leases)
+}
+
+func acquired(leases map[string]*dhcp.Lease) map[string]state.Acquired {
+	all := map[string]state.Acquired{}
+	for name, l := range leases {
+		if l == nil {
+			all[name] = state.Acquired{}
+			continue
+		}
+		a := state.Acquired{
+			Address: l.Address, Expires: l.Expires, Routes: slices.Clone(l.Routes), MTU: l.MTU, DNS: l.DNS, Search: l.Search,
+		}
+		for _, server := range l.NTP {
+			a.NTP = append(a.NTP, server.String())
+		}
+		all[name] = a
+	}
+
+	return all
+}
+
+// untilNext is how long nothing has to be done: until a lease ends that nobody
+// renews any more because its cable was pulled.
+func (m *Manager) untilNext() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := auditTime
+	for _, l := range m.leases {
+		if l != nil {
+			next = min(next, max(0, time.Until(l.Expires))+time.Second)
+		}
+	}
+
+	return next
+}
+
+func (m *Manager) writeResolver(t *state.Target) error {
+	if m.ResolvFile == "" || len(t.DNS) == 0 && !m.wrote {
+		return nil // nothing is known yet
+	}
+	changed, err := resolv.Write(m.ResolvFile, t.DNS, t.Search)
+	if err != nil {
+		return err
+	}
+	m.wrote = true
+	if changed {
+		m.Logger.Info("name servers", "servers", t.DNS, "search", t.Search)
+	}
+
+	return nil
+}
+
+// complain logs problems when they change.
+func (m *Manager) complain(problems []error) {
+	err := errors.Join(problems...)
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != m.said && text != "" {
+		m.Logger.Warn("the network is not as it should be", "err", text)
+	}
+	m.said = text
+}
