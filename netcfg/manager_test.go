@@ -1,6 +1,7 @@
 package netcfg_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/mdlayher/packet"
+	"golang.org/x/sys/unix"
 
 	"pillarbox/netcfg"
 	"pillarbox/netcfg/dhcp"
@@ -163,8 +166,8 @@ func TestAnAddressByDHCPWithAllThatComesWithIt(t *testing.T) {
 	if err != nil || len(problems) > 0 {
 		t.Fatal(err, problems)
 	}
-	if diff := cmp.Diff("~ mtu", strings.TrimSpace(plan.String()), cmp.Comparer(func(string, string) bool { return len(plan) == 0 })); diff != "" {
-		t.Errorf("a plan of the same settings: %s", plan)
+	if len(plan) > 0 {
+		t.Errorf("a plan of the same settings:\n%s", plan)
 	}
 }
 
@@ -250,8 +253,8 @@ func TestALeaseIsReleasedWhenAskedFor(t *testing.T) {
 
 func TestAnAddressThatAnotherHostHasIsDeclined(t *testing.T) {
 	peer := netlab.NewPeer(t)
-	// The server's host has the first address of the range, and does not ping.
-	peer.Plug("eth0", "192.0.2.1/24", "192.0.2.100/24")
+	peer.Plug("eth0", "192.0.2.1/24")
+	squat(t, peer, netip.MustParseAddr("192.0.2.100"))
 	server := serve(peer, t.TempDir(), "--dhcp-range=192.0.2.100,192.0.2.101,255.255.255.0,1h", "--dhcp-authoritative", "--dhcp-sequential-ip")
 	b := newBox(t)
 	b.run(onDHCP(), nil)
@@ -259,6 +262,39 @@ func TestAnAddressThatAnotherHostHasIsDeclined(t *testing.T) {
 	if !strings.Contains(server.Said(), "DHCPDECLINE(") {
 		t.Error("nothing was declined: the server offered the free address at once")
 	}
+}
+
+// squat claims an address by ARP, as a host does that was given it by hand.
+func squat(t *testing.T, p *netlab.Peer, a netip.Addr) {
+	t.Helper()
+	var c *packet.Conn
+	p.Do(func() error {
+		link, err := net.InterfaceByName(netlab.Cable)
+		if err != nil {
+			return err
+		}
+		c, err = packet.Listen(link, packet.Datagram, unix.ETH_P_ARP, nil)
+		return err
+	})
+	t.Cleanup(func() { _ = c.Close() })
+	mac := []byte{2, 0, 0, 0, 0, 99}
+	go func() {
+		buf := make([]byte, 64)
+		for {
+			n, from, err := c.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			// A request (1) for the address.
+			if n < 28 || buf[7] != 1 || !bytes.Equal(buf[24:28], a.AsSlice()) {
+				continue
+			}
+			reply := slices.Concat([]byte{0, 1, 8, 0, 6, 4, 0, 2}, mac, a.AsSlice(), buf[8:14], buf[14:18])
+			if _, err := c.WriteTo(reply, from); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
 }
 
 func TestClasslessRoutesTakeThePlaceOfTheRouter(t *testing.T) {
