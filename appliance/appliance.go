@@ -184,14 +184,14 @@ func (a *Appliance) serve(ctx context.Context, l *listener) error {
 		return a.smtp.Serve(ctx, l)
 	}
 
-	return a.access.Serve(ctx, l, a.certs.TLSConfig(), func(ctx context.Context, c *tls.Conn) {
+	return a.access.Serve(ctx, l, a.certs.TLSConfig(), func(ctx context.Context, c *access.Conn) {
 		a.imap.ServeConn(ctx, c)
 	})
 }
 
 // describeTLS tells the log by which version and cipher a client is connected.
 func describeTLS(c net.Conn) []slog.Attr {
-	t, ok := c.(*tls.Conn)
+	t, ok := c.(*access.Conn)
 	if !ok {
 		return nil
 	}

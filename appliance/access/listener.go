@@ -47,7 +47,7 @@ type Config struct {
 // Handler serves a connection whose handshake is done. It returns when the
 // session has ended; when ctx ends it is to end the session soon. The
 // connection is closed for it.
-type Handler func(ctx context.Context, c *tls.Conn)
+type Handler func(ctx context.Context, c *Conn)
 
 // Listener serves TLS ports. One Listener serves any number of ports, which
 // share its bounds.
@@ -199,11 +199,11 @@ func (s *service) serve(ctx context.Context, c net.Conn, from source) {
 	}()
 	keepAlive(c)
 	heard := &heardConn{Conn: c}
-	t := tls.Server(heard, s.tls)
-	if err := s.handshake(ctx, t); err != nil {
+	t := newConn(heard, s.tls)
+	if err := s.handshake(ctx, t.Conn); err != nil {
 		if ctx.Err() == nil {
 			s.hint(heard, err)
-			s.report(t, heard, err)
+			s.report(t.Conn, heard, err)
 		}
 		return
 	}

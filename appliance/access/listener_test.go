@@ -108,14 +108,19 @@ func clientConfig(t testing.TB, caFile string) *tls.Config {
 
 func serve(t testing.TB, network, addr string, c access.Config, h access.Handler) *port {
 	t.Helper()
-	m := newCerts(t)
-	p := &port{log: &logged{}, caFile: m.CAFile(), client: clientConfig(t, m.CAFile())}
-	c.Logger = slog.New(slog.NewJSONHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	p.lis = access.New(&c)
 	ln, err := net.Listen(network, addr)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveOn(t, ln, c, h)
+}
+
+func serveOn(t testing.TB, ln net.Listener, c access.Config, h access.Handler) *port {
+	t.Helper()
+	m := newCerts(t)
+	p := &port{log: &logged{}, caFile: m.CAFile(), client: clientConfig(t, m.CAFile())}
+	c.Logger = slog.New(slog.NewJSONHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	p.lis = access.New(&c)
 	p.addr = ln.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -139,7 +144,7 @@ func serve(t testing.TB, network, addr string, c access.Config, h access.Handler
 }
 
 // echo answers lines until the client or ctx ends.
-func echo(ctx context.Context, c *tls.Conn) {
+func echo(ctx context.Context, c *access.Conn) {
 	stop := context.AfterFunc(ctx, func() { c.SetReadDeadline(time.Now()) })
 	defer stop()
 	r := bufio.NewReader(c)
@@ -306,7 +311,7 @@ func TestHandshakeFailureReasons(t *testing.T) {
 			}
 			p := serve(t, "tcp", "127.0.0.1:0",
 				access.Config{HandshakeTimeout: timeout, PlainHint: hint},
-				func(context.Context, *tls.Conn) { t.Error("a session began") })
+				func(context.Context, *access.Conn) { t.Error("a session began") })
 			c, err := net.Dial("tcp", p.addr)
 			if err != nil {
 				t.Fatal(err)
@@ -406,7 +411,7 @@ func TestTooManyConnectionsAreClosedAtOnce(t *testing.T) {
 func TestGracefulStop(t *testing.T) {
 	t.Run("a session finishes its command", func(t *testing.T) {
 		running := make(chan struct{})
-		p := serve(t, "tcp", "127.0.0.1:0", access.Config{}, func(ctx context.Context, c *tls.Conn) {
+		p := serve(t, "tcp", "127.0.0.1:0", access.Config{}, func(ctx context.Context, c *access.Conn) {
 			close(running)
 			<-ctx.Done()
 			time.Sleep(100 * time.Millisecond)
@@ -427,7 +432,7 @@ func TestGracefulStop(t *testing.T) {
 	})
 	t.Run("a session that does not end is cut off", func(t *testing.T) {
 		running := make(chan struct{})
-		p := serve(t, "tcp", "127.0.0.1:0", access.Config{Grace: 100 * time.Millisecond}, func(_ context.Context, c *tls.Conn) {
+		p := serve(t, "tcp", "127.0.0.1:0", access.Config{Grace: 100 * time.Millisecond}, func(_ context.Context, c *access.Conn) {
 			close(running)
 			io.Copy(io.Discard, c)
 		})
@@ -458,7 +463,7 @@ func TestGracefulStop(t *testing.T) {
 
 func TestPanicEndsOneSession(t *testing.T) {
 	first := true
-	p := serve(t, "tcp", "127.0.0.1:0", access.Config{}, func(ctx context.Context, c *tls.Conn) {
+	p := serve(t, "tcp", "127.0.0.1:0", access.Config{}, func(ctx context.Context, c *access.Conn) {
 		if first {
 			first = false
 			panic("out of order")

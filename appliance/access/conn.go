@@ -1,0 +1,102 @@
+package access
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+)
+
+const (
+	// record is what one TLS record carries.
+	record = 16 << 10
+	// gathered is the most that is sent in one piece: four records and what
+	// encryption adds to them.
+	gathered = 4 * (record + 256)
+)
+
+var gathers = sync.Pool{New: func() any {
+	b := make([]byte, 0, gathered)
+	return &b
+}}
+
+// Conn is a connection whose handshake is done. It sends what is written at
+// once in one piece: package tls hands each record to the network by itself,
+// and these calls, at each of which the client wakes up, are a good part of
+// what a download costs.
+type Conn struct {
+	*tls.Conn
+	below *gatherConn
+	mu    sync.Mutex // held during a long Write
+}
+
+// newConn returns a Conn in front of a connection on which nothing was said.
+func newConn(c net.Conn, conf *tls.Config) *Conn {
+	below := &gatherConn{Conn: c}
+	return &Conn{Conn: tls.Server(below, conf), below: below}
+}
+
+// Write implements net.Conn.
+func (c *Conn) Write(p []byte) (int, error) {
+	if len(p) <= record {
+		return c.Conn.Write(p)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.below.hold()
+	n, err := c.Conn.Write(p)
+	if sent := c.below.send(); err == nil && sent != nil {
+		return 0, sent
+	}
+	return n, err
+}
+
+// gatherConn is the connection below TLS. What TLS writes between hold and send
+// it keeps together, in the order in which it came.
+type gatherConn struct {
+	net.Conn
+
+	mu   sync.Mutex
+	held *[]byte // nil while nothing is held
+	err  error   // what sending failed with: nothing that follows makes sense
+}
+
+// Write implements net.Conn.
+func (g *gatherConn) Write(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.err != nil:
+		return 0, g.err
+	case g.held == nil:
+		return g.Conn.Write(p)
+	case len(*g.held)+len(p) > gathered:
+		if err := g.flush(); err != nil {
+			return 0, err
+		}
+	}
+	*g.held = append(*g.held, p...)
+	return len(p), nil
+}
+
+func (g *gatherConn) hold() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.held = gathers.Get().(*[]byte)
+}
+
+func (g *gatherConn) send() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	err := g.flush()
+	gathers.Put(g.held)
+	g.held = nil
+	return err
+}
+
+func (g *gatherConn) flush() error {
+	if g.err == nil && len(*g.held) > 0 {
+		_, g.err = g.Conn.Write(*g.held)
+	}
+	*g.held = (*g.held)[:0]
+	return g.err
+}
