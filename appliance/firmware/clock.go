@@ -42,11 +42,10 @@ func (s *System) awaitClock(ctx context.Context) {
 		return
 	}
 	s.log.Info("the clock was set", "time", time.Now().UTC().Format(time.RFC3339))
-	s.clear(kindClock)
-	if s.ReadOnly {
-		return
+	if !s.ReadOnly {
+		if err := clock.Save(s.path(timeFile), time.Now()); err != nil {
+			s.log.Error("note the time", "err", err)
+		}
 	}
-	if err := clock.Save(s.path(timeFile), time.Now()); err != nil {
-		s.log.Error("note the time", "err", err)
-	}
+	s.clear(kindClock) // who sees that may take the power away
 }

@@ -46,7 +46,7 @@ func Load(name string) (time.Time, error) {
 	return t, nil
 }
 
-// Save notes a time in a file, which is whole at every moment.
+// Save notes a time in a file, which is whole at every moment. It is durable.
 func Save(name string, t time.Time) error {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {
@@ -60,8 +60,21 @@ func Save(name string, t time.Time) error {
 		_ = os.Remove(f.Name())
 		return fmt.Errorf("note the time: %w", err)
 	}
+	if err := syncDir(filepath.Dir(name)); err != nil {
+		return fmt.Errorf("note the time: %w", err)
+	}
 
 	return nil
+}
+
+// syncDir makes a new name durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Keep notes the time in a file until the context ends.
