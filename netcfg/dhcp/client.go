@@ -126,8 +126,10 @@ func (c *Client) reboot(ctx context.Context, old *Lease) *Lease {
 // discover looks for a server until one gives an address or the context ends.
 func (c *Client) discover(ctx context.Context) *Lease {
 	for pause := firstTry; ctx.Err() == nil; pause = min(2*pause, lastTry) {
+		// A little randomness, or a whole street asks at once when power returns.
+		wait := time.Duration(float64(pause) * (0.9 + 0.2*rand.Float64()))
 		began := time.Now()
-		lease, err := c.obtain(ctx, pause)
+		lease, err := c.obtain(ctx, wait)
 		if err == nil {
 			c.bound("an address was given", lease)
 			return lease
@@ -141,7 +143,7 @@ func (c *Client) discover(ctx context.Context) *Lease {
 		}
 		c.Logger.Log(ctx, level, "look for a DHCP server", "err", err)
 		// A refusal comes at once; it must not have us ask as fast.
-		if rest := pause - time.Since(began); rest > 0 {
+		if rest := wait - time.Since(began); rest > 0 {
 			sleep(ctx, rest)
 		}
 	}
@@ -228,10 +230,8 @@ func (c *Client) renew(ctx context.Context, lease *Lease) (*Lease, error) {
 			said = true
 			c.Logger.Warn("the DHCP server is silent; asking any", "server", lease.Server, "until", lease.Expires)
 		}
-		// Half of what is left, but not less than a pause, where there is that
-		// much.
 		left := end.Sub(now)
-		wait := min(left, max(left/2, min(renewPause, left/4+firstTry)))
+		wait := min(left, max(left/2, renewPause))
 		renewed, err := c.ask(ctx, m, 1, wait, send, from)
 		switch {
 		case errors.Is(err, errRefused), err == nil && renewed.Address.Addr() == own:
@@ -267,9 +267,7 @@ func (c *Client) ask(ctx context.Context, m *dhcpv4.DHCPv4, tries int, wait time
 		if failed != nil {
 			c.Logger.Debug("send to the DHCP server", "err", failed)
 		}
-		// A little randomness, or a whole street asks at once when power returns.
-		limit := time.Duration(float64(wait<<try) * (0.9 + 0.2*rand.Float64()))
-		lease, err := c.answer(ctx, m, sent, limit, chosen)
+		lease, err := c.answer(ctx, m, sent, wait<<try, chosen)
 		if !errors.Is(err, errSilence) {
 			return lease, err
 		}

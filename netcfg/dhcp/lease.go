@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
@@ -199,7 +200,11 @@ func search(m *dhcpv4.DHCPv4) []string {
 	}
 	if len(given) == 0 {
 		// Some servers end the string with a zero octet, and some list several.
-		given = strings.Fields(strings.TrimRight(m.DomainName(), "\x00"))
+		text := strings.TrimRight(m.DomainName(), "\x00")
+		if strings.ContainsFunc(text, unicode.IsControl) {
+			return nil // it is meant for the file that it is written into
+		}
+		given = strings.Split(text, " ")
 	}
 	var all []string
 	for _, name := range given {
