@@ -9,6 +9,7 @@ BIN        := bin/pillarbox
 SAMPLE     ?= data/sample
 FUZZTIME   ?= 5s
 IMAGE      ?= qemu-amd64
+CUTS       ?= 100
 BENCH      ?= .
 BENCHTIME  ?= 1s
 
@@ -16,7 +17,7 @@ export CGO_ENABLED := 0
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the one static binary at bin/pillarbox
@@ -57,9 +58,13 @@ qemu: image ## Boot a firmware image under QEMU, with a disk of its own that sta
 image-test: ## Boot every image under QEMU: log-in, mail, restart, power cut, damage (long)
 	PILLARBOX_IMAGE_TEST=all $(GO) test -timeout 90m -v ./images
 
+.PHONY: image-test-short
+image-test-short: ## Build and boot the qemu-amd64 image: log-in, mail, restart, two power cuts (minutes)
+	PILLARBOX_IMAGE_TEST=qemu-amd64 PILLARBOX_POWER_CUTS=2 $(GO) test -timeout 60m -v -run 'Sound|Outlives|Acknowledged' ./images
+
 .PHONY: powercut
-powercut: ## Cut the power of a box under load 100 times (long)
-	PILLARBOX_IMAGE_TEST=qemu-amd64 PILLARBOX_POWER_CUTS=100 $(GO) test -timeout 180m -v -run Acknowledged ./images
+powercut: ## Cut the power of a box under load CUTS times (long; PILLARBOX_SEED=number to repeat)
+	PILLARBOX_IMAGE_TEST=qemu-amd64 PILLARBOX_POWER_CUTS=$(CUTS) $(GO) test -timeout 600m -v -run Acknowledged ./images
 
 .PHONY: soak
 soak: ## Kill the storage 200 times under load (long)

@@ -38,6 +38,12 @@ func (b *builder) bootFiles(ctx context.Context, commandLine string) ([]content,
 	}
 	files = append(files, license)
 	var more []content
+	if b.Declaration.legacy() {
+		if more, err = b.biosFiles(ctx, commandLine); err != nil {
+			return nil, err
+		}
+		files = append(files, more...)
+	}
 	if b.Declaration.Boot == BootUEFI {
 		more, err = b.uefiFiles(ctx, commandLine)
 	} else {

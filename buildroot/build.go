@@ -58,6 +58,7 @@ type builder struct {
 	debian    *input.Debian
 	manifest  *Manifest
 	kernelDir string
+	bios      []byte // the boot sector for a legacy BIOS, without the files' places
 }
 
 // Build writes an image to the file name. What is there is replaced when the
@@ -228,9 +229,6 @@ func (b *builder) assemble(name, rootName string, boot []content) (size int64, e
 	if err := f.Truncate(size); err != nil {
 		return 0, err
 	}
-	if err := t.Write(f); err != nil {
-		return 0, err
-	}
 	p := &t.Partitions[0]
 	c := &fat.Config{
 		Size:   p.Size(),
@@ -241,6 +239,12 @@ func (b *builder) assemble(name, rootName string, boot []content) (size int64, e
 	}
 	for _, file := range boot {
 		c.Files = append(c.Files, fat.File{Path: file.path, Size: file.size, Open: file.open})
+	}
+	if t.Code, err = b.bootCode(p, c); err != nil {
+		return 0, err
+	}
+	if err := t.Write(f); err != nil {
+		return 0, err
 	}
 	if err := fat.Write(io.NewOffsetWriter(f, p.Offset()), c); err != nil {
 		return 0, err

@@ -17,16 +17,17 @@ const manifestPath = "etc/pillarbox/manifest.json"
 
 // Manifest lists what an image is made of.
 type Manifest struct {
-	Image    string           `json:"image"`
-	Version  string           `json:"version"`
-	Date     time.Time        `json:"date"`
-	Arch     string           `json:"arch"`
-	Go       string           `json:"go"`
-	Kernel   input.Module     `json:"kernel"`
-	Firmware *input.Module    `json:"firmware,omitempty"`
-	Packages []*input.Package `json:"packages"`
-	Programs []ProgramModules `json:"programs"`
-	Files    []FileHash       `json:"files"`
+	Image      string           `json:"image"`
+	Version    string           `json:"version"`
+	Date       time.Time        `json:"date"`
+	Arch       string           `json:"arch"`
+	Go         string           `json:"go"`
+	Kernel     input.Module     `json:"kernel"`
+	Firmware   *input.Module    `json:"firmware,omitempty"`
+	BootSector *input.Module    `json:"boot-sector,omitempty"`
+	Packages   []*input.Package `json:"packages"`
+	Programs   []ProgramModules `json:"programs"`
+	Files      []FileHash       `json:"files"`
 }
 
 // ProgramModules names the modules that a program was built from.

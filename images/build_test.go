@@ -74,6 +74,17 @@ func copySparse(t *testing.T, from, to string) {
 // run runs a program and returns its output.
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
+	out, err := command(t, name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+
+	return string(out)
+}
+
+// command finds a program, also where only root usually looks.
+func command(t *testing.T, name string, args ...string) *exec.Cmd {
+	t.Helper()
 	path, err := exec.LookPath(name)
 	for _, dir := range []string{"/usr/sbin/", "/sbin/"} {
 		if err != nil {
@@ -83,12 +94,8 @@ func run(t *testing.T, name string, args ...string) string {
 	if err != nil {
 		t.Fatalf("%s is missing: %v", name, err)
 	}
-	out, err := exec.Command(path, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
 
-	return string(out)
+	return exec.Command(path, args...)
 }
 
 // partitionOffset returns where a partition begins and how long it is, in

@@ -2,9 +2,11 @@ package images_test
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
 
 	"pillarbox/images/machine"
 )
@@ -19,7 +22,13 @@ import (
 const (
 	senders     = 3
 	largestMail = 200 << 10 // octets; some lie in the index, some in files
+
+	// A cut comes at some time within it, once changes are being made.
+	loadTime = 4 * time.Second
 )
+
+// mailboxes that the load uses. All of them are there from the start.
+var mailboxes = []string{"INBOX", "Archive", "Trash"}
 
 // cuts returns how often to take the power away: PILLARBOX_POWER_CUTS, or few
 // enough for continuous integration.
@@ -27,7 +36,7 @@ func cuts(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("PILLARBOX_POWER_CUTS")
 	if text == "" {
-		return 3
+		return 2
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
@@ -52,62 +61,92 @@ func random(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// ledger holds what the box has acknowledged.
-type ledger struct {
-	mu   sync.Mutex
-	mail map[imap.UID][sha256.Size]byte
-}
-
 // TestAcknowledgedMailSurvivesPowerCuts takes the power away while mail comes
-// in, again and again. The box starts each time, and each message whose APPEND
-// it had answered is there, byte for byte.
+// in and is flagged, copied, moved and expunged, again and again. The box starts
+// each time, and all that it had acknowledged is there: each message in its
+// mailbox, with its flags, byte for byte. Of what it had not answered yet each
+// command has happened as a whole or not at all.
 func TestAcknowledgedMailSurvivesPowerCuts(t *testing.T) {
 	requireImageTest(t, "qemu-amd64")
 	r := random(t)
-	l := &ledger{mail: map[imap.UID][sha256.Size]byte{}}
+	l := newLedger()
 	b := newBox(t, "qemu-amd64", machine.Q35)
 	b.on()
 	b.untilGreeting(b.Started)
 	b.addAccount()
-	for cut := range cuts(t) {
-		before := len(l.mail)
+	count := cuts(t)
+	for cut := range count {
+		before, _ := l.count()
 		var work sync.WaitGroup
 		for range senders {
 			seed := r.Uint64()
 			work.Go(func() { b.send(l, seed) })
 		}
-		time.Sleep(time.Second + time.Duration(r.Int64N(int64(6*time.Second))))
+		seed := r.Uint64()
+		work.Go(func() { b.change(l, seed) })
+		b.untilChanges(l)
+		time.Sleep(time.Duration(r.Int64N(int64(loadTime))))
 		b.Cut()
 		work.Wait()
+		after, _ := l.count()
+		doubts := len(l.doubts)
+		if cut == count-1 {
+			checkMail(t, b.config.Disk)
+		}
 		b.on()
 		took := b.untilGreeting(b.Started)
-		b.checkLedger(l)
-		t.Logf("cut %d: %d messages acknowledged, all %d there, greeting after %.1f s",
-			cut, len(l.mail)-before, len(l.mail), took.Seconds())
+		b.checkLedger(l, cut == count-1)
 		if t.Failed() {
 			return
 		}
+		t.Logf("cut %d of %d: %d commands acknowledged, %d under way, all %d messages in order, greeting after %.1f s",
+			cut+1, count, after-before, doubts, len(l.messages), took.Seconds())
 	}
-	if len(l.mail) == 0 {
-		t.Error("no message was ever acknowledged: the test cuts nothing")
-	}
+	t.Logf("acknowledged: %v", l.answers)
 	b.off()
 	checkDisk(t, b.config.Disk)
+	checkMail(t, b.config.Disk)
+}
+
+// untilChanges waits until messages come in and are changed.
+func (b *box) untilChanges(l *ledger) {
+	b.t.Helper()
+	_, before := l.count()
+	for from := time.Now(); time.Since(from) < bootTime; time.Sleep(20 * time.Millisecond) {
+		if _, now := l.count(); now > before {
+			return
+		}
+	}
+	b.t.Fatalf("nothing was acknowledged within %s", bootTime)
+}
+
+// worker returns a client that is logged in, or an error once the power is off.
+func (b *box) worker() (*imapclient.Client, error) {
+	c, err := dial(b.IMAPS)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Login(account, b.password).Wait(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+
+	return c, nil
 }
 
 // send appends messages until the connection breaks.
 func (b *box) send(l *ledger, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 1))
-	c, err := dial(b.IMAPS)
+	c, err := b.worker()
 	if err != nil {
 		return
 	}
 	defer c.Close()
-	if err := c.Login(account, b.password).Wait(); err != nil {
-		return
-	}
 	for {
 		text := randomMessage(r)
+		d := l.begin(&doubt{to: "INBOX", sum: sha256.Sum256(text)})
 		w := c.Append("INBOX", int64(len(text)), nil)
 		if _, err := w.Write(text); err != nil {
 			return
@@ -119,9 +158,7 @@ func (b *box) send(l *ledger, seed uint64) {
 		if err != nil {
 			return
 		}
-		l.mu.Lock()
-		l.mail[data.UID] = sha256.Sum256(text)
-		l.mu.Unlock()
+		l.acknowledged("APPEND", d, data.UID)
 	}
 }
 
@@ -136,37 +173,160 @@ func randomMessage(r *rand.Rand) []byte {
 	return []byte(b.String())
 }
 
-// checkLedger compares all that was acknowledged with what is there. More may
-// be there: an answer can be lost on its way.
-func (b *box) checkLedger(l *ledger) {
+// change flags, copies, moves and expunges messages until the connection breaks.
+func (b *box) change(l *ledger, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 2))
+	c, err := b.worker()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	for {
+		p, m, ok := l.pick("INBOX", r.Uint64())
+		if !ok {
+			if err := c.Noop().Wait(); err != nil {
+				return
+			}
+			continue
+		}
+		switch r.IntN(5) {
+		case 0, 1:
+			flags := []imap.Flag{imap.FlagSeen, imap.FlagFlagged, imap.FlagAnswered, "$Forwarded", "office"}
+			r.Shuffle(len(flags), func(i, j int) { flags[i], flags[j] = flags[j], flags[i] })
+			err = store(c, l, p, flags[:r.IntN(len(flags)+1)])
+		case 2:
+			err = transfer(c, l, place{}, "Archive", p.uid, m)
+		case 3:
+			err = transfer(c, l, p, "Trash", p.uid, m)
+		case 4:
+			err = expunge(c, l, p)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// store replaces the flags of a message.
+func store(c *imapclient.Client, l *ledger, p place, flags []imap.Flag) error {
+	d := l.begin(&doubt{at: p, flags: flagText(flags...)})
+	if err := c.Store(imap.UIDSetNum(p.uid), &imap.StoreFlags{Op: imap.StoreFlagsSet, Flags: flags}, nil).Close(); err != nil {
+		return err
+	}
+	l.acknowledged("STORE", d, 0)
+
+	return nil
+}
+
+// transfer copies a message, or moves it from a place.
+func transfer(c *imapclient.Client, l *ledger, from place, to string, uid imap.UID, m kept) error {
+	d := l.begin(&doubt{from: from, to: to, sum: m.sum, flags: m.flags})
+	command, came := "COPY", imap.NumSet(nil)
+	if from.uid != 0 {
+		command = "MOVE"
+		data, err := c.Move(imap.UIDSetNum(uid), to).Wait()
+		if err != nil {
+			return err
+		}
+		came = data.DestUIDs
+	} else {
+		data, err := c.Copy(imap.UIDSetNum(uid), to).Wait()
+		if err != nil {
+			return err
+		}
+		came = data.DestUIDs
+	}
+	set, ok := came.(imap.UIDSet)
+	if !ok || len(set) != 1 {
+		return fmt.Errorf("%s names the new messages %v", command, came)
+	}
+	l.acknowledged(command, d, set[0].Start)
+
+	return nil
+}
+
+// expunge marks a message and removes it.
+func expunge(c *imapclient.Client, l *ledger, p place) error {
+	if err := store(c, l, p, []imap.Flag{imap.FlagDeleted}); err != nil {
+		return err
+	}
+	d := l.begin(&doubt{from: p})
+	if err := c.UIDExpunge(imap.UIDSetNum(p.uid)).Close(); err != nil {
+		return err
+	}
+	l.acknowledged("EXPUNGE", d, 0)
+
+	return nil
+}
+
+// checkLedger compares what was acknowledged with what is there: all places and
+// flags, and the bytes of what is new since the last time, or of all.
+func (b *box) checkLedger(l *ledger, all bool) {
 	b.t.Helper()
 	c := b.login(b.IMAPS)
-	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
-		b.t.Fatal(err)
-	}
-	got := map[imap.UID][sha256.Size]byte{}
-	section := &imap.FetchItemBodySection{Peek: true}
-	for first := imap.UID(1); len(l.mail) > 0 && len(got) < len(l.mail); first += 100 {
-		set := imap.UIDSet{{Start: first, Stop: first + 99}}
-		messages, err := c.Fetch(set, &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{section}, UID: true}).Collect()
+	got := map[place]kept{}
+	for _, mailbox := range mailboxes {
+		if _, err := c.Select(mailbox, nil).Wait(); err != nil {
+			b.t.Fatal(err)
+		}
+		messages, err := c.Fetch(imap.UIDSet{{Start: 1}}, &imap.FetchOptions{UID: true, Flags: true}).Collect()
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		if len(messages) == 0 {
-			break
-		}
+		var read []imap.UID
 		for _, m := range messages {
-			if _, ok := l.mail[m.UID]; ok {
-				got[m.UID] = sha256.Sum256(m.FindBodySection(section))
+			p := place{mailbox, m.UID}
+			known := l.messages[p]
+			got[p] = kept{sum: known.sum, flags: flagText(m.Flags...), proven: true}
+			if all || !known.proven {
+				read = append(read, m.UID)
 			}
 		}
-	}
-	for uid, want := range l.mail {
-		switch sum, ok := got[uid]; {
-		case !ok:
-			b.t.Errorf("message %d was acknowledged and is gone", uid)
-		case sum != want:
-			b.t.Errorf("message %d has changed", uid)
+		for p, s := range b.sums(c, mailbox, read) {
+			m := got[p]
+			m.sum = s
+			got[p] = m
 		}
 	}
+	for _, problem := range l.settle(got) {
+		b.t.Error(problem)
+	}
+}
+
+// sums reads messages of the selected mailbox, some at a time.
+func (b *box) sums(c *imapclient.Client, mailbox string, uids []imap.UID) map[place]sum {
+	b.t.Helper()
+	sums := map[place]sum{}
+	section := &imap.FetchItemBodySection{Peek: true}
+	for len(uids) > 0 {
+		n := min(len(uids), 50)
+		messages, err := c.Fetch(imap.UIDSetNum(uids[:n]...), &imap.FetchOptions{
+			UID: true, BodySection: []*imap.FetchItemBodySection{section},
+		}).Collect()
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		for _, m := range messages {
+			sums[place{mailbox, m.UID}] = sha256.Sum256(m.FindBodySection(section))
+		}
+		uids = uids[n:]
+	}
+
+	return sums
+}
+
+// checkMail has pillarbox itself read all mail on a copy of the data partition,
+// whose journal e2fsck replays as the box does.
+func checkMail(t *testing.T, disk string) {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "pillarbox")
+	run(t, "go", "build", "-o", program, "pillarbox/cmd/pillarbox")
+	data := cutPartition(t, disk, 4)
+	if out, err := command(t, "e2fsck", "-p", data).CombinedOutput(); err != nil && !strings.Contains(err.Error(), "exit status 1") {
+		t.Errorf("e2fsck -p: %v\n%s", err, out)
+	}
+	run(t, "e2fsck", "-f", "-n", data)
+	dir := t.TempDir()
+	run(t, "debugfs", "-R", "rdump /pillarbox "+dir, data)
+	t.Logf("pillarbox check: %s", strings.TrimSpace(run(t, program, "check", "--data", filepath.Join(dir, "pillarbox"))))
 }

@@ -2,6 +2,7 @@ package images_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"io"
 	"os"
@@ -54,6 +55,9 @@ func TestOthersFindTheImageSound(t *testing.T) {
 			if out := run(t, "sgdisk", "-O", disk); !strings.Contains(out, "0x0C") {
 				t.Errorf("the MBR has no FAT partition:\n%s", out)
 			}
+			if declaration(t, image).Arch == "amd64" {
+				checkBootSector(t, disk)
+			}
 			boot := cutPartition(t, disk, 1)
 			run(t, "fsck.vfat", "-n", boot)
 			out := t.TempDir()
@@ -65,6 +69,37 @@ func TestOthersFindTheImageSound(t *testing.T) {
 			}
 			checkRoot(t, cutPartition(t, disk, 2), declaration(t, image).Arch)
 		})
+	}
+}
+
+// checkBootSector looks for the kernel and its arguments where the code for a
+// legacy BIOS reads them.
+func checkBootSector(t *testing.T, disk string) {
+	t.Helper()
+	f, err := os.Open(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	read := func(at int64, size int) []byte {
+		t.Helper()
+		b := make([]byte, size)
+		if _, err := f.ReadAt(b, at); err != nil {
+			t.Fatal(err)
+		}
+
+		return b
+	}
+	numbers := read(432, 8)
+	kernel := 512 * int64(binary.LittleEndian.Uint32(numbers))
+	arguments := 512 * int64(binary.LittleEndian.Uint32(numbers[4:]))
+	// The Linux boot protocol's magic number and version.
+	if h := read(kernel+0x202, 6); string(h[:4]) != "HdrS" || binary.LittleEndian.Uint16(h[4:]) < 0x204 {
+		t.Errorf("no kernel begins at %d: %q", kernel, h)
+	}
+	line, _, ended := strings.Cut(string(read(arguments, 512)), "\x00")
+	if !ended || !strings.HasPrefix(line, "console=") || !strings.Contains(line, "root=PARTUUID=") {
+		t.Errorf("the kernel's arguments at %d are %q", arguments, line)
 	}
 }
 

@@ -105,17 +105,37 @@ func (n *node) child(name string) *node {
 	return nil
 }
 
+// plan gives everything its place. next is the first cluster that is free.
+func plan(c *Config) (l *layout, root *node, next uint32, err error) {
+	if l, err = newLayout(c.Size); err != nil {
+		return nil, nil, 0, err
+	}
+	if root, err = newTree(c.Files); err != nil {
+		return nil, nil, 0, err
+	}
+	next, err = place(root, l, firstCluster)
+
+	return l, root, next, err
+}
+
+// Offset returns where the contents of a file of the root folder will begin, in
+// bytes from the beginning of the partition, for a loader that knows no files.
+func Offset(c *Config, name string) (int64, error) {
+	l, root, _, err := plan(c)
+	if err != nil {
+		return 0, err
+	}
+	n := root.child(name)
+	if n == nil || n.first == 0 {
+		return 0, fmt.Errorf("%s has no contents", name)
+	}
+
+	return l.clusterOffset(n.first), nil
+}
+
 // Write writes the file system to w, whose beginning is the partition's.
 func Write(w io.WriterAt, c *Config) error {
-	l, err := newLayout(c.Size)
-	if err != nil {
-		return err
-	}
-	root, err := newTree(c.Files)
-	if err != nil {
-		return err
-	}
-	next, err := place(root, l, firstCluster)
+	l, root, next, err := plan(c)
 	if err != nil {
 		return err
 	}

@@ -132,6 +132,26 @@ func TestSameFilesGiveSameBytesInAnyOrder(t *testing.T) {
 	}
 }
 
+func TestOffsetIsWhereTheContentsBegin(t *testing.T) {
+	text := strings.Repeat("kernel!\n", 20_000)
+	c := config(32<<20, file("a/b/c", "1"), file("vmlinuz", text), file("cmdline.txt", "root"), file("empty", ""))
+	disk, err := os.ReadFile(write(t, c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"vmlinuz": text, "cmdline.txt": "root\x00"} {
+		at, err := fat.Offset(c, name)
+		if err != nil || at%512 != 0 || !strings.HasPrefix(string(disk[at:]), want) {
+			t.Errorf("Offset(%s) = %d, %v: something else is there", name, at, err)
+		}
+	}
+	for _, name := range []string{"empty", "missing"} {
+		if at, err := fat.Offset(c, name); err == nil {
+			t.Errorf("Offset(%s) = %d", name, at)
+		}
+	}
+}
+
 // TestGokrazyFindsItsFiles looks for what its updater reads: one FAT, and short
 // names in the case in which it asks.
 func TestGokrazyFindsItsFiles(t *testing.T) {

@@ -35,6 +35,13 @@ var modules = map[string]Module{
 		Version: "v0.0.0-20251127164438-9778ec0261de",
 		Sum:     "h1:RSLWj1Ska9s4cl+n/bC5LY4s8vLr+tZoO2vMm/wGP64=",
 	},
+	// The boot sector for a legacy BIOS, and its source. An older one cannot load
+	// kernels of more than 15 MiB.
+	"bootsector": {
+		Path:    "github.com/gokrazy/internal",
+		Version: "v0.0.0-20251208203110-3c1aa9087c82",
+		Sum:     "h1:4ghNfD9NaZLpFrqQiBF6mPVFeMYXJSky38ubVA4ic2E=",
+	},
 	"firmware": {
 		Path:    "github.com/gokrazy/firmware",
 		Version: "v0.0.0-20260522070551-527ce0ed43cf",

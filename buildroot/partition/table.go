@@ -74,14 +74,21 @@ func (p *Partition) Size() int64 { return int64(p.Count) * SectorSize }
 type Table struct {
 	Disk       GUID
 	Sectors    uint64 // of the disk
+	Code       []byte // what a legacy BIOS runs, at most CodeSize; may be empty
 	Partitions []Partition
 }
+
+// CodeSize is the room for a BIOS's code before the MBR's partitions.
+const CodeSize = 440
 
 // Reserved is how many sectors the table takes at the end of the disk.
 const Reserved = tableSectors + 1
 
 // Write writes the protective MBR, both headers and both copies of the table.
 func (t *Table) Write(w io.WriterAt) error {
+	if len(t.Code) > CodeSize {
+		return fmt.Errorf("boot code of %d bytes does not fit", len(t.Code))
+	}
 	table, err := t.entries()
 	if err != nil {
 		return err
@@ -172,8 +179,9 @@ func (t *Table) header(self, other, table uint64, content []byte) ([]byte, error
 func (t *Table) mbr() []byte {
 	m := make([]byte, SectorSize)
 	boot := t.Partitions[0]
+	copy(m, t.Code)
 	// The disk's signature, from which Linux makes PARTUUIDs of MBR partitions.
-	copy(m[440:], "PBOX")
+	copy(m[CodeSize:], "PBOX")
 	record := func(i int, status, kind byte, first, count uint32) {
 		e := m[446+16*i:]
 		e[0] = status

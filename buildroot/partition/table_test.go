@@ -1,6 +1,7 @@
 package partition_test
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,12 +73,41 @@ func TestTableIsSoundToSgdisk(t *testing.T) {
 	}
 }
 
+func TestBootCodeLiesBeforeTheRecords(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "disk")
+	tab := table()
+	tab.Code = bytes.Repeat([]byte{0xcc}, partition.CodeSize)
+	disk := make([]byte, tab.Sectors*partition.SectorSize)
+	if err := os.WriteFile(name, disk, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := tab.Write(f); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, partition.SectorSize)
+	if _, err := f.ReadAt(got, 0); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasPrefix(got, tab.Code) || string(got[440:444]) != "PBOX" || got[510] != 0x55 || got[511] != 0xaa {
+		t.Errorf("the first sector is %x", got)
+	}
+	if out := sgdisk(t, "-v", "-O", name); !strings.Contains(out, "No problems found") || !strings.Contains(out, "0x0C") {
+		t.Errorf("sgdisk:\n%s", out)
+	}
+}
+
 func TestPartitionsThatDoNotFitAreRefused(t *testing.T) {
 	cases := map[string]func(*partition.Table){
 		"overlap":               func(t *partition.Table) { t.Partitions[1].First = 16383 },
 		"behind the disk":       func(t *partition.Table) { t.Partitions[1].Count = 1 << 20 },
 		"over the backup":       func(t *partition.Table) { t.Partitions[1].Count = t.Sectors - 16384 - partition.Reserved + 1 },
 		"over the table":        func(t *partition.Table) { t.Partitions[0].First = 40 },
+		"code over the records": func(t *partition.Table) { t.Code = make([]byte, partition.CodeSize+1) },
 		"without a sector":      func(t *partition.Table) { t.Partitions[0].Count = 0 },
 		"identifier that isn't": func(t *partition.Table) { t.Partitions[0].ID = "x" },
 	}

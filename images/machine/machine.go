@@ -20,6 +20,7 @@ import (
 const (
 	Q35           = "q35"       // x86-64 with UEFI, virtio
 	PC            = "pc"        // x86-64 with UEFI, AHCI and e1000e, as mini-PCs have
+	BIOS          = "bios"      // the same with a legacy BIOS
 	Virt          = "virt"      // ARM64 with UEFI
 	RaspberryVirt = "raspberry" // the Raspberry Pi's kernel on QEMU's own ARM64 board
 )
@@ -52,6 +53,28 @@ type Machine struct {
 
 // Start starts a machine. It is killed when the context ends.
 func Start(ctx context.Context, c *Config) (*Machine, error) {
+	for attempt := 1; ; attempt++ {
+		m, err := start(ctx, *c)
+		if err != nil {
+			return nil, err
+		}
+		// A port that was free a moment ago may be another program's by now.
+		if m.console.awaitWords(ctx); !strings.Contains(m.Console(), portTaken) {
+			return m, nil
+		}
+		m.Cut()
+		if attempt == attempts {
+			return nil, fmt.Errorf("start QEMU: %s", m.Console())
+		}
+	}
+}
+
+const (
+	attempts  = 5
+	portTaken = "Could not set up host forwarding rule"
+)
+
+func start(ctx context.Context, c Config) (*Machine, error) {
 	m := &Machine{console: newTranscript(), ended: make(chan struct{})}
 	var err error
 	if m.cmd, err = c.prepare(ctx, "stdio"); err != nil {
@@ -138,14 +161,16 @@ func (c *Config) command(serial string) (string, []string, error) {
 		"-netdev", fmt.Sprintf("user,id=net,hostfwd=tcp:127.0.0.1:%d-:993,hostfwd=tcp:127.0.0.1:%d-:990", c.IMAPS, c.IMAPSLegacy),
 	}
 	switch c.Kind {
-	case Q35, PC:
+	case Q35, PC, BIOS:
 		args = append(args, "-M", "q35,accel=tcg", "-cpu", "max", "-smp", "1", "-device", "i6300esb")
-		flash, err := c.variables()
-		if err != nil {
-			return "", nil, err
+		if c.Kind != BIOS {
+			flash, err := c.variables()
+			if err != nil {
+				return "", nil, err
+			}
+			args = append(args, flash...)
 		}
-		args = append(args, flash...)
-		if c.Kind == PC {
+		if c.Kind != Q35 {
 			args = append(args, "-device", "ahci,id=ahci", "-device", "ide-hd,drive=disk,bus=ahci.0",
 				"-device", "e1000e,netdev=net")
 		} else {
@@ -254,6 +279,24 @@ func (t *transcript) String() string {
 	defer t.mu.Unlock()
 
 	return t.text.String()
+}
+
+// awaitWords waits until there is a line, or nothing will come any more.
+func (t *transcript) awaitWords(ctx context.Context) {
+	for {
+		t.mu.Lock()
+		done := t.closed || strings.Contains(t.text.String(), "\n")
+		news := t.news
+		t.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (t *transcript) expect(ctx context.Context, re *regexp.Regexp) ([]string, error) {

@@ -114,6 +114,11 @@ func lastPartition(t *testing.T, data []byte) (first, last uint64) {
 func TestGrownTableIsSoundToSgdisk(t *testing.T) {
 	data := image(t, 2*mib)
 	first, _ := lastPartition(t, data)
+	// Before the records lies the code that a legacy BIOS starts.
+	for i := range 440 {
+		data[i] = byte(i)
+	}
+	mbr := bytes.Clone(data[:512])
 	for _, size := range []int{5 * mib, 5*mib + 5*512, 9 * mib} {
 		d := &disk{data: make([]byte, size), left: -1}
 		copy(d.data, data)
@@ -124,6 +129,9 @@ func TestGrownTableIsSoundToSgdisk(t *testing.T) {
 		gotFirst, last := lastPartition(t, d.data)
 		if gotFirst != first || p.First != first || p.First+p.Count != last+1 {
 			t.Errorf("Grow = %+v, the table has %d to %d", p, gotFirst, last)
+		}
+		if !bytes.Equal(d.data[:512], mbr) {
+			t.Error("the boot sector has changed")
 		}
 		if unused := size - int(last+1)*512; unused > 2*mib {
 			t.Errorf("%d bytes are left unused", unused)
