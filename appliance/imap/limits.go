@@ -27,6 +27,9 @@ type Limits struct {
 	// KeepAlive is the time between two signs of life in IDLE: 2 min, since
 	// some NAT boxes forget a silent connection after that time or little more.
 	KeepAlive time.Duration
+	// Progress is the time between two signs of life of a long search: 20 s;
+	// the least patient clients wait for a minute.
+	Progress time.Duration
 	// LoginTries is how many log-ins may fail on one connection: 3.
 	LoginTries int
 	// LoginDelay is how long the answer to the first failed log-in is held
@@ -48,6 +51,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Stall, 2*time.Minute)
 	def(&l.Command, 2*time.Minute)
 	def(&l.KeepAlive, 2*time.Minute)
+	def(&l.Progress, 20*time.Second)
 	def(&l.LoginTries, 3)
 	def(&l.LoginDelay, time.Second)
 	def(&l.BadCommands, 20)

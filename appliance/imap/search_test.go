@@ -351,6 +351,22 @@ func TestSearchDeadline(t *testing.T) {
 	c.do("SEARCH $", "* SEARCH", "OK SEARCH completed") // RFC 5182, section 2.1
 }
 
+// A search of bodies may take minutes; the signs of life stand before its
+// answer, and what is sent meanwhile is answered after it.
+func TestSearchTellsThatItGoesOn(t *testing.T) {
+	o := searchOffice(t, func(c *imap.Config) { c.Limits.Progress = -1 })
+	c := o.login()
+	c.quiet("SELECT INBOX")
+	const still = "* OK Still searching"
+	c.write("a1 SEARCH BODY filler\r\na2 SEARCH SUBJECT plain\r\na3 NOOP\r\n")
+	want := []string{still, still, still, still, "* SEARCH 4", "a1 OK SEARCH completed", "* SEARCH 2", "a2 OK SEARCH completed", "a3 OK NOOP completed"}
+	var got []string
+	for range want {
+		got = append(got, c.line())
+	}
+	c.compare("answers", got, want)
+}
+
 func TestSearchByLibrary(t *testing.T) {
 	o := searchOffice(t)
 	c := o.library(nil)

@@ -30,6 +30,7 @@ type program struct {
 	// BODY and TEXT texts are looked for together: reading is what costs.
 	texts [2]texts // by message.Scope
 
+	heard  time.Time // when the client was last told anything
 	reader *message.Searcher
 	header []byte // of the message whose body is being read
 	batch  []pending
@@ -69,7 +70,7 @@ type candidate struct {
 }
 
 func newProgram(s *session, k *command.SearchKey) *program {
-	p := &program{s: s, sel: s.sel, now: s.srv.now()}
+	p := &program{s: s, sel: s.sel, now: s.srv.now(), heard: time.Now()}
 	p.root = p.compile(k)
 	for i := range p.texts {
 		p.texts[i].found = make([]bool, len(p.texts[i].matchers))
@@ -263,12 +264,27 @@ func (p *program) settle(ctx context.Context, c *candidate, hit func(pos int) bo
 			if x.verdict, err = p.settleBody(ctx, c, x); err != nil {
 				return false, err
 			}
+			if err := p.tellProgress(); err != nil {
+				return false, err
+			}
 		}
 		if x.verdict == holds && !hit(x.pos) {
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// tellProgress gives a sign of life from time to time: clients give up, and NAT
+// boxes forget, a connection on which nothing is said. It also shows that the
+// client is still there, so the search may go on.
+func (p *program) tellProgress() error {
+	if time.Since(p.heard) < p.s.srv.limits.Progress {
+		return nil
+	}
+	p.heard = time.Now()
+	p.s.untagged("OK Still searching")
+	return p.s.out.Flush()
 }
 
 // settleRecords decides what the stored parses can decide.
