@@ -18,9 +18,9 @@ func TestThunderbird(t *testing.T) {
 	c.do("enable UTF8=ACCEPT", "* ENABLED UTF8=ACCEPT", "OK ENABLE completed")
 	c.do("namespace", `* NAMESPACE (("" "/")) NIL NIL`, "OK NAMESPACE completed")
 	// After UTF8=ACCEPT it sends "&" as it is.
-	c.do(`create "R&D/"`, "OK CREATE completed")
+	c.do(`create "R&D/"`, "OK [MAILBOXID (F…)] CREATE completed")
 	c.do(`subscribe "R&D"`, "OK SUBSCRIBE completed")
-	c.do(`create "R&D/Köln"`, "OK CREATE completed")
+	c.do(`create "R&D/Köln"`, "OK [MAILBOXID (F…)] CREATE completed")
 	c.do(`list (subscribed) "" "R*" return (special-use)`, `* LIST (\HasChildren \Subscribed) "/" R&D`, "OK LIST completed")
 	c.do(`lsub "" "R*"`, `* LSUB (\HasChildren) "/" R&D`, "OK LSUB completed")
 	c.do(`list "" "R&D/%"`, `* LIST (\HasNoChildren) "/" "R&D/Köln"`, "OK LIST completed")

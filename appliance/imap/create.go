@@ -51,7 +51,8 @@ func (s *session) create(ctx context.Context, a *command.Create) error {
 	if box.Name != a.Mailbox {
 		s.announce(box.Name, a.Mailbox)
 	}
-	return nil
+	code := append(s.appendMailboxID([]byte("MAILBOXID ("), box.ID), ')')
+	return ok(string(code), "")
 }
 
 // codeUseAttr is RFC 6154's answer to a use that cannot be had.

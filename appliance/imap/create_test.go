@@ -16,12 +16,12 @@ func TestCreate(t *testing.T) {
 		want    string
 		exists  string // a mailbox that is there afterwards
 	}{
-		{"a name", "CREATE blurdy", "OK CREATE completed", "blurdy"},
+		{"a name", "CREATE blurdy", "OK [MAILBOXID (F…)] CREATE completed", "blurdy"},
 		{"a name that exists", "CREATE Sent", "NO [ALREADYEXISTS] The mailbox exists already", "Sent"},
-		{"a folder by its delimiter", "CREATE foo/", "OK CREATE completed", "foo"},
-		{"what is above comes into being", "CREATE a/b/c", "OK CREATE completed", "a/b"},
+		{"a folder by its delimiter", "CREATE foo/", "OK [MAILBOXID (F…)] CREATE completed", "foo"},
+		{"what is above comes into being", "CREATE a/b/c", "OK [MAILBOXID (F…)] CREATE completed", "a/b"},
 		{"INBOX in any case", "CREATE inbox", "NO [ALREADYEXISTS] INBOX always exists", "INBOX"},
-		{"below INBOX in any case", "CREATE inbox/x", "OK CREATE completed", "INBOX/x"},
+		{"below INBOX in any case", "CREATE inbox/x", "OK [MAILBOXID (F…)] CREATE completed", "INBOX/x"},
 		{"a localised name of a special folder", `CREATE "Gesendete Elemente"`, "NO [ALREADYEXISTS] The mailbox exists already", "Sent"},
 		{"no name", `CREATE ""`, "NO [CANNOT] The mailbox name is not valid", ""},
 		{"only a delimiter", "CREATE /", "NO [CANNOT] The mailbox name is not valid", ""},
@@ -47,7 +47,7 @@ func TestCreate(t *testing.T) {
 func TestCreateWithSpecialUse(t *testing.T) {
 	c := newOffice(t).login()
 	c.quiet("DELETE Junk")
-	c.do(`CREATE Spam (USE (\Junk))`, "OK CREATE completed")
+	c.do(`CREATE Spam (USE (\Junk))`, "OK [MAILBOXID (F…)] CREATE completed")
 	c.do(`LIST (SPECIAL-USE) "" S*`,
 		`* LIST (\HasNoChildren \Sent) "/" Sent`,
 		`* LIST (\HasNoChildren \Junk) "/" Spam`,
@@ -58,9 +58,9 @@ func TestCreateWithSpecialUse(t *testing.T) {
 func TestCreateTellsTheNameItGot(t *testing.T) {
 	c := newOffice(t).login()
 	c.quiet("ENABLE IMAP4rev2")
-	c.do("CREATE foo/", `* LIST () "/" foo ("OLDNAME" (foo/))`, "OK CREATE completed")
-	c.do("CREATE \"Ko\u0308ln\"", "* LIST () \"/\" \"K\u00f6ln\" (\"OLDNAME\" (\"Ko\u0308ln\"))", "OK CREATE completed")
-	c.do("CREATE plain", "OK CREATE completed")
+	c.do("CREATE foo/", `* LIST () "/" foo ("OLDNAME" (foo/))`, "OK [MAILBOXID (F…)] CREATE completed")
+	c.do("CREATE \"Ko\u0308ln\"", "* LIST () \"/\" \"K\u00f6ln\" (\"OLDNAME\" (\"Ko\u0308ln\"))", "OK [MAILBOXID (F…)] CREATE completed")
+	c.do("CREATE plain", "OK [MAILBOXID (F…)] CREATE completed")
 }
 
 func TestCreateByLibrary(t *testing.T) {

@@ -10,7 +10,7 @@ func TestEnable(t *testing.T) {
 	o := newOffice(t)
 	o.dial().do("ENABLE CONDSTORE", "BAD Log in first")
 	c := o.login()
-	c.do("ENABLE CONDSTORE X-NEW QRESYNC", "* ENABLED CONDSTORE", "OK ENABLE completed")
+	c.do("ENABLE CONDSTORE X-NEW QRESYNC", "* ENABLED CONDSTORE QRESYNC", "OK ENABLE completed")
 	c.do("ENABLE condstore", "* ENABLED", "OK ENABLE completed")
 	c.do("ENABLE utf8=accept imap4rev2", "* ENABLED UTF8=ACCEPT IMAP4rev2", "OK ENABLE completed")
 	c.do("ENABLE", "BAD …")
@@ -21,11 +21,11 @@ func TestEnable(t *testing.T) {
 func TestEnableUTF8(t *testing.T) {
 	o := newOffice(t)
 	c := o.login()
-	c.do(`CREATE "R&-D &ANw-ber"`, "OK CREATE completed")
+	c.do(`CREATE "R&-D &ANw-ber"`, "OK [MAILBOXID (F…)] CREATE completed")
 	c.do(`LIST "" R*`, `* LIST (\HasNoChildren) "/" "R&-D &ANw-ber"`, "OK LIST completed")
 	c.quiet("ENABLE UTF8=ACCEPT")
 	c.do(`LIST "" R*`, `* LIST (\HasNoChildren) "/" "R&D Über"`, "OK LIST completed")
-	c.do(`CREATE "R&D Über/Käse"`, "OK CREATE completed")
+	c.do(`CREATE "R&D Über/Käse"`, "OK [MAILBOXID (F…)] CREATE completed")
 	c.do(`STATUS "R&D Über/Käse" (MESSAGES)`, `* STATUS "R&D Über/Käse" (MESSAGES 0)`, "OK STATUS completed")
 	o.login().do(`STATUS "R&-D &ANw-ber/K&AOQ-se" (MESSAGES)`, `* STATUS "R&-D &ANw-ber/K&AOQ-se" (MESSAGES 0)`, "OK STATUS completed")
 }

@@ -51,16 +51,26 @@ type fetched struct {
 
 // fetch is FETCH and UID FETCH.
 func (s *session) fetch(ctx context.Context, c *command.Fetch) error {
+	if c.Vanished && !s.enabled.qresync {
+		return errNoQResync()
+	}
 	if c.Items.ModSeq || c.Items.ChangedSince > 0 {
 		// RFC 7162, section 3.1: asking for mod-sequences is being aware of them.
 		s.enabled.condstore = true
 	}
-	if err := s.refresh(ctx); err != nil {
+	// With VANISHED, what the client still counts must be told of as such and
+	// not as expunged earlier (RFC 7162, section 3.2.10.2).
+	if err := s.sync(ctx, c.Vanished); err != nil {
 		return err
 	}
 	set, err := s.sel.resolve(c.Set)
 	if err != nil {
 		return err
+	}
+	if c.Vanished {
+		if err := s.tellEarlier(s.sel.fixed(c.Set), storage.ModSeq(c.Items.ChangedSince)); err != nil {
+			return err
+		}
 	}
 	f := newFetcher(s, c)
 	chosen := messages{spans: set.spans}
@@ -92,7 +102,7 @@ func (s *session) fetch(ctx context.Context, c *command.Fetch) error {
 
 func newFetcher(s *session, c *command.Fetch) *fetcher {
 	f := &fetcher{s: s, c: c, modSeq: c.Items.ModSeq || c.Items.ChangedSince > 0}
-	f.record = c.Items.Envelope || c.Items.BodyStructure != nil
+	f.record = c.Items.Envelope || c.Items.BodyStructure != nil || c.ThreadID
 	for _, sec := range sectionsOf(c) {
 		if sec.stored() {
 			f.listed = append(f.listed, sec)

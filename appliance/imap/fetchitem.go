@@ -14,12 +14,13 @@ func (f *fetcher) appendItems(b []byte, x fetched, d *storage.Data) []byte {
 	b = wire.AppendUint(b, f.s.sel.seq(x.pos))
 	b = append(b, " FETCH ("...)
 	start := len(b)
-	if items.UID || f.c.UID {
+	// RFC 9051, section 6.4.5: a \Seen that this command sets is told of, and
+	// with the UID where CONDSTORE is on (RFC 7162, section 3.2.4).
+	marked := len(f.marked.spans) > 0 && f.marked.contains(x.pos)
+	if items.UID || f.c.UID || marked && f.s.enabled.condstore {
 		b = append(b, "UID "...)
 		b = wire.AppendUint(b, x.m.UID)
 	}
-	// RFC 9051, section 6.4.5: a \Seen that this command sets is told of.
-	marked := len(f.marked.spans) > 0 && f.marked.contains(x.pos)
 	if items.Flags || marked {
 		b = f.s.appendFlags(next(b, start), x.m)
 	}
@@ -34,16 +35,28 @@ func (f *fetcher) appendItems(b []byte, x fetched, d *storage.Data) []byte {
 		b = append(next(b, start), "RFC822.SIZE "...)
 		b = wire.AppendInt(b, x.m.Size)
 	}
+	if f.c.SaveDate { // RFC 8514, section 4.2
+		b = append(next(b, start), "SAVEDATE "...)
+		b = wire.AppendUnixDate(b, x.m.SaveDate, 0)
+	}
+	if f.c.EmailID {
+		b = append(next(b, start), "EMAILID ("...)
+		b = append(f.s.appendEmailID(b, x.m.Data), ')')
+	}
 	if d != nil {
-		b = f.appendStored(b, start, d)
+		b = f.appendStored(b, start, x.m.Data, d)
 	}
 	f.bare = len(b) == start
 	return b
 }
 
 // appendStored appends the items that stand in the stored parse as they are sent.
-func (f *fetcher) appendStored(b []byte, start int, d *storage.Data) []byte {
+func (f *fetcher) appendStored(b []byte, start int, id storage.DataID, d *storage.Data) []byte {
 	items := &f.c.Items
+	if f.c.ThreadID {
+		b = append(next(b, start), "THREADID ("...)
+		b = append(f.s.appendThreadID(b, id, d.Record.Fields()), ')')
+	}
 	if items.Envelope {
 		b = append(next(b, start), "ENVELOPE "...)
 		b = append(b, d.Record.Envelope()...)

@@ -51,7 +51,7 @@ func (s *session) list(ctx context.Context, a *command.List) error {
 		s.writeList(a, f)
 		// RFC 5819, section 2: of what the selection options choose.
 		if o.ReturnStatus != nil && chosen && f.box != nil {
-			if err := s.writeStatus(ctx, f.name, f.box, o.ReturnStatus); err != nil {
+			if err := s.writeStatus(ctx, f.name, f.box, o.ReturnStatus, a.MailboxID); err != nil {
 				return err
 			}
 		}

@@ -123,6 +123,21 @@ func (p *program) compile(k *command.SearchKey) *key {
 	case command.SearchYounger:
 		limit := p.now.Add(-k.Age).Unix()
 		return &key{test: func(c *candidate) bool { return c.m.InternalDate >= limit }}
+	case command.SearchSavedBefore: // RFC 8514, section 4.3; the save date is told in UTC
+		day := dayOf(k.Day)
+		return &key{test: func(c *candidate) bool { return dayAt(c.m.SaveDate, 0) < day }}
+	case command.SearchSavedSince:
+		day := dayOf(k.Day)
+		return &key{test: func(c *candidate) bool { return dayAt(c.m.SaveDate, 0) >= day }}
+	case command.SearchEmailID: // RFC 8474, section 6
+		data, ok := p.s.emailData(k.ID)
+		return &key{test: func(c *candidate) bool { return ok && c.m.Data == data }}
+	case command.SearchThreadID:
+		var id []byte
+		return p.recordLeaf(func(c *candidate) bool {
+			id = p.s.appendThreadID(id[:0], c.m.Data, c.fields)
+			return string(id) == k.ID
+		})
 	case command.SearchRecent:
 		return &key{test: func(c *candidate) bool { return sel.isRecent(c.m.UID) }}
 	case command.SearchOld:

@@ -16,6 +16,9 @@ const systemFlags = `\Answered \Flagged \Deleted \Seen \Draft`
 
 // selectMailbox is SELECT and EXAMINE.
 func (s *session) selectMailbox(ctx context.Context, c *command.Select) error {
+	if c.QResync != nil && !s.enabled.qresync {
+		return errNoQResync()
+	}
 	// RFC 9051, section 6.3.2: the mailbox before is let go even if this
 	// command fails.
 	if s.sel != nil {
@@ -34,6 +37,12 @@ func (s *session) selectMailbox(ctx context.Context, c *command.Select) error {
 	}
 	s.sel = sel
 	s.tellSelected()
+	if c.QResync != nil {
+		if err := s.resync(ctx, c.QResync); err != nil {
+			s.drop()
+			return err
+		}
+	}
 	if c.ReadOnly {
 		return ok("READ-ONLY", "")
 	}
@@ -66,6 +75,7 @@ func (s *session) tellSelected() {
 	b = appendOKNumber(b, "UIDNEXT", uint64(mb.UIDNext), "The next UID")
 	// RFC 7162, section 7: a mod-sequence is at least 1.
 	b = appendOKNumber(b, "HIGHESTMODSEQ", max(uint64(mb.HighestModSeq), 1), "The highest mod-sequence")
+	b = append(s.appendMailboxID(append(b, "* OK [MAILBOXID ("...), mb.ID), ")] The mailbox\r\n"...)
 	s.out.Buf = b
 }
 
@@ -80,6 +90,7 @@ func (s *session) tellName(mb *storage.Mailbox) {
 }
 
 // closeMailbox is CLOSE: it expunges without telling, except what was examined.
+// So it must not tell of the mod-sequence either (RFC 7162, section 3.2.8).
 func (s *session) closeMailbox(ctx context.Context) error {
 	if !s.sel.readOnly {
 		_, _, err := s.acct.Expunge(ctx, s.sel.id, nil)

@@ -19,6 +19,7 @@ func TestSelect(t *testing.T) {
 		"* OK [UIDVALIDITY …] …",
 		"* OK [UIDNEXT 1] …",
 		"* OK [HIGHESTMODSEQ …] …",
+		"* OK [MAILBOXID (F…)] …",
 		"OK [READ-WRITE] SELECT completed")
 
 	o.deliver("alice", "INBOX", plainMail, plainMail, plainMail)
@@ -34,6 +35,7 @@ func TestSelect(t *testing.T) {
 		"* OK [UIDVALIDITY …] …",
 		"* OK [UIDNEXT 4] …",
 		"* OK [HIGHESTMODSEQ …] …",
+		"* OK [MAILBOXID (F…)] …",
 		"OK [READ-WRITE] SELECT completed")
 }
 
@@ -87,11 +89,12 @@ func TestSelectRev2(t *testing.T) {
 		"* OK [UIDVALIDITY …] …",
 		"* OK [UIDNEXT 2] …",
 		"* OK [HIGHESTMODSEQ …] …",
+		"* OK [MAILBOXID (F…)] …",
 		"OK [READ-WRITE] SELECT completed")
 	c.do(`SELECT "Gesendete Elemente"`,
 		"* OK [CLOSED] …",
 		`* LIST (\HasNoChildren \Sent) "/" Sent`,
-		"* FLAGS (…)", "* 1 EXISTS", "* OK …", "* OK …", "* OK …", "* OK …",
+		"* FLAGS (…)", "* 1 EXISTS", "* OK …", "* OK …", "* OK …", "* OK …", "* OK …",
 		"OK [READ-WRITE] SELECT completed")
 }
 
@@ -127,6 +130,7 @@ func TestExamine(t *testing.T) {
 		"* FLAGS (…)", "* 2 EXISTS", "* 0 RECENT", "* OK [UNSEEN 1] …",
 		"* OK [PERMANENTFLAGS ()] …",
 		"* OK [UIDVALIDITY …] …", "* OK [UIDNEXT 3] …", "* OK [HIGHESTMODSEQ …] …",
+		"* OK [MAILBOXID (F…)] …",
 		"OK [READ-ONLY] EXAMINE completed")
 	c.do("FETCH 2 BODY[TEXT]", "* 2 FETCH (BODY[TEXT] {6}\r\nbody\r\n)", "OK FETCH completed")
 	c.do("FETCH 2 FLAGS", "* 2 FETCH (FLAGS ())", "OK FETCH completed")
@@ -146,12 +150,12 @@ func TestExamineKeepsRecent(t *testing.T) {
 	o.deliver("alice", "INBOX", plainMail)
 	c := o.login()
 	for range 2 {
-		c.do("EXAMINE INBOX", "…", "* 1 EXISTS", "* 1 RECENT", "…", "…", "…", "…", "…", "OK …")
+		c.do("EXAMINE INBOX", "…", "* 1 EXISTS", "* 1 RECENT", "…", "…", "…", "…", "…", "…", "OK …")
 		c.quiet("UNSELECT")
 	}
-	c.do("SELECT INBOX", "…", "* 1 EXISTS", "* 1 RECENT", "…", "…", "…", "…", "…", "OK …")
+	c.do("SELECT INBOX", "…", "* 1 EXISTS", "* 1 RECENT", "…", "…", "…", "…", "…", "…", "OK …")
 	c.quiet("UNSELECT")
-	c.do("SELECT INBOX", "…", "* 1 EXISTS", "* 0 RECENT", "…", "…", "…", "…", "…", "OK …")
+	c.do("SELECT INBOX", "…", "* 1 EXISTS", "* 0 RECENT", "…", "…", "…", "…", "…", "…", "OK …")
 }
 
 func TestClose(t *testing.T) {

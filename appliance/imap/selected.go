@@ -19,6 +19,9 @@ type selected struct {
 	recent   imap.UIDSet       // UIDs that are \Recent in this session
 	saved    imap.UIDSet       // the saved search result "$" (RFC 5182)
 
+	told     storage.ModSeq // up to which the client was told of everything
+	heldBack bool           // it has been told that this is not all
+
 	changed <-chan struct{}
 	stop    func()
 }
@@ -38,6 +41,7 @@ func openSelected(ctx context.Context, acct *storage.Account, id storage.Mailbox
 		id:       id,
 		readOnly: readOnly,
 		snap:     snap,
+		told:     snap.Mailbox().HighestModSeq,
 		changed:  changed,
 		stop:     stop,
 	}

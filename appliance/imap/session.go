@@ -46,6 +46,7 @@ type enabled struct {
 	utf8      bool // RFC 6855: mailbox names and messages in UTF-8
 	rev2      bool // IMAP4rev2: UTF-8 names, ESEARCH for SEARCH, no RECENT
 	condstore bool // RFC 7162: MODSEQ in FETCH responses and more
+	qresync   bool // RFC 7162: VANISHED for EXPUNGE; condstore is on too
 }
 
 // utf8Names tells whether mailbox names travel as UTF-8, not in modified UTF-7.
@@ -212,6 +213,7 @@ func (s *session) perform(ctx context.Context, c *command.Command) (err error) {
 	if syncErr := s.sync(ctx, mayExpunge(c.Args)); syncErr != nil {
 		return syncErr
 	}
+	s.tellHeldBack()
 	return err
 }
 
@@ -248,7 +250,7 @@ func readsInput(a command.Args) bool {
 }
 
 // mayExpunge tells whether expunges may be told of in the answer to a command
-// (RFC 9051, section 7.5.1).
+// (RFC 9051, section 7.5.1; RFC 7162, section 3.2.10.2).
 func mayExpunge(a command.Args) bool {
 	switch a := a.(type) {
 	case *command.Fetch:
@@ -256,7 +258,7 @@ func mayExpunge(a command.Args) bool {
 	case *command.Store:
 		return a.UID
 	case *command.Search:
-		return a.UID
+		return a.UID && !a.Key.Numbered()
 	}
 	return true
 }

@@ -20,11 +20,11 @@ func (s *session) status(ctx context.Context, a *command.Status) error {
 		// RFC 7162, section 3.1: asking for it enables CONDSTORE.
 		s.enabled.condstore = true
 	}
-	return s.writeStatus(ctx, a.Mailbox, box, &a.Options)
+	return s.writeStatus(ctx, a.Mailbox, box, &a.Options, a.MailboxID)
 }
 
 // writeStatus writes a STATUS response. The name is the one the client used.
-func (s *session) writeStatus(ctx context.Context, name string, box *storage.Mailbox, o *imap.StatusOptions) error {
+func (s *session) writeStatus(ctx context.Context, name string, box *storage.Mailbox, o *imap.StatusOptions, mailboxID bool) error {
 	var recent int
 	if o.NumRecent {
 		var err error
@@ -56,6 +56,12 @@ func (s *session) writeStatus(ctx context.Context, name string, box *storage.Mai
 	item(o.DeletedStorage, "DELETED-STORAGE ", uint64(box.DeletedSize+1023)/1024) // RFC 9208: units of 1024 octets
 	item(o.AppendLimit, "APPENDLIMIT ", uint64(s.srv.limits.AppendSize))
 	item(o.HighestModSeq, "HIGHESTMODSEQ ", max(uint64(box.HighestModSeq), 1)) // RFC 7162, section 7: at least 1
+	if mailboxID {
+		if len(b) > start {
+			b = append(b, ' ')
+		}
+		b = append(s.appendMailboxID(append(b, "MAILBOXID ("...), box.ID), ')')
+	}
 	s.out.Buf = append(b, ")\r\n"...)
 	return nil
 }

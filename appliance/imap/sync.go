@@ -70,6 +70,7 @@ func (s *session) advance(ctx context.Context, expunge bool) (changed []imap.UID
 	s.fragile = true
 	sel.view.advance(next, diff.Vanished)
 	sel.snap = next
+	sel.tellable()
 	sel.addRecent(recent)
 	s.fragile = false
 
@@ -87,10 +88,32 @@ func (s *session) advance(ctx context.Context, expunge bool) (changed []imap.UID
 	return diff.Changed, old, s.out.Spill()
 }
 
-// tellExpunged sends EXPUNGE for every message that is gone.
+// tellable notes up to where the client is told of everything, unless
+// expunges are held back.
+func (sel *selected) tellable() {
+	if len(sel.ghosts) == 0 {
+		sel.told = sel.snap.Mailbox().HighestModSeq
+	}
+}
+
+// tellExpunged sends EXPUNGE for every message that is gone, or VANISHED for
+// all of them (RFC 7162, section 3.2.10.2).
 func (s *session) tellExpunged() error {
 	if len(s.sel.ghosts) == 0 {
 		return nil
+	}
+	defer s.sel.tellable()
+	if s.enabled.qresync {
+		var gone imap.UIDSet
+		for _, g := range s.sel.ghosts {
+			if n := len(gone); n > 0 && gone[n-1].Stop+1 == g.uid {
+				gone[n-1].Stop++
+			} else {
+				gone = append(gone, imap.UIDRange{Start: g.uid, Stop: g.uid})
+			}
+		}
+		s.sel.ghosts = nil
+		return s.tellVanished("* VANISHED ", gone)
 	}
 	var err error
 	s.fragile = true

@@ -2,6 +2,7 @@ package command
 
 import (
 	"io"
+	"slices"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -201,6 +202,15 @@ type SearchKey struct {
 	// ID, for SearchEmailID and SearchThreadID (RFC 8474).
 	ID string
 	// Recent and its kin are not stored flags: SearchRecent, SearchNew, SearchOld.
+}
+
+// Numbered tells whether the key has sequence numbers in it.
+func (k *SearchKey) Numbered() bool {
+	if k.Op == SearchSet {
+		_, ok := k.Set.(imap.SeqSet)
+		return ok
+	}
+	return slices.ContainsFunc(k.Keys, (*SearchKey).Numbered)
 }
 
 // SearchOp is the kind of a SearchKey.
