@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -63,14 +64,11 @@ func mending(s *firmware.System) console.Action {
 			return err
 		}
 		said, err := s.Mend(ctx)
-		if pageErr := t.Page(strings.Split(said, "\n")); pageErr != nil {
-			return pageErr
-		}
 		if err == nil {
-			t.Printf("The data partition is mended. Start the box anew.\n")
+			t.Printf("The data partition is mended. Start the box anew. This was done:\n")
 		}
 
-		return err
+		return errors.Join(err, t.Page(strings.Split(said, "\n")))
 	}}
 }
 
