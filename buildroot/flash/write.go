@@ -67,6 +67,13 @@ const (
 // Progress is told how far the work has come, in bytes of the image's size.
 type Progress func(phase string, done, size int64)
 
+// ErrUnusable says that a disk was written to, but not with a whole image that
+// was read back.
+var ErrUnusable = errors.New("the disk is not usable now; write the image again")
+
+// errInterrupted stands for the context's end, in words.
+var errInterrupted = errors.New("interrupted")
+
 // Write writes an image to the disk and reads it back.
 //
 // The first chunk, which holds the partition table, is written last: a disk
@@ -82,10 +89,10 @@ func (t *Target) Write(ctx context.Context, i *Image, force bool, progress Progr
 	defer f.Close()
 	sum, err := t.copy(ctx, f, i, progress)
 	if err != nil {
-		return fmt.Errorf("write to %s: %w", t.Path, err)
+		return fmt.Errorf("write to %s: %w: %w", t.Path, err, ErrUnusable)
 	}
 	if err := verify(ctx, f, i.Size, sum, progress); err != nil {
-		return fmt.Errorf("read back from %s: %w", t.Path, err)
+		return fmt.Errorf("read back from %s: %w: %w", t.Path, err, ErrUnusable)
 	}
 	// The kernel looks at the new partitions. A disk in use keeps its old ones
 	// until it is taken out.
@@ -115,8 +122,8 @@ func (t *Target) copy(ctx context.Context, f *os.File, i *Image, progress Progre
 	}
 	buf := make([]byte, chunk)
 	for at := int64(len(first)); at < i.Size; {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		if ctx.Err() != nil {
+			return nil, errInterrupted
 		}
 		part := buf[:min(chunk, i.Size-at)]
 		if _, err := io.ReadFull(source, part); err != nil {
@@ -154,8 +161,8 @@ func verify(ctx context.Context, f *os.File, size int64, want []byte, progress P
 	h := sha256.New()
 	buf := make([]byte, chunk)
 	for at := int64(0); at < size; {
-		if err := ctx.Err(); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return errInterrupted
 		}
 		part := buf[:min(chunk, size-at)]
 		if _, err := f.ReadAt(part, at); err != nil {

@@ -35,17 +35,33 @@ func (c *flashCommand) Run(ctx context.Context, e *env) error {
 	fmt.Fprintf(e.stderr, "All that is on %s (%s, %s) will be lost.\n", target.Path, describe(target), mega(target.Size))
 	if !c.Yes {
 		fmt.Fprintf(e.stderr, "Type %s to go on: ", target.Name)
-		answer := bufio.NewScanner(e.stdin)
-		if !answer.Scan() || answer.Text() != target.Name {
+		if answer(ctx, e.stdin) != target.Name {
 			return errors.New("nothing was written")
 		}
 	}
 	if err := target.Write(ctx, image, c.Force, progress(e.stderr)); err != nil {
+		fmt.Fprintln(e.stderr) // ends the bar
 		return c.explain(err)
 	}
 	fmt.Fprintf(e.stdout, "%s holds the image; it was read back and compared\n", target.Path)
 
 	return nil
+}
+
+// answer reads a line. Nothing is the answer of a person who interrupts.
+func answer(ctx context.Context, in io.Reader) string {
+	line := make(chan string, 1)
+	go func() {
+		s := bufio.NewScanner(in)
+		s.Scan()
+		line <- s.Text()
+	}()
+	select {
+	case text := <-line:
+		return text
+	case <-ctx.Done():
+		return ""
+	}
 }
 
 // explain says how to insist, where that helps.
