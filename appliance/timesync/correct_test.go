@@ -57,6 +57,24 @@ func TestHowTheClockIsCorrected(t *testing.T) {
 	}
 }
 
+func TestTheTimeIsAskedForMoreOftenUntilItIsKnown(t *testing.T) {
+	k := New(&Config{Logger: slog.New(slog.DiscardHandler), Clock: &noted{}})
+	longest := func() time.Duration {
+		var pause time.Duration
+		for range 20 {
+			pause = k.round(t.Context())
+		}
+		return pause
+	}
+	if got := longest(); got != anxiousRetry {
+		t.Errorf("after %s, want %s", got, anxiousRetry)
+	}
+	k.correct(Sample{Server: "s"}, Status{Source: "s"})
+	if got := longest(); got != lastRetry {
+		t.Errorf("once it is known after %s, want %s", got, lastRetry)
+	}
+}
+
 func TestAServerThatRefusesIsLeftAloneForAWhile(t *testing.T) {
 	k := New(&Config{Logger: slog.New(slog.DiscardHandler), Clock: &noted{}})
 	k.refused["192.0.2.1:123"] = time.Now().Add(time.Minute)

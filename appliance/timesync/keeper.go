@@ -65,6 +65,7 @@ const (
 
 	firstPoll, lastPoll   = 64 * time.Second, 36 * time.Minute
 	firstRetry, lastRetry = 2 * time.Second, 10 * time.Minute
+	anxiousRetry          = 64 * time.Second // as long as no server has ever answered
 	doubtPause            = 16 * time.Second // a large offset is looked at again
 	refusalPause          = 15 * time.Minute
 )
@@ -186,17 +187,20 @@ func (k *Keeper) round(ctx context.Context) time.Duration {
 		failed = append(failed, errors.New("no time server is known"))
 	}
 	k.complain(errors.Join(failed...))
-	pause := k.retry
-	k.retry = min(2*k.retry, lastRetry)
+	pause, longest := k.retry, lastRetry
+	if !k.Status().Synchronised {
+		longest = anxiousRetry
+	}
+	k.retry = min(2*k.retry, longest)
 
 	return pause
 }
 
 // ask asks all servers at once and returns what is usable of their answers.
 func (k *Keeper) ask(ctx context.Context, names []string) (samples []Sample, asked int, err error) {
-	ctx, stop := context.WithTimeout(ctx, 2*queryTime)
-	defer stop()
-	servers, failed := resolve(ctx, names)
+	finding, stop := context.WithTimeout(ctx, findTime)
+	servers, failed := resolve(finding, names)
+	stop()
 	// Not by the clock that is being set.
 	now := time.Now()
 	servers = slices.DeleteFunc(servers, func(s string) bool { return now.Before(k.refused[s]) })

@@ -11,6 +11,7 @@ import (
 )
 
 const (
+	findTime  = 3 * time.Second // for the names of a group
 	queryTime = 3 * time.Second
 
 	// maxPerName bounds how many of a name's addresses are asked: the pool's
@@ -32,15 +33,8 @@ func (r *refusal) Error() string { return "it refuses: " + r.code }
 
 // query asks one server, which is an address with or without a port.
 func query(ctx context.Context, server string) (Sample, error) {
-	limit := queryTime
-	if end, ok := ctx.Deadline(); ok {
-		limit = min(limit, time.Until(end))
-	}
-	if limit <= 0 {
-		return Sample{}, context.DeadlineExceeded
-	}
 	r, err := ntp.QueryWithOptions(server, ntp.QueryOptions{
-		Timeout: limit,
+		Timeout: queryTime,
 		Dialer: func(_, remote string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "udp", remote)
