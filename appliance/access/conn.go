@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"syscall"
 )
 
 const (
@@ -26,13 +27,27 @@ var gathers = sync.Pool{New: func() any {
 type Conn struct {
 	*tls.Conn
 	below *gatherConn
-	mu    sync.Mutex // held during a long Write
+	raw   syscall.RawConn // nil where there is no socket
+	mu    sync.Mutex      // held during a long Write
 }
 
 // newConn returns a Conn in front of a connection on which nothing was said.
-func newConn(c net.Conn, conf *tls.Config) *Conn {
+func newConn(c *heardConn, conf *tls.Config) *Conn {
 	below := &gatherConn{Conn: c}
-	return &Conn{Conn: tls.Server(below, conf), below: below}
+	conn := &Conn{Conn: tls.Server(below, conf), below: below}
+	if t, ok := c.Conn.(*net.TCPConn); ok {
+		conn.raw, _ = t.SyscallConn()
+	}
+	return conn
+}
+
+// AckNow acknowledges what the client has sent so far. Many send a message and
+// the line end after it by two writes, and their kernel holds the second back
+// until the first is acknowledged (RFC 896).
+func (c *Conn) AckNow() {
+	if c.raw != nil {
+		ackNow(c.raw)
+	}
 }
 
 // Write implements net.Conn.

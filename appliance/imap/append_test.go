@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -185,5 +187,43 @@ func TestAppendByLibrary(t *testing.T) {
 	got, err := io.ReadAll(io.NewSectionReader(stored, 0, stored.Size))
 	if err != nil || !bytes.Equal(got, body) {
 		t.Errorf("the body is not what was sent (%d octets, %v)", len(got), err)
+	}
+}
+
+// ackedConn is a connection that can acknowledge what was received.
+type ackedConn struct {
+	pipe
+	acks atomic.Int64
+}
+
+func (c *ackedConn) AckNow() { c.acks.Add(1) }
+
+// A client that waits for the continuation request often sends the message and
+// the line end after it by two writes, the second of which its kernel holds
+// back until the first is acknowledged.
+func TestAppendAcknowledgesALiteralAtOnce(t *testing.T) {
+	o := newOffice(t)
+	ours, theirs := net.Pipe()
+	conn := &ackedConn{pipe: pipe{theirs}}
+	o.serve(conn)
+	c := newClient(t, ours)
+	c.greeting()
+	c.quiet("LOGIN alice secret")
+	c.do("APPEND INBOX "+strings.Replace(literal(letter), "}", "+}", 1), "OK [APPENDUID … 1] APPEND completed")
+	if n := conn.acks.Load(); n != 0 {
+		t.Errorf("%d times without need", n)
+	}
+	c.write(fmt.Sprintf("a1 APPEND INBOX {%d}\r\n", len(letter)))
+	if got := c.line(); got != "+ Ready" {
+		t.Fatal(got)
+	}
+	c.write(letter)
+	c.write("\r\n")
+	if got := c.line(); !strings.HasPrefix(got, "a1 OK ") {
+		t.Error(got)
+	}
+	// Before the message was read and before the line end was.
+	if n := conn.acks.Load(); n < 2 {
+		t.Errorf("what had come was acknowledged %d times before the rest was waited for", n)
 	}
 }

@@ -33,6 +33,9 @@ type link struct {
 	wait  time.Duration // how long one read may take; 0 is for ever
 	until time.Time     // where not zero: when reading ends, whatever comes
 
+	ackNow func() // acknowledges what the client sent; may be nil
+	eager  bool   // a literal is coming in whose end the client may hold back until then
+
 	flush   func() error // sends what is pending; nil while another goroutine does
 	moved   func()       // called after bytes went either way
 	written int64        // octets sent in all
@@ -45,7 +48,11 @@ type link struct {
 }
 
 func newLink(c net.Conn, stall time.Duration) *link {
-	return &link{conn: c, stall: stall, moved: func() {}, done: make(chan struct{})}
+	l := &link{conn: c, stall: stall, moved: func() {}, done: make(chan struct{})}
+	if a, ok := c.(interface{ AckNow() }); ok {
+		l.ackNow = a.AckNow
+	}
+	return l
 }
 
 // stop makes the present read and all later ones fail with errStopped. Writing
@@ -77,6 +84,9 @@ func (l *link) Read(p []byte) (int, error) {
 	}
 	if err := l.arm(); err != nil {
 		return 0, &lostError{err}
+	}
+	if l.eager && l.ackNow != nil {
+		l.ackNow()
 	}
 	n, err := l.conn.Read(p)
 	if n > 0 {

@@ -67,6 +67,7 @@ func newSession(srv *Server, c net.Conn) *session {
 	l.until = time.Now().Add(srv.limits.Login)
 	s.dec.Continue = func() error {
 		s.out.Buf = append(s.out.Buf, "+ Ready\r\n"...)
+		l.eager = true
 		return s.out.Flush()
 	}
 	srv.stats.sessions.Add(1)
@@ -149,7 +150,7 @@ func (s *session) await() error {
 		}
 		s.out.Release()
 	}
-	s.link.wait = s.srv.limits.Idle
+	s.link.wait, s.link.eager = s.srv.limits.Idle, false
 	err := s.dec.Wait()
 	s.link.wait = s.srv.limits.Stall
 	return err
