@@ -43,10 +43,11 @@ func Build(ctx context.Context, c *Config, p *Program, name string) (*Binary, er
 	for _, v := range slices.Sorted(maps.Keys(p.Vars)) {
 		flags += fmt.Sprintf(" -X %s=%s", v, p.Vars[v])
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", out, p.Package)
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-ldflags", flags, "-o", out, p.Package)
 	cmd.Dir = c.Source
-	// The oldest processors of each architecture are good enough for mail.
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+c.Arch, "GOAMD64=v1", "GOARM64=v8.0", "GOFLAGS=")
+	// The oldest processors of each architecture are good enough for mail. Flags
+	// that the user has set for himself count only where there are none here.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+c.Arch, "GOAMD64=v1", "GOARM64=v8.0", "GOFLAGS=-trimpath")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Run(); err != nil {
