@@ -40,6 +40,9 @@ func declaration(t *testing.T, image string) *buildroot.Declaration {
 	return all[i]
 }
 
+// imageDate is the date of the images that are tested.
+var imageDate = time.Date(2026, time.January, 2, 3, 4, 6, 0, time.UTC)
+
 // buildImage builds an image, with the cache that mkimage has too.
 func buildImage(t *testing.T, image string) string {
 	t.Helper()
@@ -54,7 +57,7 @@ func buildImage(t *testing.T, image string) string {
 		Source:      "..",
 		Cache:       filepath.Join("..", ".cache", "image"),
 		Version:     "test",
-		Date:        time.Date(2026, time.January, 2, 3, 4, 6, 0, time.UTC),
+		Date:        imageDate,
 		Provision:   settings,
 	}, name)
 	if err != nil {
