@@ -18,6 +18,10 @@ func (s *session) expunge(ctx context.Context, c *command.Expunge) error {
 	}
 	var uids imap.UIDSet // nil: all that are marked \Deleted
 	if c.UIDs != nil {
+		// A client may know UIDs that this session was not told of, by APPENDUID.
+		if err := s.refresh(ctx); err != nil {
+			return err
+		}
 		set, err := sel.resolve(c.UIDs)
 		if err != nil {
 			return err

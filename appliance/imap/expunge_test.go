@@ -34,6 +34,16 @@ func TestExpungeUID(t *testing.T) {
 	c.do("UID EXPUNGE", "BAD …")
 }
 
+// TestExpungeUIDNotToldOf: a client with two sessions knows the UID of what it
+// appended in the other.
+func TestExpungeUIDNotToldOf(t *testing.T) {
+	o := newOffice(t)
+	c, other := o.login(), o.login()
+	c.quiet("SELECT INBOX")
+	other.quiet("APPEND INBOX (\\Deleted) {5+}\r\nhello")
+	c.do("UID EXPUNGE 1", "* 1 EXISTS", "* 1 RECENT", "* 1 EXPUNGE", "OK UID EXPUNGE completed")
+}
+
 // TestExpungeCondStore: RFC 7162, section 3.2.7.
 func TestExpungeCondStore(t *testing.T) {
 	o := newOffice(t)

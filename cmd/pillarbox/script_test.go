@@ -78,7 +78,7 @@ func serving(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		_ = log.Close()
 	})
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute) // with --sample it makes an office first
 	for !strings.Contains(ts.ReadFile("serve.log"), "msg=ready") {
 		if time.Now().After(deadline) {
 			ts.Fatalf("not ready:\n%s", ts.ReadFile("serve.log"))
