@@ -12,6 +12,7 @@ IMAGE      ?= qemu-amd64
 CUTS       ?= 100
 BENCH      ?= .
 BENCHTIME  ?= 1s
+PEERS      ?= 3
 
 export CGO_ENABLED := 0
 
@@ -34,6 +35,10 @@ test: ## Run all tests
 .PHONY: bench
 bench: ## Measure (BENCH=pattern, BENCHTIME=time)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
+
+.PHONY: bench-peers
+bench-peers: ## Measure beside Dovecot, which must be installed (PEERS=rounds)
+	PILLARBOX_PEERS=$(PEERS) $(GO) test -count=1 -timeout 30m -v -run TestPeers ./appliance/integration/bench
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME each

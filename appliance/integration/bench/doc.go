@@ -6,4 +6,8 @@
 // named workload/variant; their times can be compared by benchstat. Beside
 // ns/op each reports what people ask for: messages, octets or log-ins per
 // second.
+//
+// TestPeers (make bench-peers) measures the same work done by the box and by
+// Dovecot, with the same client, mail, certificate and durability, one after
+// the other in each round, since what a machine gives changes by the minute.
 package bench

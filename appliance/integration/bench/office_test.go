@@ -45,6 +45,7 @@ func BenchmarkOffice(b *testing.B) {
 		{"sync/warm", o.syncWarm},
 		{"download/connections=1", func(b *testing.B) { o.download(b, 1) }},
 		{"download/connections=4", func(b *testing.B) { o.download(b, 4) }},
+		{"download/large", o.largeFetch},
 		{"select", o.selectInbox},
 		{"flags/all", o.flagsAll},
 		{"flags/changedsince", o.flagsChangedSince},
@@ -70,7 +71,7 @@ func BenchmarkOffice(b *testing.B) {
 func (o *office) wire(b *testing.B) *rig.Wire { return o.box.Wire(b, user, password) }
 
 // must sends a command and returns how many octets answered it.
-func must(b *testing.B, w *rig.Wire, format string, args ...any) int64 {
+func must(b testing.TB, w *rig.Wire, format string, args ...any) int64 {
 	b.Helper()
 	command := fmt.Sprintf(format, args...)
 	n, err := w.Do(command)
@@ -95,27 +96,32 @@ func (o *office) filled(b *testing.B) *rig.Wire {
 // fill puts the archive into INBOX by eight connections.
 func (o *office) fill(b *testing.B) {
 	b.Helper()
+	o.octets = appendArchive(b, func() *rig.Wire { return o.wire(b) })
+}
+
+// appendArchive puts the archive into INBOX by eight connections and returns
+// how many octets it has.
+func appendArchive(t testing.TB, dial func() *rig.Wire) (octets int64) {
+	t.Helper()
 	work := make(chan []byte)
 	var workers sync.WaitGroup
 	for range 8 {
-		w := o.wire(b)
+		w := dial()
 		workers.Go(func() {
 			for message := range work {
 				if err := w.Append(inbox, noDate, message); err != nil {
-					b.Error(err)
-					return
+					t.Error(err)
 				}
 			}
 		})
 	}
-	var octets int64
 	for message := range rig.Archive(archiveSize) {
 		work <- message
 		octets += int64(len(message))
 	}
 	close(work)
 	workers.Wait()
-	o.octets = octets
+	return octets
 }
 
 // perSecond reports n events per operation as events per second.

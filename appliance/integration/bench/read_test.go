@@ -140,7 +140,7 @@ func (o *office) flagsChangedSince(b *testing.B) {
 	must(b, w, `UID STORE 5000 -FLAGS.SILENT (\Answered)`)
 }
 
-func highestModSeq(b *testing.B, w *rig.Wire) (modSeq uint64) {
+func highestModSeq(b testing.TB, w *rig.Wire) (modSeq uint64) {
 	b.Helper()
 	if err := w.Start("STATUS " + inbox + " (HIGHESTMODSEQ)"); err != nil {
 		b.Fatal(err)

@@ -43,7 +43,7 @@ func (o *office) handshake(b *testing.B) {
 }
 
 // startIdle brings a connection into IDLE.
-func startIdle(b *testing.B, w *rig.Wire) {
+func startIdle(b testing.TB, w *rig.Wire) {
 	b.Helper()
 	if err := w.Start("IDLE"); err != nil {
 		b.Fatal(err)
