@@ -216,6 +216,10 @@ func (a *Account) load() error {
 		}
 		return err != nil
 	})
+	if err := a.syncGarbage(a.cleared); err != nil {
+		a.store.log.Error("removing expunged bodies", "account", a.id, "err", err)
+		a.cleared = nil
+	}
 	return nil
 }
 

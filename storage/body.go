@@ -39,6 +39,9 @@ func (t *txn) keep(id DataID, b *Staged) error {
 	folder, path := t.a.bodyFolder(id), t.a.bodyPath(id, b.hash)
 	if !t.folders[folder] {
 		if err := makeDir(folder); err != nil {
+			// It may be there and not be durable, which the next transaction
+			// could not know.
+			t.a.doubtful = true
 			return err
 		}
 		t.folders[folder] = true

@@ -46,12 +46,12 @@ func (a *Account) do(ctx context.Context, run func(*txn) error) error {
 		// learn so.
 		select {
 		case <-op.done:
-			return op.err
+			return diskError(op.err)
 		case <-op.lead:
 		}
 	}
 	a.lead()
-	return op.err
+	return diskError(op.err)
 }
 
 // lead commits a batch, of which the caller's operation is the first, and
@@ -123,7 +123,7 @@ func (a *Account) commit(batch []*operation) {
 			continue
 		}
 		if err := t.commit(); err != nil {
-			fail(ran, fmt.Errorf("commit: %w", diskError(err)))
+			fail(ran, fmt.Errorf("commit: %w", err))
 		}
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,7 +28,7 @@ import (
 // the disk and that no later fsync writes. bbolt, which reads through that
 // memory, would take the failed transaction for the present state and reuse
 // the pages of the one before, the last that is on the disk. So after every
-// failed commit the file is closed, the transaction's meta page is erased and
+// failed commit the file is closed, the transaction's header is taken back and
 // the file is opened again. While that fails, too, there is no database, and
 // whoever comes next tries once more.
 type database struct {
@@ -162,31 +163,44 @@ func (d *database) close() error {
 	return nil
 }
 
-// Where bbolt's format, version 2, has a transaction's number in its meta
-// page: behind the page's head and six fields. The last one is a checksum.
+// A header (meta page) of bbolt's format, version 2; package pages has the whole.
 const (
-	metaTxid = 64
-	metaEnd  = 80
+	headerTxid = 64
+	headerSum  = 72 // FNV-1a of what lies between it and the page's own head
+	headerEnd  = 80
+	pageHead   = 16 // its first 8 octets are the page's number
 )
 
-// revoke erases the meta page of a transaction whose commit failed, should it
-// have got as far as that. Transaction n writes page n%2, so the other page
-// has the transaction before, and that is what is left.
+// revoke takes back the header of a transaction whose commit failed, should it
+// have got as far as that. Transaction n writes header n%2, so the other one
+// is of the transaction before; it is what is left, twice.
 func (d *database) revoke() error {
 	f, err := os.OpenFile(d.path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	meta, at := make([]byte, metaEnd), int64(d.failed%2)*d.pageSize
-	if _, err := f.ReadAt(meta, at); err != nil {
+	slot := int64(d.failed % 2)
+	failed, before := make([]byte, headerEnd), make([]byte, headerEnd)
+	if _, err := f.ReadAt(failed, slot*d.pageSize); err != nil {
 		return err
 	}
-	if binary.NativeEndian.Uint64(meta[metaTxid:]) != uint64(d.failed) {
+	if _, err := f.ReadAt(before, (1-slot)*d.pageSize); err != nil {
+		return err
+	}
+	order := binary.NativeEndian
+	if order.Uint64(failed[headerTxid:]) != uint64(d.failed) {
 		return nil
 	}
-	clear(meta)
-	if _, err := f.WriteAt(meta, at); err != nil {
+	if order.Uint64(before[headerTxid:]) != uint64(d.failed-1) {
+		return fmt.Errorf("the header before that of transaction %d is missing: %w", d.failed, ErrCorrupt)
+	}
+	order.PutUint64(before, uint64(slot))
+	order.PutUint64(before[headerTxid:], uint64(d.failed-2))
+	sum := fnv.New64a()
+	sum.Write(before[pageHead:headerSum])
+	order.PutUint64(before[headerSum:], sum.Sum64())
+	if _, err := f.WriteAt(before, slot*d.pageSize); err != nil {
 		return err
 	}
 	return f.Sync()
@@ -216,31 +230,13 @@ func openBolt(path string) (*bolt.DB, error) {
 	if err := checkPages(path); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", filepath.Base(path), err)
 	}
-	var file *os.File
-	options := boltOptions()
-	options.OpenFile = func(name string, flag int, perm os.FileMode) (*os.File, error) {
-		var err error
-		file, err = os.OpenFile(name, flag, perm)
-		return file, err
-	}
-	var db *bolt.DB
-	err := guarded(func() error {
-		var err error
-		db, err = bolt.Open(path, 0o600, options)
-		return err
-	})
+	db, err := guardedOpen(path, nil)
 	if err != nil {
-		if file != nil {
-			// Should bbolt have panicked, its memory map keeps the lock otherwise.
-			_ = unix.Flock(int(file.Fd()), unix.LOCK_UN)
-			file.Close()
-		}
 		if errors.Is(err, berrors.ErrInvalid) || errors.Is(err, berrors.ErrVersionMismatch) || errors.Is(err, berrors.ErrChecksum) {
 			err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 		return nil, fmt.Errorf("open database %s: %w", filepath.Base(path), err)
 	}
-	db.AllocSize = growBy
 	return db, nil
 }
 
@@ -275,6 +271,42 @@ func pageError(err error) error {
 	return err
 }
 
+// guardedOpen opens a file with bbolt and calls f, if there is one. Where that
+// fails the file is closed.
+func guardedOpen(path string, f func(*bolt.DB) error) (*bolt.DB, error) {
+	var file *os.File
+	options := boltOptions()
+	options.OpenFile = func(name string, flag int, perm os.FileMode) (*os.File, error) {
+		var err error
+		file, err = os.OpenFile(name, flag, perm)
+		return file, err
+	}
+	var db *bolt.DB
+	panicked := true
+	err := guarded(func() error {
+		var err error
+		if db, err = bolt.Open(path, 0o600, options); err == nil {
+			db.AllocSize = growBy
+			if f != nil {
+				err = f(db)
+			}
+		}
+		panicked = false
+		return err
+	})
+	switch {
+	case err == nil:
+		return db, nil
+	case panicked && file != nil:
+		// bbolt may hold its locks for ever, and its memory map the file's.
+		_ = unix.Flock(int(file.Fd()), unix.LOCK_UN)
+		err = errors.Join(err, file.Close())
+	case db != nil:
+		err = errors.Join(err, db.Close())
+	}
+	return nil, err
+}
+
 // createDatabase makes a database under a temporary name first, since bbolt's
 // own initialisation does not survive a power cut.
 func createDatabase(path string, setup func(*bolt.Tx) error) error {
@@ -282,11 +314,10 @@ func createDatabase(path string, setup func(*bolt.Tx) error) error {
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("create database: %w", err)
 	}
-	db, err := bolt.Open(tmp, 0o600, boltOptions())
-	if err != nil {
-		return fmt.Errorf("create database: %w", err)
+	db, err := guardedOpen(tmp, func(db *bolt.DB) error { return errors.Join(db.Update(setup), db.Sync()) })
+	if err == nil {
+		err = db.Close()
 	}
-	err = errors.Join(db.Update(setup), db.Sync(), db.Close())
 	if err != nil {
 		return fmt.Errorf("create database: %w", err)
 	}

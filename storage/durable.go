@@ -25,6 +25,27 @@ func syncDir(path string) error {
 	return nil
 }
 
+// makeRoot makes the data folder and what is missing above it, durably.
+func makeRoot(path string) error {
+	var folders []string // whose entries must be durable
+	for above := filepath.Dir(path); ; above = filepath.Dir(above) {
+		folders = append(folders, above)
+		if _, err := os.Stat(above); err == nil || above == filepath.Dir(above) {
+			break
+		}
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		// One that may not be read is not ours: somebody else made path.
+		if err := syncDir(folder); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	return nil
+}
+
 // makeDir makes a folder and its entry in the one above durable.
 func makeDir(path string) error {
 	err := os.Mkdir(path, 0o700)
@@ -54,7 +75,12 @@ func guarded(f func() error) (err error) {
 	return f()
 }
 
-func panicked(p any) error { return fmt.Errorf("%w: panic: %v\n%s", ErrCorrupt, p, debug.Stack()) }
+func panicked(p any) error {
+	if _, fault := p.(interface{ Addr() uintptr }); fault {
+		return fmt.Errorf("%w: a page of the database cannot be read, because the disk fails or the file is damaged", ErrCorrupt)
+	}
+	return fmt.Errorf("%w: panic: %v\n%s", ErrCorrupt, p, debug.Stack())
+}
 
 // diskError puts ErrDiskFull into an error that a full disk caused.
 func diskError(err error) error {

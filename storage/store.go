@@ -55,6 +55,7 @@ type Store struct {
 	mu       sync.Mutex
 	closed   bool
 	accounts map[AccountID]*slot
+	undo     map[AccountID]func() error // of changes of folders that failed
 }
 
 // slot lets an account be opened once without holding up the others.
@@ -68,7 +69,7 @@ type slot struct {
 func Open(ctx context.Context, c *Config) (*Store, error) {
 	s := &Store{
 		dir: c.Dir, log: c.Logger, now: c.Now, maxMessage: c.MaxMessage, inlineLimit: c.InlineLimit,
-		limits: c.Limits, accounts: map[AccountID]*slot{},
+		limits: c.Limits, accounts: map[AccountID]*slot{}, undo: map[AccountID]func() error{},
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -87,7 +88,7 @@ func Open(ctx context.Context, c *Config) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context) error {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+	if err := makeRoot(s.dir); err != nil {
 		return err
 	}
 	if err := s.takeLock(); err != nil {
@@ -220,7 +221,7 @@ func CheckAccountID(id AccountID) error {
 	return nil
 }
 
-// slot returns the account's slot, locked.
+// slot returns the account's slot, locked, with its folder settled.
 func (s *Store) slot(id AccountID) (*slot, error) {
 	if err := CheckAccountID(id); err != nil {
 		return nil, err
@@ -238,10 +239,15 @@ func (s *Store) slot(id AccountID) (*slot, error) {
 	s.mu.Unlock()
 	sl.mu.Lock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed { // while we waited, and Close has passed this slot
+	closed := s.closed // while we waited, and Close has passed this slot
+	s.mu.Unlock()
+	err := s.settle(id)
+	if closed {
+		err = ErrClosed
+	}
+	if err != nil {
 		sl.mu.Unlock()
-		return nil, ErrClosed
+		return nil, err
 	}
 	return sl, nil
 }
@@ -289,10 +295,7 @@ func (s *Store) createAccount(ctx context.Context, id AccountID, boxes []NewMail
 	if err := errors.Join(err, a.close()); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, s.accountDir(id)); err != nil {
-		return err
-	}
-	return syncDir(s.accountsDir())
+	return s.renameFolder(id, tmp, s.accountDir(id))
 }
 
 // prepare creates a mailbox of a new account, or subscribes INBOX.
@@ -323,24 +326,25 @@ func (s *Store) DeleteAccount(_ context.Context, id AccountID) error {
 	if err := os.RemoveAll(gone); err != nil { // of an account of the same name
 		return fmt.Errorf("delete account: %w", err)
 	}
-	if err := os.Rename(s.accountDir(id), gone); err != nil {
+	if err := s.renameFolder(id, s.accountDir(id), gone); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = ErrNoAccount
 		}
 		return fmt.Errorf("delete account: %w", err)
 	}
-	if err := syncDir(s.accountsDir()); err != nil {
-		return fmt.Errorf("delete account: %w", err)
-	}
-	defer s.sweeper.sweepPool()
+	// It is gone, whatever becomes of the rest: the next start removes that.
 	if err := os.RemoveAll(gone); err != nil {
-		return fmt.Errorf("delete account: %w", err)
+		s.log.Error("removing the rest of an account", "account", id, "err", err)
 	}
+	s.sweeper.sweepPool()
 	return nil
 }
 
 // Accounts lists the accounts that have a folder, sorted.
 func (s *Store) Accounts() ([]AccountID, error) {
+	if err := s.settleAll(); err != nil {
+		return nil, fmt.Errorf("list accounts: %w", err)
+	}
 	entries, err := os.ReadDir(s.accountsDir())
 	if err != nil {
 		return nil, fmt.Errorf("list accounts: %w", err)

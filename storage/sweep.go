@@ -87,6 +87,17 @@ func (w *sweeper) sweep(job sweepJob) {
 		}
 		cleared = append(cleared, k)
 	}
+	a.sweeping.Lock()
+	if a.ended {
+		a.sweeping.Unlock()
+		return
+	}
+	err := a.syncGarbage(cleared)
+	a.sweeping.Unlock()
+	if err != nil {
+		w.store.log.Error("removing expunged bodies", "account", a.id, "err", err)
+		return // the next start does it again
+	}
 	a.writing.Lock()
 	a.cleared = append(a.cleared, cleared...)
 	a.writing.Unlock()
@@ -138,6 +149,23 @@ func (a *Account) removeGarbage(key []byte) error {
 	id, h := DataID(binary.BigEndian.Uint64(key)), bodyHash(key[8:])
 	if err := a.store.removeBody(a.bodyPath(id, h), h); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	return nil
+}
+
+// syncGarbage makes the removal of these body files durable. Should a power cut
+// bring one back after its key is gone, nobody would ever look for it.
+func (a *Account) syncGarbage(keys [][]byte) error {
+	synced := map[string]bool{}
+	for _, k := range keys {
+		folder := a.bodyFolder(DataID(binary.BigEndian.Uint64(k)))
+		if synced[folder] {
+			continue
+		}
+		if err := syncDir(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		synced[folder] = true
 	}
 	return nil
 }

@@ -395,6 +395,8 @@ func (t *txn) rollback() {
 func (t *txn) unlink() {
 	for _, path := range t.linked {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			// Its number is given out again: the next transaction collects it first.
+			t.a.doubtful = true
 			t.a.store.log.Error("removing a body that was not committed", "account", t.a.id, "file", filepath.Base(path), "err", err)
 		}
 	}
