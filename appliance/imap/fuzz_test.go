@@ -25,6 +25,7 @@ var openings = []string{
 	"a LOGIN u p\r\nb SELECT INBOX\r\n",
 	"a LOGIN u p\r\nb EXAMINE INBOX\r\n",
 	"a LOGIN u p\r\nb ENABLE IMAP4rev2 UTF8=ACCEPT CONDSTORE\r\nc SELECT INBOX\r\nd STORE 2 +FLAGS (\\Deleted)\r\ne SEARCH RETURN (SAVE) ALL\r\n",
+	"a LOGIN u p\r\nb ENABLE QRESYNC\r\nc SELECT INBOX\r\nd STORE 2 +FLAGS (\\Deleted)\r\ne EXPUNGE\r\n",
 }
 
 // arena holds the account that fuzzed sessions work on. It is replaced from
@@ -175,6 +176,9 @@ var sessionSeeds = []string{
 	"x APPEND INBOX {99999999+}\r\nx DELETE Trash\r\n",
 	"x APPEND INBOX UTF8 (~{5+}\r\nhello)\r\nx APPEND None {15+}\r\nx DELETE Trash\r\n\r\n",
 	"x IDLE\r\nDONE\r\nx IDLE\r\nx NOOP\r\n",
+	"x ENABLE QRESYNC\r\nx SELECT INBOX (QRESYNC (1 1 1:9 (1:2 1:2)))\r\nx UID FETCH 1:* (SAVEDATE EMAILID THREADID) (CHANGEDSINCE 1 VANISHED)\r\n",
+	"x UID FETCH 4294967295,* (UID) (VANISHED CHANGEDSINCE 0)\r\nx UID FETCH $ (UID) (CHANGEDSINCE 1 VANISHED)\r\nx STATUS INBOX (MAILBOXID)\r\n",
+	"x SEARCH OR EMAILID M1-1 THREADID T\r\nx UID SEARCH SAVEDON 1-Feb-2026 SAVEDATESUPPORTED 1\r\nx MOVE 1 Trash\r\nx CLOSE\r\n",
 	"x SELECT INBOX (CONDSTORE)\r\nx FETCH 1:* (UID FLAGS ENVELOPE BODYSTRUCTURE MODSEQ)\r\nx CLOSE\r\n",
 	"x FETCH 1:* ALL\r\nx UID FETCH 1:* (BODY[HEADER.FIELDS (Subject)]<0.10> BODY.PEEK[2.1.TEXT] BINARY[1] BINARY.SIZE[2] RFC822.PEEK)\r\n",
 	"x STORE 1:* +FLAGS (\\Deleted $x)\r\nx UID STORE 1 (UNCHANGEDSINCE 1) FLAGS.SILENT ()\r\nx EXPUNGE\r\nx UID EXPUNGE 1:*\r\n",

@@ -8,7 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	imaplib "github.com/emersion/go-imap/v2"
 	"github.com/google/go-cmp/cmp"
+
+	"pillarbox/storage"
 )
 
 // number finds the number of a response code in responses.
@@ -292,4 +295,53 @@ func TestVanishedInPieces(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%.1000s", command, d)
 		}
 	}
+}
+
+// TestQResyncAfterTracesAreForgotten: a client that was away for longer than
+// the storage keeps traces is told of all that is absent, of what it knows and
+// of nothing that is there (RFC 7162, section 3.2.6, on minmodseq).
+func TestQResyncAfterTracesAreForgotten(t *testing.T) {
+	const n = 36_000 // every second expunged: more ranges than are kept
+	o := newOffice(t)
+	o.deliver("alice", "INBOX", plainMail)
+	a, ctx := o.account("alice"), t.Context()
+	box := a.Mailbox("INBOX").ID
+	for have := 1; have < n; {
+		res, err := a.Copy(ctx, box, imaplib.UIDSet{{Start: 1, Stop: imaplib.UID(min(have, n-have))}}, box)
+		if err != nil {
+			t.Fatal(err)
+		}
+		have += len(res.Dest)
+	}
+	c := o.login()
+	before := c.remembered("INBOX")
+	var even imaplib.UIDSet
+	for uid := imaplib.UID(2); uid <= n; uid += 2 {
+		even = append(even, imaplib.UIDRange{Start: uid, Stop: uid})
+	}
+	if _, err := a.Store(ctx, box, even, storage.FlagOp{Op: imaplib.StoreFlagsAdd, Flags: []imaplib.Flag{imaplib.FlagDeleted}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := a.Expunge(ctx, box, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.quiet("ENABLE QRESYNC")
+	c.quiet("SELECT INBOX")
+	snap, err := a.Snapshot(ctx, box)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, exact, err := a.Vanished(snap, 8); err != nil || exact {
+		t.Fatalf("the traces are still kept (%v); the test tests nothing", err)
+	}
+	for param, want := range map[string][]string{
+		" 1:9":                               {"* VANISHED (EARLIER) 2,4,6,8"},
+		" 35990:36000":                       {"* VANISHED (EARLIER) 35990,35992,35994,35996,35998,36000"},
+		" 1:36000 (17998:17999 35995,35997)": {"* VANISHED (EARLIER) 35998,36000"},
+	} {
+		lines, _ := c.run("SELECT INBOX (QRESYNC (" + before + param + "))")
+		c.compare(param, dynamic(lines), want)
+	}
+	_, since, _ := strings.Cut(before, " ")
+	c.do("UID FETCH 5:8 (UID) (CHANGEDSINCE "+since+" VANISHED)", "* VANISHED (EARLIER) 6,8", "OK UID FETCH completed")
 }
