@@ -15,7 +15,8 @@ import (
 
 // A disk with less room than both of the first two is almost full: an office
 // fills a gigabyte in some weeks, and on a small disk in some days. With less
-// than both of the last two it is full: a large message may not go in any more.
+// than both of the last two it is full: the storage takes no more mail and keeps
+// what is left for deleting.
 const (
 	littleRoom  = 1 << 30 // octets
 	littleShare = 20      // one part of so many
@@ -107,7 +108,7 @@ func (r room) floor() uint64 { return min(noRoom, r.size/noShare) }
 func (r room) full() error {
 	switch {
 	case r.free < r.floor():
-		return fmt.Errorf("only %s are free: delete mail or files, or move to a larger disk; mail that arrives is turned away where it does not fit", r)
+		return fmt.Errorf("only %s are free: delete mail or files, or move to a larger disk; mail that arrives is turned away until there is more room", r)
 	case r.files > 0 && r.freeFiles < fewFiles:
 		return fmt.Errorf("the disk can hold only %d more files: delete files, or move to a larger disk; mail that arrives is turned away where it does not fit", r.freeFiles)
 	}

@@ -8,11 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,7 +48,9 @@ type Account struct {
 	closed   bool // under writing
 	doubtful bool // under writing: a commit failed, so memory and disk may differ
 	counters counters
-	cleared  [][]byte // keys of garbageBucket whose files are gone; under writing
+	held     time.Duration // for which the last compaction held writers up; upkeep's alone
+	looked   time.Time     // at which state of the index compaction looked; upkeep's alone
+	cleared  [][]byte      // keys of garbageBucket whose files are gone; under writing
 
 	// sweeping is held while an expunged body is unlinked.
 	sweeping sync.Mutex
@@ -104,6 +103,11 @@ func (e *entry) watched() bool {
 
 func openAccount(s *Store, id AccountID, dir string) (*Account, error) {
 	a := &Account{store: s, id: id, dir: dir}
+	for _, unfinished := range []string{indexFile + ".new", indexFile + compactSuffix, backupFile + ".new"} {
+		if err := removeIfThere(filepath.Join(dir, unfinished)); err != nil {
+			return nil, err
+		}
+	}
 	db, err := openDatabase(filepath.Join(dir, indexFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		// A new one would know no mail, and all bodies would be collected.
@@ -259,37 +263,6 @@ func newTree(entries []*entry, subscribed map[string]bool) *tree {
 	}
 	slices.SortFunc(t.subscriptions, compareNames)
 	return t
-}
-
-// collectBodies removes body files of deliveries that a crash cut off. Their
-// numbers were given out but never committed, so only the folders from that
-// of nextData on can hold any.
-func (a *Account) collectBodies() error {
-	root := filepath.Join(a.dir, "bodies")
-	folders, err := os.ReadDir(root)
-	if err != nil {
-		return err
-	}
-	for _, f := range folders {
-		n, err := strconv.ParseUint(f.Name(), 16, 64)
-		if err != nil || n < uint64(a.counters.nextData)>>bodiesPerFolder {
-			continue
-		}
-		files, err := os.ReadDir(filepath.Join(root, f.Name()))
-		if err != nil {
-			return err
-		}
-		for _, file := range files {
-			number, _, _ := strings.Cut(file.Name(), "-")
-			if id, err := strconv.ParseUint(number, 16, 64); err != nil || DataID(id) < a.counters.nextData {
-				continue
-			}
-			if err := os.Remove(filepath.Join(root, f.Name(), file.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // close ends the account: writes that run are finished, later ones get ErrClosed.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	bolt "go.etcd.io/bbolt"
@@ -24,6 +25,7 @@ import (
 type CheckOptions struct {
 	Bodies   bool                    // read every body and compare its hash
 	Found    func(p Problem)         // called for each problem; must not be nil
+	Mended   func(p Problem)         // makes it a repair: called for each thing that was done; nil changes nothing
 	Progress func(done, total int64) // messages of all accounts; called for each; may be nil
 }
 
@@ -33,7 +35,10 @@ type CheckReport struct {
 	Mailboxes int
 	Messages  int64
 	Bytes     int64 // of the messages, each copy counted
+	Orphans   int   // bodies of deliveries that were cut off, which are kept for a week
 	Problems  int
+	Repaired  int // accounts whose index was built anew
+	Left      int // problems that are there after the repair; all where there was none
 }
 
 // Problem is one inconsistency. Account, Mailbox and UID are empty where it
@@ -45,9 +50,11 @@ type Problem struct {
 	Text    string
 }
 
-// Check compares everything in the folder with everything else and changes
-// nothing. It may run while mail is served. An error means that it could not
-// go on, not that it found something.
+// Check compares everything in the folder with everything else, and with
+// Mended repairs the accounts in which it finds a problem, one after the
+// other. It may run while mail is served; whoever uses an account that is
+// repaired gets ErrClosed. An error means that it could not go on, not that it
+// found something.
 func (s *Store) Check(ctx context.Context, o CheckOptions) (CheckReport, error) {
 	var report CheckReport
 	ids, err := s.Accounts()
@@ -58,26 +65,67 @@ func (s *Store) Check(ctx context.Context, o CheckOptions) (CheckReport, error) 
 	if err := c.read(s.system.db, func(*bolt.Tx) error { return nil }); err != nil {
 		return report, fmt.Errorf("check system database: %w", err)
 	}
-	var accounts []*Account
+	report.Left = report.Problems
 	for _, id := range ids {
-		a, err := s.Account(ctx, id)
-		switch {
-		case errors.Is(err, ErrNoAccount): // removed meanwhile
-		case errors.Is(err, ErrClosed):
-			return report, err
-		case err != nil:
-			c.found(Problem{Account: id, Text: err.Error()})
-		default:
-			accounts = append(accounts, a)
+		// What an account that cannot be opened holds is not known.
+		if a, err := s.Account(ctx, id); err == nil {
 			c.total += a.Quota().UsedMessages
 		}
 	}
-	for _, a := range accounts {
-		if err := c.check(a); err != nil {
-			return report, fmt.Errorf("check account %s: %w", a.id, err)
+	for _, id := range ids {
+		if err := c.one(s, id); err != nil {
+			return report, fmt.Errorf("check account %s: %w", id, err)
 		}
 	}
 	return report, nil
+}
+
+// one checks an account and, if that is asked for and needed, repairs it and
+// checks it again.
+func (c *checker) one(s *Store, id AccountID) error {
+	before := *c.report
+	mendable, err := c.open(s, id)
+	if err != nil {
+		return err
+	}
+	found := c.report.Problems - before.Problems
+	if found == 0 || !mendable || c.o.Mended == nil {
+		c.report.Left += found
+		return nil
+	}
+	if err := s.repairAccount(c.ctx, id, c.o.Mended); errors.Is(err, ErrNoAccount) {
+		return nil // removed meanwhile
+	} else if err != nil {
+		return err
+	}
+	// What counts is how things are now.
+	again := &checker{ctx: c.ctx, o: c.o, report: &CheckReport{}, total: c.total, done: c.done}
+	again.o.Progress = nil
+	if _, err := again.open(s, id); err != nil {
+		return err
+	}
+	r := *again.report
+	c.report.Accounts, c.report.Mailboxes = before.Accounts+r.Accounts, before.Mailboxes+r.Mailboxes
+	c.report.Messages, c.report.Bytes = before.Messages+r.Messages, before.Bytes+r.Bytes
+	c.report.Repaired++
+	c.report.Left += r.Problems
+	return nil
+}
+
+// open checks an account, and tells whether a repair may help.
+func (c *checker) open(s *Store, id AccountID) (mendable bool, err error) {
+	a, err := s.Account(c.ctx, id)
+	switch {
+	case errors.Is(err, ErrNoAccount): // removed meanwhile
+		return false, nil
+	case errors.Is(err, ErrClosed):
+		return false, err
+	case err != nil:
+		text, _, _ := strings.Cut(err.Error(), "\n") // below may be a stack
+		c.found(Problem{Account: id, Text: text})
+		return errors.Is(err, ErrCorrupt), nil
+	}
+	return true, c.check(a)
 }
 
 // checker checks one account after the other: its index in one read
@@ -127,6 +175,12 @@ func (c *checker) check(a *Account) error {
 	}
 	if errors.Is(err, ErrClosed) {
 		return nil // removed meanwhile
+	}
+	if err == nil {
+		err = eachOrphan(a.dir, func(string, time.Time) error {
+			c.report.Orphans++
+			return nil
+		})
 	}
 	c.report.Accounts++
 	return err

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -14,10 +15,11 @@ const maxBatch = 128
 // operation is one change that waits for its commit. run may be called more
 // than once, each time on a fresh transaction.
 type operation struct {
-	run  func(*txn) error
-	err  error
-	done chan struct{} // closed when err is final
-	lead chan struct{} // closed when this operation's goroutine is to commit
+	run   func(*txn) error
+	frees bool // it deletes, and may use the reserve of a full disk
+	err   error
+	done  chan struct{} // closed when err is final
+	lead  chan struct{} // closed when this operation's goroutine is to commit
 }
 
 // commitQueue lets the writers of an account share commits: the first to come
@@ -31,10 +33,19 @@ type commitQueue struct {
 // do runs a change and returns when it is durable and published, or when it
 // failed and nothing of it is left.
 func (a *Account) do(ctx context.Context, run func(*txn) error) error {
+	return a.queued(ctx, &operation{run: run})
+}
+
+// free is do for a change by which people make room.
+func (a *Account) free(ctx context.Context, run func(*txn) error) error {
+	return a.queued(ctx, &operation{run: run, frees: true})
+}
+
+func (a *Account) queued(ctx context.Context, op *operation) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	op := &operation{run: run, done: make(chan struct{}), lead: make(chan struct{})}
+	op.done, op.lead = make(chan struct{}), make(chan struct{})
 	q := &a.queue
 	q.mu.Lock()
 	q.waiting = append(q.waiting, op)
@@ -68,6 +79,10 @@ func (a *Account) lead() {
 	q.mu.Unlock()
 
 	a.commit(batch)
+	if full := outOfRoom(batch); len(full) > 0 && a.store.reserve.release() {
+		a.store.log.Warn("the disk is full: its reserve goes to what deletes", "account", a.id)
+		a.commit(full)
+	}
 	a.writing.Unlock()
 
 	q.mu.Lock()
@@ -127,6 +142,17 @@ func (a *Account) commit(batch []*operation) {
 		}
 		return
 	}
+}
+
+// outOfRoom lists the operations that delete and found the disk full.
+func outOfRoom(batch []*operation) []*operation {
+	var out []*operation
+	for _, op := range batch {
+		if op.frees && errors.Is(diskError(op.err), ErrDiskFull) {
+			out = append(out, op)
+		}
+	}
+	return out
 }
 
 func fail(ops []*operation, err error) {

@@ -24,7 +24,8 @@ func (a *Account) Copy(ctx context.Context, from MailboxID, uids imap.UIDSet, to
 // Move is Copy and removal in one transaction (RFC 6851).
 func (a *Account) Move(ctx context.Context, from MailboxID, uids imap.UIDSet, to MailboxID) (CopyResult, error) {
 	var res CopyResult
-	err := a.do(ctx, func(t *txn) error {
+	// By moving to the trash most programs delete.
+	err := a.free(ctx, func(t *txn) error {
 		var err error
 		res, err = t.move(from, uids, to)
 		return err

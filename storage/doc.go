@@ -8,9 +8,11 @@
 //
 //	DIR/LOCK                          held (flock) by the one process that owns DIR
 //	DIR/system.db                     bbolt: key/value sections for the rooms above (directory, certificates, …)
+//	DIR/reserve                       room for deleting on a full disk
 //	DIR/staging/                      bodies being received; emptied at start
 //	DIR/pool/hh/HASH                  hard links to bodies by SHA-256, so that the same mail is kept once
 //	DIR/accounts/ID/index.db          bbolt: mailboxes, messages, mod-sequences, traces of expunges, parsed data, small bodies
+//	DIR/accounts/ID/index.bak         a copy of the index's records, for repairs
 //	DIR/accounts/ID/bodies/hh/N-HASH  larger bodies: N is the data identifier, HASH the SHA-256, both in hexadecimal
 //
 // A body is immutable. One that several accounts share is one inode with one
@@ -24,6 +26,23 @@
 // next start collects. Writers of one account share a commit (group commit);
 // nothing is published to readers, and no caller returns, before the commit
 // is on the disk.
+//
+// # Damage
+//
+// A database is walked page by page before bbolt may open it (package pages).
+// [Store.Check] compares all of this, and a repair mends it: the index with
+// its pages, records with their checksums; of each mailbox the counts, sizes,
+// UIDs, UIDNEXT, mod-sequences, keywords, traces of expunges and its name; of
+// each message its data, structure, size and body; reference counts, the
+// account's numbers, and body files that nobody has.
+//
+// A repair makes a new index out of what can be read, the first of these that
+// has a record: the old index in its place; other pages of its file, which
+// still hold older versions; index.bak, a copy made once a day; the bodies.
+// The newer version of a message counts, and where a bucket was read without
+// a fault, what is not in it is gone. Messages that no mailbox lists go to a
+// mailbox "Recovered". Nothing is deleted: the files that were there and a
+// report lie in DIR/accounts/ID/damaged-TIME/.
 //
 // # Reading
 //

@@ -13,7 +13,7 @@ import (
 func (a *Account) Expunge(ctx context.Context, id MailboxID, uids imap.UIDSet) ([]imap.UID, ModSeq, error) {
 	var gone []imap.UID
 	var seq ModSeq
-	err := a.do(ctx, func(t *txn) error {
+	err := a.free(ctx, func(t *txn) error {
 		var err error
 		gone, seq, err = t.expunge(id, uids)
 		return err

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
@@ -16,7 +17,11 @@ const maxKeywordLength = 128
 // operation leaves as they are keep their mod-sequence.
 func (a *Account) Store(ctx context.Context, id MailboxID, uids imap.UIDSet, op FlagOp) (StoreResult, error) {
 	var res StoreResult
-	err := a.do(ctx, func(t *txn) error {
+	change := a.do
+	if op.Op != imap.StoreFlagsDel && slices.ContainsFunc(op.Flags, func(f imap.Flag) bool { return strings.EqualFold(string(f), string(imap.FlagDeleted)) }) {
+		change = a.free
+	}
+	err := change(ctx, func(t *txn) error {
 		var err error
 		res, err = t.store(id, uids, op)
 		return err

@@ -197,7 +197,7 @@ func (t *txn) add(name string, use imap.MailboxAttr) (*box, error) {
 func (a *Account) DeleteMailbox(ctx context.Context, name string) error {
 	name, err := CanonicalName(name)
 	if err == nil {
-		err = a.do(ctx, func(t *txn) error { return t.deleteMailbox(name) })
+		err = a.free(ctx, func(t *txn) error { return t.deleteMailbox(name) })
 	}
 	if err != nil {
 		return fmt.Errorf("delete mailbox: %w", err)

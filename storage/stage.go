@@ -54,6 +54,9 @@ func (s *Store) Stage(ctx context.Context, r io.Reader) (*Staged, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("receive message: %w", err)
 	}
+	if err := s.reserve.room(); err != nil {
+		return nil, fmt.Errorf("receive message: %w", err)
+	}
 	sp := &spool{store: s, hash: sha256.New()}
 	b, err := sp.receive(&boundedReader{ctx: ctx, r: r, left: s.maxMessage})
 	if err != nil {

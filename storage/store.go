@@ -51,6 +51,8 @@ type Store struct {
 	system      *System
 	cache       cache
 	sweeper     *sweeper
+	upkeep      *upkeep
+	reserve     *reserve
 
 	mu       sync.Mutex
 	closed   bool
@@ -83,7 +85,12 @@ func Open(ctx context.Context, c *Config) (*Store, error) {
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("open storage: %w", errors.Join(err, s.unlock()))
 	}
+	s.reserve = newReserve(s.dir)
+	if err := s.reserve.refill(); err != nil {
+		s.log.Warn("no room is kept for deleting on a full disk", "err", err)
+	}
 	s.sweeper = startSweeper(s)
+	s.upkeep = startUpkeep(s)
 	return s, nil
 }
 
@@ -153,6 +160,7 @@ func (s *Store) Close() error {
 	open := s.accounts
 	s.mu.Unlock()
 
+	s.upkeep.stop()
 	s.sweeper.stop()
 	var errs []error
 	for _, sl := range open {

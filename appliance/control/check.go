@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ const progressEvery = 500 * time.Millisecond
 // Finding is a line of a check's answer; one field is set.
 type Finding struct {
 	Problem  *Problem  `json:"problem,omitempty"`
+	Mended   *Problem  `json:"mended,omitempty"`   // what a repair did
 	Progress *Progress `json:"progress,omitempty"` // now and then
 	Report   *Report   `json:"report,omitempty"`   // the check is done
 	Error    *Error    `json:"error,omitempty"`    // the check could not go on
@@ -46,6 +48,8 @@ type Report struct {
 	Messages  int64 `json:"messages"`
 	Bytes     int64 `json:"bytes"`
 	Problems  int   `json:"problems"`
+	Repaired  int   `json:"repaired"` // accounts
+	Left      int   `json:"left"`     // problems that a repair did not mend; all where there was none
 }
 
 // check sends what it finds as it finds it: a big office takes a while.
@@ -65,29 +69,32 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	next := time.Now().Add(progressEvery)
-	report, err := h.store.Check(ctx, storage.CheckOptions{
+	named := func(p storage.Problem) *Problem {
+		return &Problem{
+			Account: cmp.Or(addresses[p.Account], string(p.Account)), Mailbox: p.Mailbox, UID: p.UID, Text: p.Text,
+		}
+	}
+	options := storage.CheckOptions{
 		Bodies: true,
-		Found: func(p storage.Problem) {
-			problem := Problem{Account: addresses[p.Account], Mailbox: p.Mailbox, UID: p.UID, Text: p.Text}
-			if problem.Account == "" {
-				problem.Account = string(p.Account)
-			}
-			send(Finding{Problem: &problem})
-		},
+		Found:  func(p storage.Problem) { send(Finding{Problem: named(p)}) },
 		Progress: func(done, total int64) {
 			if now := time.Now(); now.After(next) {
 				next = now.Add(progressEvery)
 				send(Finding{Progress: &Progress{Done: done, Total: total}})
 			}
 		},
-	})
+	}
+	if r.URL.Query().Get("repair") != "" {
+		options.Mended = func(p storage.Problem) { send(Finding{Mended: named(p)}) }
+	}
+	report, err := h.store.Check(ctx, options)
 	if err != nil {
 		send(Finding{Error: asError(err)})
 		return nil
 	}
 	send(Finding{Report: &Report{
 		Accounts: report.Accounts, Mailboxes: report.Mailboxes, Messages: report.Messages,
-		Bytes: report.Bytes, Problems: report.Problems,
+		Bytes: report.Bytes, Problems: report.Problems, Repaired: report.Repaired, Left: report.Left,
 	}})
 
 	return nil
@@ -109,7 +116,16 @@ func (h *Handler) addresses(ctx context.Context) (map[storage.AccountID]string, 
 
 // Check reads all mail and tells each finding.
 func (c *Client) Check(ctx context.Context, found func(Finding)) (Report, error) {
-	res, err := c.do(ctx, http.MethodPost, "/v1/check", nil)
+	return c.check(ctx, "/v1/check", found)
+}
+
+// Repair is Check, and mends what it finds.
+func (c *Client) Repair(ctx context.Context, found func(Finding)) (Report, error) {
+	return c.check(ctx, "/v1/check?repair=1", found)
+}
+
+func (c *Client) check(ctx context.Context, path string, found func(Finding)) (Report, error) {
+	res, err := c.do(ctx, http.MethodPost, path, nil)
 	if err != nil {
 		return Report{}, err
 	}

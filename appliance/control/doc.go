@@ -14,7 +14,7 @@
 //	POST   /v1/aliases                         {address, targets}
 //	DELETE /v1/aliases/{address}?target=…
 //	POST   /v1/messages?to=…&mailbox=…&from=…  frames → [Result…]
-//	POST   /v1/check                           → a Finding a line, the Report last
+//	POST   /v1/check?repair=…                  → a Finding a line, the Report last
 //
 // An error is {code, message}; codes are stable, see [Error].
 //

@@ -100,8 +100,8 @@ func (f *File) Close() error {
 	return nil
 }
 
-// Octets returns the size of the file.
-func (f *File) Octets() int64 { return int64(len(f.b)) }
+// Torn tells whether one of the two headers is damaged.
+func (f *File) Torn() bool { return f.torn }
 
 // readMetas finds the headers. The first tells the size of a page; where it is
 // lost, the second lies at one of few places.
