@@ -179,10 +179,12 @@ func TestALeaseIsRenewedAndItsServerLost(t *testing.T) {
 	b := newBox(t)
 	b.run(onDHCP(), func(c *netcfg.Config) { c.MaxLease = 6 * time.Second })
 	netlab.Until(t, "an address is there", func() bool { return inRange(t, "eth0", "192.0.2.100", "192.0.2.110") })
-	// The second DHCPACK has no DHCPDISCOVER before it.
-	netlab.Until(t, "the lease is renewed twice", func() bool { return strings.Count(server.Said(), "DHCPACK(") >= 3 })
-	if n := strings.Count(server.Said(), "DHCPDISCOVER("); n != 1 {
-		t.Errorf("the server was looked for %d times, want once", n)
+	// A DHCPACK that has no DHCPDISCOVER before it is a renewal.
+	netlab.Until(t, "the lease is renewed twice", func() bool {
+		return strings.Count(server.Said(), "DHCPACK(") >= strings.Count(server.Said(), "DHCPDISCOVER(")+2
+	})
+	if p := b.status().Problems; len(p) > 0 {
+		t.Errorf("the address could not be extended: %q", p)
 	}
 
 	server.Kill()
@@ -228,10 +230,12 @@ func TestTheLeaseOfAnEarlierRunIsTakenUp(t *testing.T) {
 	if diff := cmp.Diff(first, netlab.Addresses(t, "eth0"), samePrefix); diff != "" {
 		t.Errorf("the end of the program took the address away:\n%s", diff)
 	}
+	before := len(server.Said())
 	b.run(onDHCP(), nil)
-	netlab.Until(t, "the server was asked again", func() bool { return strings.Count(server.Said(), "DHCPACK(") == 2 })
-	if n := strings.Count(server.Said(), "DHCPDISCOVER("); n != 1 {
-		t.Errorf("the server was looked for %d times, want once", n)
+	netlab.Until(t, "the server was asked again", func() bool { return strings.Contains(server.Said()[before:], "DHCPACK(") })
+	requested, discovered, _ := strings.Cut(server.Said()[before:], "DHCPDISCOVER(")
+	if !strings.Contains(requested, "DHCPREQUEST(") {
+		t.Errorf("the server was looked for anew: %s", discovered)
 	}
 	if diff := cmp.Diff(first, netlab.Addresses(t, "eth0"), samePrefix); diff != "" {
 		t.Errorf("the address (-before +after):\n%s", diff)
@@ -251,16 +255,27 @@ func TestALeaseIsReleasedWhenAskedFor(t *testing.T) {
 	netlab.Until(t, "the server knows", func() bool { return strings.Contains(server.Said(), "DHCPRELEASE(") })
 }
 
-func TestAnAddressThatAnotherHostHasIsDeclined(t *testing.T) {
+func TestAnAddressThatAnotherHostHasIsNoticed(t *testing.T) {
 	peer := netlab.NewPeer(t)
 	peer.Plug("eth0", "192.0.2.1/24")
 	squat(t, peer, netip.MustParseAddr("192.0.2.100"))
-	server := serve(peer, t.TempDir(), "--dhcp-range=192.0.2.100,192.0.2.101,255.255.255.0,1h", "--dhcp-authoritative", "--dhcp-sequential-ip")
-	b := newBox(t)
-	b.run(onDHCP(), nil)
-	netlab.Until(t, "the free address is there", has(t, "eth0", "192.0.2.101/24"))
-	if !strings.Contains(server.Said(), "DHCPDECLINE(") {
-		t.Error("nothing was declined: the server offered the free address at once")
+	apply(t, parse(t, `{"version":1,"interfaces":[{"name":"eth0"}]}`))
+	conn, err := dhcp.Open("eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	taken := func(a string) bool {
+		taken, err := conn.Taken(t.Context(), netip.MustParseAddr(a))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return taken
+	}
+	// A machine under load may answer too late now and then.
+	netlab.Until(t, "the claim is heard", func() bool { return taken("192.0.2.100") })
+	if taken("192.0.2.101") {
+		t.Error("a free address is said to be taken")
 	}
 }
 
