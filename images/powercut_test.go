@@ -320,7 +320,7 @@ func (b *box) sums(c *imapclient.Client, mailbox string, uids []imap.UID) map[pl
 func checkMail(t *testing.T, disk string) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "pillarbox")
-	run(t, "go", "build", "-o", program, "pillarbox/cmd/pillarbox")
+	run(t, "go", "build", "-trimpath", "-buildvcs=false", "-o", program, "pillarbox/cmd/pillarbox")
 	data := cutPartition(t, disk, 4)
 	if out, err := command(t, "e2fsck", "-p", data).CombinedOutput(); err != nil && !strings.Contains(err.Error(), "exit status 1") {
 		t.Errorf("e2fsck -p: %v\n%s", err, out)

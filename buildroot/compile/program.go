@@ -32,14 +32,14 @@ type Binary struct {
 	Info *debug.BuildInfo
 }
 
-// Build builds a program. The Go tool's own cache makes it short when nothing
-// has changed.
+// Build builds a program. If the one that is there was made of the same sources,
+// it is kept: the Go tool knows it by the build ID in it.
 func Build(ctx context.Context, c *Config, p *Program, name string) (*Binary, error) {
 	out, err := filepath.Abs(filepath.Join(c.Dir, c.Arch, name))
 	if err != nil {
 		return nil, err
 	}
-	flags := "-s -w -buildid="
+	flags := "-s -w"
 	for _, v := range slices.Sorted(maps.Keys(p.Vars)) {
 		flags += fmt.Sprintf(" -X %s=%s", v, p.Vars[v])
 	}
@@ -51,6 +51,7 @@ func Build(ctx context.Context, c *Config, p *Program, name string) (*Binary, er
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Run(); err != nil {
+		_ = os.Remove(out) // it may be there in part
 		return nil, fmt.Errorf("build %s for %s: %w\n%s", p.Package, c.Arch, err, stderr.Bytes())
 	}
 	info, err := buildinfo.ReadFile(out)
