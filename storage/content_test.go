@@ -105,6 +105,21 @@ func compare(t *rapid.T, s *Snapshot, want []Message) {
 	if n != len(want) {
 		t.Fatalf("iterated over %d", n)
 	}
+	for since := range ModSeq(12) {
+		from := len(want) / 3
+		got := map[int]bool{}
+		for i, m := range s.ChangedSince(from, since) {
+			if m != s.At(i) {
+				t.Fatalf("message %d is %+v", i, *m)
+			}
+			got[i] = true
+		}
+		for i := range want {
+			if wanted := i >= from && want[i].ModSeq > since; got[i] != wanted {
+				t.Fatalf("message %d with mod-sequence %d is among those changed since %d: %v", i, want[i].ModSeq, since, got[i])
+			}
+		}
+	}
 	for _, c := range s.chunks {
 		if len(c.msgs) == 0 || len(c.msgs) > chunkSize {
 			t.Fatalf("a chunk has %d messages", len(c.msgs))

@@ -16,6 +16,7 @@ const chunkSize = 128
 // chunk is a run of a mailbox's messages. It is immutable once published.
 type chunk struct {
 	base imap.UID // key on disk; at most the UID of msgs[0]
+	high ModSeq   // the highest of msgs; 0 until a snapshot holds the chunk
 	msgs []Message
 }
 
@@ -34,6 +35,11 @@ func newSnapshot(mb *Mailbox, keywords []string, chunks []*chunk) *Snapshot {
 	for i, c := range chunks {
 		s.starts[i] = s.n
 		s.n += len(c.msgs)
+		if c.high == 0 { // else another snapshot has it, and others read it
+			for k := range c.msgs {
+				c.high = max(c.high, c.msgs[k].ModSeq)
+			}
+		}
 	}
 	return s
 }
@@ -79,6 +85,27 @@ func (s *Snapshot) All(i int) iter.Seq2[int, *Message] {
 					return
 				}
 				pos++
+			}
+		}
+	}
+}
+
+// ChangedSince iterates as All does over the messages with a higher
+// mod-sequence. It passes over the others many at a time.
+func (s *Snapshot) ChangedSince(i int, since ModSeq) iter.Seq2[int, *Message] {
+	return func(yield func(int, *Message) bool) {
+		if i < 0 || i >= s.n {
+			return
+		}
+		for c := s.chunkAt(i); c < len(s.chunks); c++ {
+			if s.chunks[c].high <= since {
+				continue
+			}
+			msgs := s.chunks[c].msgs
+			for k := max(i-s.starts[c], 0); k < len(msgs); k++ {
+				if msgs[k].ModSeq > since && !yield(s.starts[c]+k, &msgs[k]) {
+					return
+				}
 			}
 		}
 	}

@@ -75,7 +75,7 @@ func (s *session) fetch(ctx context.Context, c *command.Fetch) error {
 	f := newFetcher(s, c)
 	chosen := messages{spans: set.spans}
 	if since := storage.ModSeq(c.Items.ChangedSince); since > 0 {
-		chosen = s.sel.filter(set, func(m *storage.Message) bool { return m.ModSeq > since })
+		chosen = s.sel.changedSince(set, since)
 	}
 	if f.marks() {
 		if chosen, err = f.mark(ctx, chosen); err != nil {
@@ -124,14 +124,23 @@ func (sel *selected) filter(set messages, keep func(m *storage.Message) bool) me
 			if pos >= sp.hi {
 				break
 			}
-			if !keep(m) {
-				continue
+			if keep(m) {
+				out.push(pos)
 			}
-			if n := len(out.spans); n > 0 && out.spans[n-1].hi == pos {
-				out.spans[n-1].hi++
-			} else {
-				out.spans = append(out.spans, span{pos, pos + 1})
+		}
+	}
+	return out
+}
+
+// changedSince returns the messages of a set with a mod-sequence above since.
+func (sel *selected) changedSince(set messages, since storage.ModSeq) messages {
+	var out messages
+	for _, sp := range set.spans {
+		for pos := range sel.snap.ChangedSince(sp.lo, since) {
+			if pos >= sp.hi {
+				break
 			}
+			out.push(pos)
 		}
 	}
 	return out

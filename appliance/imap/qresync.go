@@ -32,7 +32,7 @@ func (s *session) resync(ctx context.Context, q *command.QResync) error {
 	if err := s.tellEarlier(above(known, sel.matched(q)), since); err != nil {
 		return err
 	}
-	for _, sp := range sel.filter(sel.uids(known), func(m *storage.Message) bool { return m.ModSeq > since }).spans {
+	for _, sp := range sel.changedSince(sel.uids(known), since).spans {
 		for pos := sp.lo; pos < sp.hi; pos++ {
 			s.appendFlagsAnswer(pos)
 			if err := s.out.Spill(); err != nil {

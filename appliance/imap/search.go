@@ -53,15 +53,6 @@ type found struct {
 func (f *found) first() int { return f.spans[0].lo }
 func (f *found) last() int  { return f.spans[len(f.spans)-1].hi - 1 }
 
-// add notes one more message, above all others.
-func (f *found) add(pos int) {
-	if n := len(f.spans); n > 0 && f.spans[n-1].hi == pos {
-		f.spans[n-1].hi++
-	} else {
-		f.spans = append(f.spans, span{pos, pos + 1})
-	}
-}
-
 // saved returns what "$" stands for after the search: with MIN or MAX and
 // nothing else, only these messages (RFC 5182, section 2.4).
 func (f *found) saved(o *imap.SearchOptions) []span {
@@ -90,7 +81,7 @@ func (s *session) find(ctx context.Context, c *command.Search) (*found, error) {
 	if c.Extended && !o.ReturnAll && !o.ReturnCount && (o.ReturnMin || o.ReturnMax) {
 		err = p.ends(ctx, o, out)
 	} else {
-		err = p.run(ctx, false, func(pos int) bool { out.add(pos); return true })
+		err = p.run(ctx, false, func(pos int) bool { out.push(pos); return true })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)
@@ -111,7 +102,7 @@ func (s *session) find(ctx context.Context, c *command.Search) (*found, error) {
 // ends looks only for the first message, the last, or both.
 func (p *program) ends(ctx context.Context, o *imap.SearchOptions, out *found) error {
 	if o.ReturnMin {
-		err := p.run(ctx, false, func(pos int) bool { out.add(pos); return false })
+		err := p.run(ctx, false, func(pos int) bool { out.push(pos); return false })
 		if err != nil || len(out.spans) == 0 {
 			return err
 		}
@@ -121,7 +112,7 @@ func (p *program) ends(ctx context.Context, o *imap.SearchOptions, out *found) e
 	}
 	return p.run(ctx, true, func(pos int) bool {
 		if len(out.spans) == 0 || out.last() < pos {
-			out.add(pos)
+			out.push(pos)
 		}
 		return false
 	})

@@ -224,6 +224,15 @@ func (m *messages) add(lo, hi int) {
 	}
 }
 
+// push appends a position above all others.
+func (m *messages) push(pos int) {
+	if n := len(m.spans); n > 0 && m.spans[n-1].hi == pos {
+		m.spans[n-1].hi++
+		return
+	}
+	m.spans = append(m.spans, span{pos, pos + 1})
+}
+
 // normalize sorts the spans and joins those that touch, because clients name
 // ranges in any order and more than once.
 func (m *messages) normalize() {
