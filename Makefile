@@ -72,8 +72,8 @@ powercut: ## Cut the power of a box under load CUTS times (long; PILLARBOX_SEED=
 	PILLARBOX_IMAGE_TEST=qemu-amd64 PILLARBOX_POWER_CUTS=$(CUTS) $(GO) test -timeout 600m -v -run Acknowledged ./images
 
 .PHONY: soak
-soak: ## Kill the storage 200 times under load (long)
-	PILLARBOX_KILLS=200 $(GO) test -timeout 60m -v -run TestKilledAtAnyMoment ./storage
+soak: ## Kill the storage 200 times under load, and let every call to the disk fail (long)
+	PILLARBOX_KILLS=200 PILLARBOX_FAULTS=all $(GO) test -timeout 180m -v -run 'TestKilledAtAnyMoment|TestEveryCallFails|TestPowerCutAnywhere' ./storage
 
 .PHONY: clean
 clean: ## Remove what was built, and the sample office

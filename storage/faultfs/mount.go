@@ -3,6 +3,8 @@ package faultfs
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"os"
 	"syscall"
@@ -58,6 +60,7 @@ func (f *FS) Serve(conn *net.UnixConn) (ended <-chan struct{}, err error) {
 	s, err := fuse.NewServer(f, fmt.Sprintf("/dev/fd/%d", fd), &fuse.MountOptions{
 		SingleThreaded: true, DisableXAttrs: true, DisableReadDirPlus: true,
 		ExplicitDataCacheControl: true, MaxWrite: 64 << 10,
+		Logger: log.New(io.Discard, "", 0), // it tells of each process that ends
 	})
 	if err != nil {
 		return nil, fmt.Errorf("serve the mount: %w", err)
