@@ -94,19 +94,15 @@ func (l *ledger) pick(mailbox string, number uint64) (place, kept, bool) {
 	return p, l.messages[p], true
 }
 
-// count returns how many commands were answered, and how many of them were not
-// to append a message.
-func (l *ledger) count() (all, changes int) {
+// count returns how many commands were answered.
+func (l *ledger) count() (all int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for command, n := range l.answers {
+	for _, n := range l.answers {
 		all += n
-		if command != "APPEND" {
-			changes += n
-		}
 	}
 
-	return all, changes
+	return all
 }
 
 // settle compares what is there after a power cut with what was acknowledged,

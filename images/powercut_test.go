@@ -23,8 +23,10 @@ const (
 	senders     = 3
 	largestMail = 200 << 10 // octets; some lie in the index, some in files
 
-	// A cut comes at some time within it, once changes are being made.
-	loadTime = 4 * time.Second
+	// A cut comes after so many answers at most, and then at any moment of the
+	// next commands: a slow machine is cut under load as a fast one is.
+	mostAnswers = 120
+	cutTime     = 300 * time.Millisecond
 )
 
 // mailboxes that the load uses. All of them are there from the start.
@@ -76,7 +78,7 @@ func TestAcknowledgedMailSurvivesPowerCuts(t *testing.T) {
 	b.addAccount()
 	count := cuts(t)
 	for cut := range count {
-		before, _ := l.count()
+		before := l.count()
 		var work sync.WaitGroup
 		for range senders {
 			seed := r.Uint64()
@@ -84,11 +86,11 @@ func TestAcknowledgedMailSurvivesPowerCuts(t *testing.T) {
 		}
 		seed := r.Uint64()
 		work.Go(func() { b.change(l, seed) })
-		b.untilChanges(l)
-		time.Sleep(time.Duration(r.Int64N(int64(loadTime))))
+		b.untilAnswers(l, before+1+r.IntN(mostAnswers))
+		time.Sleep(time.Duration(r.Int64N(int64(cutTime))))
 		b.Cut()
 		work.Wait()
-		after, _ := l.count()
+		after := l.count()
 		doubts := len(l.doubts)
 		if cut == count-1 {
 			checkMail(t, b.config.Disk)
@@ -108,16 +110,15 @@ func TestAcknowledgedMailSurvivesPowerCuts(t *testing.T) {
 	checkMail(t, b.config.Disk)
 }
 
-// untilChanges waits until messages come in and are changed.
-func (b *box) untilChanges(l *ledger) {
+// untilAnswers waits until so many commands were acknowledged in all.
+func (b *box) untilAnswers(l *ledger, count int) {
 	b.t.Helper()
-	_, before := l.count()
-	for from := time.Now(); time.Since(from) < bootTime; time.Sleep(20 * time.Millisecond) {
-		if _, now := l.count(); now > before {
+	for from := time.Now(); time.Since(from) < bootTime; time.Sleep(10 * time.Millisecond) {
+		if l.count() >= count {
 			return
 		}
 	}
-	b.t.Fatalf("nothing was acknowledged within %s", bootTime)
+	b.t.Fatalf("%d of %d commands were acknowledged within %s", l.count(), count, bootTime)
 }
 
 // worker returns a client that is logged in, or an error once the power is off.
