@@ -123,30 +123,6 @@ func TestStoppingUnderLoadLosesNothing(t *testing.T) {
 	}
 }
 
-func TestKillingUnderLoadLosesNothing(t *testing.T) {
-	box := openOffice(t)
-	for round := range 3 {
-		l := startLoad(t, box)
-		l.waitFor(t, 40*(round+1))
-		box.Kill(t)
-		l.check(t, box)
-		empty(t, box)
-	}
-	box.Stop(t)
-	box.Command(nil, "check").MustRun(t)
-}
-
-// empty removes all from Ada's INBOX.
-func empty(t *testing.T, box *rig.Box) {
-	t.Helper()
-	w := box.Wire(t, ada, adaPassword)
-	for _, command := range []string{"SELECT INBOX", `STORE 1:* +FLAGS.SILENT (\Deleted)`, "CLOSE"} {
-		if _, err := w.Do(command); err != nil {
-			t.Fatalf("%s: %v", command, err)
-		}
-	}
-}
-
 func TestStoppingSaysGoodbye(t *testing.T) {
 	box := openOffice(t)
 	w := box.Wire(t, ada, adaPassword)

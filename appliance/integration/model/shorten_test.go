@@ -12,7 +12,23 @@ import (
 // makes plain what is left, as long as it still fails and there is time.
 func shorten(script []step, patience time.Duration, fails func([]step) bool) []step {
 	until := time.Now().Add(patience)
-	for size := len(script) / 2; size > 0; {
+	script = reduce(script, until, fails)
+	for i := range script {
+		plain := slices.Clone(script)
+		plain[i].plain = true
+		if time.Now().Before(until) && fails(plain) {
+			script = plain
+		}
+	}
+	script = reduce(script, until, fails)
+	// The last word is the shortest script's own.
+	fails(script)
+	return script
+}
+
+// reduce takes steps out.
+func reduce(script []step, until time.Time, fails func([]step) bool) []step {
+	for size := max(len(script)/2, 1); size > 0 && len(script) > 0; {
 		smaller := false
 		for at := len(script) - size; at >= 0 && time.Now().Before(until); at -= size {
 			if shorter := slices.Delete(slices.Clone(script), at, at+size); fails(shorter) {
@@ -23,15 +39,6 @@ func shorten(script []step, patience time.Duration, fails func([]step) bool) []s
 			size /= 2
 		}
 	}
-	for i := range script {
-		plain := slices.Clone(script)
-		plain[i].plain = true
-		if time.Now().Before(until) && fails(plain) {
-			script = plain
-		}
-	}
-	// The last word is the shortest script's own.
-	fails(script)
 	return script
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // BinaryVariable names the environment variable by which a finished binary is
@@ -23,6 +25,9 @@ func Build(ctx context.Context, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := lookAtSources(root); err != nil {
+		return "", fmt.Errorf("look at the sources: %w", err)
+	}
 	bin := filepath.Join(dir, "pillarbox")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bin, "./cmd/pillarbox")
 	cmd.Dir = root
@@ -31,6 +36,26 @@ func Build(ctx context.Context, dir string) (string, error) {
 		return "", fmt.Errorf("build the binary: %w\n%s", err, out)
 	}
 	return bin, nil
+}
+
+// lookAtSources lets go test know what the binary is made of: it takes a
+// result from its cache unless a file has changed that the test itself looked
+// at, and go build looks at them in another process.
+func lookAtSources(root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != root && strings.HasPrefix(d.Name(), "."):
+			return fs.SkipDir
+		case strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go"), d.Name() == "go.mod":
+			_, err = os.Stat(path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // somebody works here
+		}
+		return err
+	})
 }
 
 // moduleRoot finds the folder of go.mod above the working folder.
