@@ -194,11 +194,14 @@ func (f *fetcher) mark(ctx context.Context, chosen messages) (messages, error) {
 	return sel.uids(all), s.tellFlags(changed, f.marked.contains)
 }
 
-// each answers for the chosen messages, a batch at a time. While one buffer is
-// on its way to the client the next is being filled.
+// each answers for the chosen messages, a batch at a time. While one buffer
+// with bodies is on its way to the client the next is being filled; listings
+// are made faster than another thread wakes up.
 func (f *fetcher) each(ctx context.Context, chosen messages, write func(context.Context) error) (err error) {
-	f.s.out.Begin()
-	defer func() { err = errors.Join(err, f.s.out.End()) }()
+	if len(f.bodies) > 0 {
+		f.s.out.Begin()
+		defer func() { err = errors.Join(err, f.s.out.End()) }()
+	}
 	f.batch = make([]fetched, 0, min(fetchBatch, chosen.count()))
 	for _, sp := range chosen.spans {
 		for pos, m := range f.snap.All(sp.lo) {
