@@ -14,7 +14,8 @@
 //     BODY[] empty, and NUL goes out inside literals;
 //   - nothing bounds failed log-ins; there is no context, no shutdown and no
 //     hook around a command; EXAMINE and CLOSE expunge;
-//   - CONDSTORE, ID, QUOTA and MULTIAPPEND have no server side;
+//   - CONDSTORE, QRESYNC, OBJECTID, SAVEDATE, ID, QUOTA and MULTIAPPEND have no
+//     server side;
 //   - LIST matches wildcards by backtracking, in exponential time.
 //
 // # A session
@@ -59,6 +60,13 @@
 //
 // LITERAL+ is told of and LITERAL- is not: RFC 7888, section 5 forbids both,
 // and LITERAL+ promises everything that LITERAL- does.
+//
+// A client that comes back with QRESYNC is told of expunges by the storage's
+// traces, and where they do not reach back far enough of all that is absent.
+// While an expunge must be held back, it is also told that it is not up to
+// date, so that a connection that breaks then loses nothing.
+//
+// THREADID is worked out of the message alone, see objectid.go.
 //
 // A mailbox that another session deletes ends the sessions that have it
 // selected; a session that deletes what it has selected itself goes on without.
