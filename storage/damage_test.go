@@ -71,8 +71,7 @@ func TestALostIndexDoesNotTakeTheBodiesAlong(t *testing.T) {
 
 // TestADamagedIndexIsToldNotCrashedOver destroys one page of the index after
 // the other and uses the account: errors are fine, a crash or a wrong answer
-// is not. (A page that still has its number but points to another in a circle
-// is beyond this: bbolt's cursor would follow it forever.)
+// is not.
 func TestADamagedIndexIsToldNotCrashedOver(t *testing.T) {
 	dir := t.TempDir()
 	s, a := openAnn(t, dir)

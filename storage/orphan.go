@@ -54,12 +54,15 @@ func (a *Account) collectBodies() error {
 		return nil
 	}
 	aside := filepath.Join(a.dir, orphansFolder)
-	if err := makeDir(aside); err != nil {
-		return err
-	}
+	kept := makeDir(aside)
 	for _, path := range orphans {
 		a.store.log.Info("setting aside a body that no message has", "account", a.id, "file", filepath.Base(path))
-		if err := os.Rename(path, filepath.Join(aside, filepath.Base(path))); err != nil {
+		if kept == nil && os.Rename(path, filepath.Join(aside, filepath.Base(path))) == nil {
+			continue
+		}
+		// It must not stay, as its number is given out again, and it was not
+		// acknowledged as far as the index knows.
+		if err := os.Remove(path); err != nil {
 			return err
 		}
 	}

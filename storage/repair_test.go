@@ -380,8 +380,8 @@ func TestRandomDamageLosesNothingSilently(t *testing.T) {
 		}
 		return
 	}
-	limit := &unix.Rlimit{Cur: 3 << 30, Max: 3 << 30} // address space, of which Go and bbolt reserve much
-	try(t, unix.Setrlimit(unix.RLIMIT_AS, limit))
+	// Not address space, of which Go and bbolt reserve much.
+	try(t, unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: 1 << 30, Max: 1 << 30}))
 	origin := t.TempDir()
 	before := furnish(t, origin, 40)
 	whole, err := os.ReadFile(filepath.Join(origin, "accounts/ann/index.db"))

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -164,20 +165,43 @@ func (sp *spool) receive(r io.Reader) (*Staged, error) {
 }
 
 // adopt replaces the body just written by the same one in the pool, which is
-// on the disk already, and tells whether there was one.
+// on the disk already, and tells whether there was one. Its octets are
+// compared: the hash is of what was once written there, and a disk may forget.
 func (sp *spool) adopt(b *Staged) bool {
 	pooled := sp.store.poolPath(b.hash)
 	same := b.path + "-same"
 	if os.Link(pooled, same) != nil {
 		return false
 	}
-	if fi, err := os.Stat(same); err != nil || fi.Size() != b.size {
+	if !sameContent(sp.f, same) {
+		// Who has it keeps a link; the pool gets the sound one.
 		os.Remove(same)
+		os.Remove(pooled)
 		return false
 	}
 	sp.discard()
 	b.path = same
 	return true
+}
+
+// sameContent compares an open file with another to the end of both.
+func sameContent(f *os.File, path string) bool {
+	other, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer other.Close()
+	a, b := make([]byte, 64<<10), make([]byte, 64<<10)
+	for at := int64(0); ; at += int64(len(a)) {
+		n, aerr := f.ReadAt(a, at)
+		m, berr := other.ReadAt(b, at)
+		if n != m || !bytes.Equal(a[:n], b[:m]) {
+			return false
+		}
+		if aerr != nil || berr != nil {
+			return aerr == io.EOF && berr == io.EOF
+		}
+	}
 }
 
 // release gives the write buffer back.

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -124,5 +125,57 @@ func TestACopiedBodyThatFailsLeavesNoFile(t *testing.T) {
 	}
 	if _, err := os.Stat(to); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the copy is there: %v", err)
+	}
+}
+
+// TestADamagedBodyOfThePoolIsNotHandedOn: the next message with the same
+// octets gets them, not what the disk made of the first one's.
+func TestADamagedBodyOfThePoolIsNotHandedOn(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := openAnn(t, dir)
+	b, err := os.ReadFile(body(t, dir, 0))
+	try(t, err)
+	b[100] ^= 1
+	try(t, os.WriteFile(body(t, dir, 0), b, 0o600)) // the pool's is the same file
+	a := deliver(t, s, "ann")
+	sum, _, err := sumFile(body(t, dir, 1))
+	try(t, err)
+	if !strings.HasSuffix(body(t, dir, 1), fmt.Sprintf("%x", sum)) {
+		t.Error("the second message has the damage of the first")
+	}
+	deliver(t, s, "ann") // from the pool again
+	if n := a.Mailbox(Inbox).NumMessages; n != 3 {
+		t.Errorf("%d messages", n)
+	}
+	sum, _, err = sumFile(body(t, dir, 2))
+	if err != nil || !strings.HasSuffix(body(t, dir, 2), fmt.Sprintf("%x", sum)) {
+		t.Errorf("the third message is damaged: %v", err)
+	}
+}
+
+// TestBodiesOfCutOffDeliveriesAreKeptForAWeek and are counted meanwhile.
+func TestBodiesOfCutOffDeliveriesAreKeptForAWeek(t *testing.T) {
+	dir := t.TempDir()
+	s, a := openAnn(t, dir)
+	text := []byte("Subject: cut off")
+	name := fmt.Sprintf("%x-%x", uint64(a.counters.nextData), sumOf(text))
+	try(t, os.WriteFile(filepath.Join(a.bodyFolder(1), name), text, 0o600))
+	try(t, s.Close())
+	s = openTest(t, dir)
+	a, err := s.Account(t.Context(), "ann")
+	try(t, err)
+	r, err := s.Check(t.Context(), CheckOptions{Found: func(p Problem) { t.Errorf("found %+v", p) }})
+	if err != nil || r.Orphans != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	kept := filepath.Join(a.dir, orphansFolder, name)
+	try(t, a.clearOrphans(t.Context()))
+	if _, err := os.Stat(kept); err != nil {
+		t.Errorf("it is gone at once: %v", err)
+	}
+	s.now = func() time.Time { return time.Now().Add(orphansStay + time.Hour) }
+	try(t, a.clearOrphans(t.Context()))
+	if _, err := os.Stat(kept); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is kept for ever: %v", err)
 	}
 }
