@@ -8,6 +8,7 @@ GO         ?= go
 BIN        := bin/pillarbox
 SAMPLE     ?= data/sample
 FUZZTIME   ?= 5s
+SOAKTIME   ?= 10m
 IMAGE      ?= qemu-amd64
 CUTS       ?= 100
 BENCH      ?= .
@@ -31,6 +32,12 @@ run: build ## Serve a sample office on this machine and tell how to connect (SAM
 .PHONY: test
 test: ## Run all tests
 	$(GO) test ./...
+
+.PHONY: race
+race: ## Run the tests under the race detector, with a server that is under it too (needs gcc)
+	CGO_ENABLED=1 $(GO) build -race -o $(BIN)-race ./cmd/pillarbox
+	CGO_ENABLED=1 GORACE=halt_on_error=1 PILLARBOX_BINARY=$(CURDIR)/$(BIN)-race \
+		$(GO) test -race -short -timeout 20m $$($(GO) list ./... | grep -v -e /images -e /bench -e /buildroot)
 
 .PHONY: bench
 bench: ## Measure (BENCH=pattern, BENCHTIME=time)
@@ -72,8 +79,10 @@ powercut: ## Cut the power of a box under load CUTS times (long; PILLARBOX_SEED=
 	PILLARBOX_IMAGE_TEST=qemu-amd64 PILLARBOX_POWER_CUTS=$(CUTS) $(GO) test -timeout 600m -v -run Acknowledged ./images
 
 .PHONY: soak
-soak: ## Kill the storage 200 times under load, and let every call to the disk fail (long)
+soak: ## Kill storage and server 200 times each, fail every call to the disk, play 50,000 commands, fuzz for SOAKTIME each (hours)
 	PILLARBOX_KILLS=200 PILLARBOX_FAULTS=all $(GO) test -timeout 180m -v -run 'TestKilledAtAnyMoment|TestEveryCallFails|TestPowerCutAnywhere' ./storage
+	PILLARBOX_KILLS=200 PILLARBOX_MODEL_STEPS=50000 $(GO) test -timeout 180m -v -run 'TestKilledAtAnyMoment|TestServerAndModelAgree' ./appliance/integration ./appliance/integration/model
+	@FUZZTIME=$(SOAKTIME) .ci/fuzz
 
 .PHONY: clean
 clean: ## Remove what was built, and the sample office
