@@ -270,6 +270,9 @@ func TestMailOutlivesARestart(t *testing.T) {
 			b.addAccount()
 			uid := b.append(b.IMAPS)
 			b.checkMessage(b.IMAPSLegacy, uid)
+			b.say("") // shows the status anew
+			used := b.read(regexp.MustCompile(`Memory +(\d+) of (\d+) MB used`))
+			t.Logf("memory: %s of %s MB used", used[1], used[2])
 
 			b.choose("Start anew")
 			asked := time.Now()
