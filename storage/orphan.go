@@ -57,12 +57,13 @@ func (a *Account) collectBodies() error {
 	kept := makeDir(aside)
 	for _, path := range orphans {
 		a.store.log.Info("setting aside a body that no message has", "account", a.id, "file", filepath.Base(path))
-		if kept == nil && os.Rename(path, filepath.Join(aside, filepath.Base(path))) == nil {
-			continue
+		if kept == nil {
+			_ = os.Rename(path, filepath.Join(aside, filepath.Base(path)))
 		}
 		// It must not stay, as its number is given out again, and it was not
-		// acknowledged as far as the index knows.
-		if err := os.Remove(path); err != nil {
+		// acknowledged as far as the index knows. A rename may have failed, or
+		// done nothing: it does not replace another link of the same file.
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

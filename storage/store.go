@@ -83,7 +83,7 @@ func Open(ctx context.Context, c *Config) (*Store, error) {
 		s.inlineLimit = defaultInlineLimit
 	}
 	if err := s.open(ctx); err != nil {
-		return nil, fmt.Errorf("open storage: %w", errors.Join(err, s.unlock()))
+		return nil, fmt.Errorf("open storage: %w", diskError(errors.Join(err, s.unlock())))
 	}
 	s.reserve = newReserve(s.dir)
 	if err := s.reserve.refill(); err != nil {
@@ -384,7 +384,7 @@ func (s *Store) Account(_ context.Context, id AccountID) (*Account, error) {
 	}
 	a, err := openAccount(s, id, dir)
 	if err != nil {
-		return nil, fmt.Errorf("open account %s: %w", id, err)
+		return nil, fmt.Errorf("open account %s: %w", id, diskError(err))
 	}
 	sl.account = a
 	return a, nil

@@ -7,9 +7,9 @@
 // fsync has not covered, and names that their folder's fsync has not covered,
 // are seen by every reader, but a power cut leaves what [FS.Crash] draws of
 // them: any subset of the sectors written and of the names made and removed,
-// in any order. A rename within a folder happens or does not; one across
-// folders is refused. An fsync is all that orders anything, and that of a new
-// file does not cover its name.
+// in any order. A rename happens or does not, as file systems with a journal
+// promise. An fsync is all that orders anything, and that of a new file does
+// not cover its name.
 //
 // A hook sees each operation before it happens, in an order of one by one, and
 // may let it fail. After an fsync that failed, readers go on seeing what was

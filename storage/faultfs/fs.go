@@ -92,7 +92,7 @@ func (f *FS) root() *node { return f.nodes[fuse.FUSE_ROOT_ID] }
 func (f *FS) Crash(dir string, loss Loss, seed uint64) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c := &crash{keep: loss(rand.New(rand.NewPCG(seed, 1))), files: map[*node]string{}, sum: sha256.New()}
+	c := &crash{keep: loss(rand.New(rand.NewPCG(seed, 1))), files: map[*node]string{}, moves: map[*move]bool{}, sum: sha256.New()}
 	if err := c.folder(f.root(), dir); err != nil {
 		return "", fmt.Errorf("write what a power cut leaves: %w", err)
 	}
@@ -103,11 +103,12 @@ func (f *FS) Crash(dir string, loss Loss, seed uint64) (string, error) {
 type crash struct {
 	keep  func() bool
 	files map[*node]string
-	sum   hash.Hash // of names and contents
+	moves map[*move]bool // whether they happened
+	sum   hash.Hash      // of names and contents
 }
 
 func (c *crash) folder(n *node, dir string) error {
-	names := n.names(c.keep)
+	names := n.names(c.keep, c.moves)
 	for _, name := range sorted(names) {
 		child, path := names[name], filepath.Join(dir, name)
 		fmt.Fprintf(c.sum, "%q", name)

@@ -3,6 +3,7 @@ package faultfs
 import (
 	"maps"
 	"math/rand/v2"
+	"slices"
 )
 
 // sector is what a disk writes as a whole, in octets.
@@ -27,7 +28,13 @@ type node struct {
 }
 
 // change is one step of a folder that happens or does not.
-type change map[string]*node // nil: the name is removed
+type change struct {
+	names map[string]*node // nil: the name is removed
+	move  *move            // of which it is one half, or nil
+}
+
+// move is a rename across folders, which happens in both or in none.
+type move struct{ from, to *node }
 
 // write is one change of a file's content.
 type write struct {
@@ -41,8 +48,24 @@ func (n *node) set(c change) {
 	n.changes = append(n.changes, c)
 }
 
+func (m *move) rename(from, to string) {
+	child := m.from.entries[from]
+	m.from.set(change{map[string]*node{from: nil}, m})
+	m.to.set(change{map[string]*node{to: child}, m})
+}
+
+// settle makes it durable in a folder.
+func (m *move) settle(n *node) {
+	n.changes = slices.DeleteFunc(n.changes, func(c change) bool {
+		if c.move == m {
+			apply(n.stable, c)
+		}
+		return c.move == m
+	})
+}
+
 func apply(entries map[string]*node, c change) {
-	for name, to := range c {
+	for name, to := range c.names {
 		if to == nil {
 			delete(entries, name)
 		} else {
@@ -74,10 +97,15 @@ func (n *node) sync() {
 	for _, w := range n.dirty {
 		n.disk = w.on(n.disk)
 	}
-	for _, c := range n.changes {
-		apply(n.stable, c)
-	}
+	changes := n.changes
 	n.dirty, n.changes = nil, nil
+	for _, c := range changes {
+		apply(n.stable, c)
+		if c.move != nil {
+			c.move.settle(c.move.from)
+			c.move.settle(c.move.to)
+		}
+	}
 }
 
 // syncFailed makes some of a file's content durable and forgets that the rest
@@ -108,11 +136,19 @@ func (n *node) survivors(keep func() bool) []byte {
 	return b
 }
 
-// names returns what a power cut leaves of a folder.
-func (n *node) names(keep func() bool) map[string]*node {
+// names returns what a power cut leaves of a folder. moves has what was drawn
+// for the other halves.
+func (n *node) names(keep func() bool, moves map[*move]bool) map[string]*node {
 	m := maps.Clone(n.stable)
 	for _, c := range n.changes {
-		if keep() {
+		kept, drawn := moves[c.move]
+		if c.move == nil || !drawn {
+			kept = keep()
+		}
+		if c.move != nil {
+			moves[c.move] = kept
+		}
+		if kept {
 			apply(m, c)
 		}
 	}

@@ -105,7 +105,7 @@ func (f *FS) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.E
 		}
 		child := f.make(true)
 		child.links = 2
-		n.set(change{name: child})
+		n.set(change{names: map[string]*node{name: child}})
 		child.reach(n, name, out)
 		return 0
 	})
@@ -117,7 +117,7 @@ func (f *FS) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *fuse
 			return syscall.EEXIST
 		}
 		child := f.make(false)
-		n.set(change{name: child})
+		n.set(change{names: map[string]*node{name: child}})
 		child.reach(n, name, &out.EntryOut)
 		return 0
 	})
@@ -130,7 +130,7 @@ func (f *FS) Link(_ <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.Ent
 			return syscall.EEXIST
 		}
 		child.links++
-		n.set(change{name: child})
+		n.set(change{names: map[string]*node{name: child}})
 		child.reach(n, name, out)
 		return 0
 	})
@@ -143,7 +143,7 @@ func (f *FS) Unlink(_ <-chan struct{}, h *fuse.InHeader, name string) fuse.Statu
 			return syscall.ENOENT
 		}
 		child.links--
-		n.set(change{name: nil})
+		n.set(change{names: map[string]*node{name: nil}})
 		return 0
 	})
 }
@@ -157,17 +157,16 @@ func (f *FS) Rmdir(_ <-chan struct{}, h *fuse.InHeader, name string) fuse.Status
 		case len(child.entries) > 0:
 			return syscall.ENOTEMPTY
 		}
-		n.set(change{name: nil})
+		n.set(change{names: map[string]*node{name: nil}})
 		return 0
 	})
 }
 
 func (f *FS) Rename(_ <-chan struct{}, in *fuse.RenameIn, from, to string) fuse.Status {
 	return f.in("rename", in.NodeId, from, func(n *node) syscall.Errno {
-		child, old := n.entries[from], n.entries[to]
+		target := f.nodes[in.Newdir]
+		child, old := n.entries[from], target.entries[to]
 		switch {
-		case in.Newdir != in.NodeId:
-			return syscall.EXDEV
 		case child == nil:
 			return syscall.ENOENT
 		case in.Flags != 0:
@@ -177,8 +176,12 @@ func (f *FS) Rename(_ <-chan struct{}, in *fuse.RenameIn, from, to string) fuse.
 		case old != nil && !old.dir:
 			old.links--
 		}
-		n.set(change{from: nil, to: child})
-		child.path = path.Join(n.path, to)
+		if n == target {
+			n.set(change{names: map[string]*node{from: nil, to: child}})
+		} else {
+			(&move{n, target}).rename(from, to)
+		}
+		child.path = path.Join(target.path, to)
 		return 0
 	})
 }
