@@ -150,7 +150,13 @@ func (d *disconnected) forget(set string, earlier bool) error {
 				continue
 			}
 			if i < 0 {
-				i = slices.Index(d.counted, 0) // one it has not asked for yet
+				// One that it has not asked for yet, in front of the next it knows.
+				if i = slices.IndexFunc(d.counted, func(u int) bool { return u > uid }); i < 0 {
+					i = len(d.counted)
+				}
+				if i--; i >= 0 && d.counted[i] != 0 {
+					i = -1
+				}
 			}
 			if i < 0 {
 				return fmt.Errorf("UID %d is not counted: %v", uid, d.counted)
