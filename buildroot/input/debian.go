@@ -31,6 +31,8 @@ type Package struct {
 // folder of its own and changes nothing on the build host.
 type Debian struct {
 	Dir string // a cache; made if missing
+
+	updated map[string]bool // architectures whose lists are of today
 }
 
 // Fetch downloads a package, unless the cache has it already.
@@ -57,13 +59,21 @@ func (d *Debian) Fetch(ctx context.Context, name, arch string) (*Package, error)
 		"-o", "Dir::Cache=" + filepath.Join(dir, "cache"),
 		"-o", "APT::Sandbox::User=", // the folder need not be readable to another user
 	}
-	for _, command := range [][]string{{"update"}, {"download", name + ":" + arch}} {
+	commands := [][]string{{"update"}, {"download", name + ":" + arch}}
+	if d.updated[arch] {
+		commands = commands[1:]
+	}
+	for _, command := range commands {
 		cmd := exec.CommandContext(ctx, "apt-get", append(options, command...)...)
 		cmd.Dir = debs
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("apt-get %s: %w: %s", strings.Join(command, " "), err, lastLine(out))
 		}
 	}
+	if d.updated == nil {
+		d.updated = map[string]bool{}
+	}
+	d.updated[arch] = true
 	p, err := find(debs, name, arch)
 	if err == nil && p == nil {
 		err = fmt.Errorf("apt-get brought no package %s for %s", name, arch)
