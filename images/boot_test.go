@@ -253,6 +253,14 @@ func (b *box) off() {
 	}
 }
 
+// logMemory logs how much memory the whole box uses.
+func (b *box) logMemory(when string) {
+	b.t.Helper()
+	b.say("") // shows the status anew
+	used := b.read(regexp.MustCompile(`Memory +(\d+) of (\d+) MB used`))
+	b.t.Logf("memory, %s: %s of %s MB used", when, used[1], used[2])
+}
+
 func TestMailOutlivesARestart(t *testing.T) {
 	boots := []struct{ image, kind string }{
 		{"qemu-amd64", machine.Q35},
@@ -267,12 +275,11 @@ func TestMailOutlivesARestart(t *testing.T) {
 			b := newBox(t, boot.image, boot.kind)
 			b.on()
 			t.Logf("first greeting %.1f s after power-on, with the data partition made", b.untilGreeting(b.Started).Seconds())
+			b.logMemory("idle")
 			b.addAccount()
 			uid := b.append(b.IMAPS)
 			b.checkMessage(b.IMAPSLegacy, uid)
-			b.say("") // shows the status anew
-			used := b.read(regexp.MustCompile(`Memory +(\d+) of (\d+) MB used`))
-			t.Logf("memory: %s of %s MB used", used[1], used[2])
+			b.logMemory("after log-ins")
 
 			b.choose("Start anew")
 			asked := time.Now()
