@@ -12,7 +12,7 @@ import (
 
 // toolTime bounds one run of another program; the longest, mbsync's first
 // synchronisation, needs a few seconds.
-const toolTime = 2 * time.Minute
+const toolTime = 5 * time.Minute
 
 // InCI tells whether everything that a test needs must be there.
 func InCI() bool { return os.Getenv("CI") == "true" }
