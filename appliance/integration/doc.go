@@ -1,6 +1,6 @@
 // Package integration drives the real binary from outside, the way an office
 // does: over TLS on both ports, by IPv4 and IPv6, with an independent IMAP
-// library and with the programs people use (openssl, curl, mbsync, mutt,
+// library and with the programs people use (openssl, curl, mbsync, offlineimap, getmail, fetchmail, mutt,
 // Python's imaplib, swaks). What went in is compared byte for byte with what
 // comes out.
 //
