@@ -57,6 +57,13 @@ func (l *logged) lines(t *testing.T, msg string) []map[string]any {
 	return found
 }
 
+// forget empties the log.
+func (l *logged) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
 // await returns the first record with a message as soon as there is one.
 func (l *logged) await(t *testing.T, msg string) map[string]any {
 	t.Helper()
