@@ -335,25 +335,29 @@ func TestUnknownNameCostsTheSameWork(t *testing.T) {
 		}
 		return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 	}
-	fastest := func(login, password string) time.Duration {
-		best := time.Hour
-		for range 3 {
-			start := spent()
-			if _, err := o.Authenticate(t.Context(), login, password, remote); !errors.Is(err, directory.ErrCredentials) {
-				t.Fatal(err)
-			}
-			best = min(best, spent()-start)
+	cost := func(login, password string) time.Duration {
+		start := spent()
+		if _, err := o.Authenticate(t.Context(), login, password, remote); !errors.Is(err, directory.ErrCredentials) {
+			t.Fatal(err)
 		}
-		return best
+		return spent() - start
 	}
-	known := fastest("anna", "wrong horse battery")
-	for _, who := range []string{"nobody", "nobody@office.example", "@@"} {
-		if unknown := fastest(who, "wrong horse battery"); unknown < known/3 {
-			t.Errorf("%q takes %v, a known name %v", who, unknown, known)
+	for _, tt := range []struct{ name, login, password string }{
+		{"an unknown name", "nobody", "wrong horse battery"},
+		{"an unknown address", "nobody@office.example", "wrong horse battery"},
+		{"no name", "@@", "wrong horse battery"},
+		{"an empty password", "anna", ""},
+	} {
+		// The runtime works on its own account too, so the least of some tries
+		// counts. A name that costs nothing costs nothing at every try.
+		known, other := time.Hour, time.Hour
+		for try := 0; try < 3 || try < 30 && other < known/3; try++ {
+			known = min(known, cost("anna", "wrong horse battery"))
+			other = min(other, cost(tt.login, tt.password))
 		}
-	}
-	if short := fastest("anna", ""); short < known/3 {
-		t.Errorf("an empty password takes %v, a wrong one %v", short, known)
+		if other < known/3 {
+			t.Errorf("%s takes %v, a known name %v", tt.name, other, known)
+		}
 	}
 }
 
