@@ -324,21 +324,29 @@ func (s *Store) DeleteAccount(_ context.Context, id AccountID) error {
 		return fmt.Errorf("delete account: %w", err)
 	}
 	defer sl.mu.Unlock()
+	if err := s.deleteAccount(id, sl); err != nil {
+		return fmt.Errorf("delete account: %w", diskError(err))
+	}
+	return nil
+}
+
+func (s *Store) deleteAccount(id AccountID, sl *slot) error {
 	if sl.account != nil {
-		if err := sl.account.close(); err != nil {
-			return fmt.Errorf("delete account: %w", err)
+		err := sl.account.close()
+		sl.account = nil // it is of no use any more, whatever the error
+		if err != nil {
+			return err
 		}
-		sl.account = nil
 	}
 	gone := filepath.Join(s.accountsDir(), gonePrefix+string(id))
 	if err := os.RemoveAll(gone); err != nil { // of an account of the same name
-		return fmt.Errorf("delete account: %w", err)
+		return err
 	}
 	if err := s.renameFolder(id, s.accountDir(id), gone); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			err = ErrNoAccount
+			return ErrNoAccount
 		}
-		return fmt.Errorf("delete account: %w", err)
+		return err
 	}
 	// It is gone, whatever becomes of the rest: the next start removes that.
 	if err := os.RemoveAll(gone); err != nil {
