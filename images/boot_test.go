@@ -50,7 +50,7 @@ func newBox(t *testing.T, image, kind string) *box {
 	t.Helper()
 	b := &box{t: t}
 	dir := t.TempDir()
-	b.config = machine.Config{Kind: kind, Dir: dir, Disk: filepath.Join(dir, "disk.img")}
+	b.config = machine.Config{Kind: kind, Steady: true, Dir: dir, Disk: filepath.Join(dir, "disk.img")}
 	copySparse(t, buildImage(t, image), b.config.Disk)
 	if kind == machine.RaspberryVirt {
 		b.config.Kernel, b.config.CommandLine = kernel(t, b.config.Disk)

@@ -31,6 +31,10 @@ type Config struct {
 	Disk   string // the file with the disk, which is written to
 	Dir    string // for the firmware's variables
 	Memory int    // MiB; 0 means 512
+	// Steady has a machine with an x86-64 processor count time by what it has
+	// done: where the host gives it little time, the kernel else finds its
+	// timers broken and may stop at its start. It costs a third more work.
+	Steady bool
 
 	// Ports on this host that lead to 993 and 990; 0 takes free ones.
 	IMAPS, IMAPSLegacy int
@@ -163,6 +167,9 @@ func (c *Config) command(serial string) (string, []string, error) {
 	switch c.Kind {
 	case Q35, PC, BIOS:
 		args = append(args, "-M", "q35,accel=tcg", "-cpu", "max", "-smp", "1", "-device", "i6300esb")
+		if c.Steady {
+			args = append(args, "-icount", "shift=auto")
+		}
 		if c.Kind != BIOS {
 			flash, err := c.variables()
 			if err != nil {
