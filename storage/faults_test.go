@@ -56,8 +56,8 @@ func afflictions() []affliction {
 		return faultfs.Fault{Err: syscall.ENOSPC, Part: op.Size / 2}
 	}
 	return []affliction{
-		{"one input/output error", any, false, 80},
-		{"input/output errors", any, true, 80},
+		{"one EIO", any, false, 80},
+		{"EIO from there on", any, true, 80},
 		{"a full disk", full, true, 20},
 		{"a short write", short, false, 20},
 	}
