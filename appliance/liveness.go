@@ -118,14 +118,14 @@ func (a *Appliance) checks() []health.Check {
 			Kind: &health.Kind{
 				Name: "storage-read", Title: "Stored mail cannot be read", Severity: health.High,
 			},
-			Every: a.pace.read, Limit: a.pace.storageLimit, Run: a.readStorage,
+			Every: a.pace.read, Limit: a.pace.storageLimit, Run: a.office.readStorage,
 		},
 		{
 			Kind: &health.Kind{
 				Name: "storage-write", Title: "Mail cannot be stored", Severity: health.High,
 				Follows: []string{"storage-read", "disk-full"},
 			},
-			Every: a.pace.write, Limit: a.pace.storageLimit, Run: a.writeStorage,
+			Every: a.pace.write, Limit: a.pace.storageLimit, Run: a.office.writeStorage,
 		},
 		{
 			Kind:  &health.Kind{Name: "disk-full", Title: "The disk is full", Severity: health.High},
@@ -160,8 +160,10 @@ func (a *Appliance) checks() []health.Check {
 	return all
 }
 
-func (a *Appliance) readStorage(context.Context) error {
-	err := a.office.store.System().View(func(tx *storage.SystemTx) error {
+// readStorage and writeStorage are the office's: a check may still run when
+// the appliance, which ends, has let it go.
+func (o *office) readStorage(context.Context) error {
+	err := o.store.System().View(func(tx *storage.SystemTx) error {
 		tx.Get(beatSection, beatKey)
 		return nil
 	})
@@ -169,8 +171,8 @@ func (a *Appliance) readStorage(context.Context) error {
 	return explainStorage(err)
 }
 
-func (a *Appliance) writeStorage(ctx context.Context) error {
-	err := a.office.store.System().Update(ctx, func(tx *storage.SystemTx) error {
+func (o *office) writeStorage(ctx context.Context) error {
+	err := o.store.System().Update(ctx, func(tx *storage.SystemTx) error {
 		return tx.Put(beatSection, beatKey, []byte(time.Now().UTC().Format(time.RFC3339)))
 	})
 

@@ -59,14 +59,19 @@ func (p *probe) is(c net.Conn) bool {
 
 // check connects to the listener and waits until Accept has seen it.
 func (l *listener) check(ctx context.Context) error {
-	var err error
+	var failed error
 	for _, to := range probeGoals(l.Addr()) {
-		if err = l.checkAt(ctx, to); err == nil {
+		err := l.checkAt(ctx, to)
+		if err == nil {
 			return nil
+		}
+		// A machine without IPv6 has no such address; that says nothing.
+		if failed == nil || health.IsMendable(err) {
+			failed = err
 		}
 	}
 
-	return err
+	return failed
 }
 
 func (l *listener) checkAt(ctx context.Context, to net.Addr) error {

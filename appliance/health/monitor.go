@@ -104,6 +104,9 @@ func (m *Monitor) repeat(ctx context.Context, w *watched) {
 	t := time.NewTicker(w.Every)
 	defer t.Stop()
 	for {
+		if ctx.Err() != nil { // of a tick and the end, either may be taken
+			return
+		}
 		err := w.run(ctx)
 		if ctx.Err() != nil {
 			return

@@ -39,6 +39,9 @@ func dovecot(t *testing.T) *client {
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Chmod(conf, 0o644); err != nil { // whatever the umask is
+		t.Fatal(err)
+	}
 	cmd := exec.Command(dovecotIMAP, "-c", conf)
 	cmd.Env = append(os.Environ(), "USER=oracle", "HOME="+dir)
 	if os.Geteuid() == 0 {

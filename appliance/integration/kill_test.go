@@ -45,6 +45,9 @@ type siege struct {
 // all. PILLARBOX_KILLS says how often.
 func TestKilledAtAnyMoment(t *testing.T) {
 	kills := 5
+	if testing.Short() {
+		kills = 2
+	}
 	if text := os.Getenv("PILLARBOX_KILLS"); text != "" {
 		var err error
 		if kills, err = strconv.Atoi(text); err != nil {
