@@ -53,6 +53,9 @@ type lab struct {
 // requireFUSE skips the test where no file system can be mounted.
 func requireFUSE(t *testing.T) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes minutes under the race detector, and its steps go one by one")
+	}
 	fd, err := unix.Open(faultfs.Device, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	switch {
 	case err == nil:

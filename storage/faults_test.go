@@ -154,9 +154,6 @@ func TestEveryCallFails(t *testing.T) {
 					if all {
 						return 1
 					}
-					if testing.Short() { // under the race detector it takes long
-						return 1 + r.IntN(4*a.stride)
-					}
 					return 1 + r.IntN(a.stride)
 				})
 			}
