@@ -63,8 +63,8 @@ func TestLogInByAddressOrLocalPart(t *testing.T) {
 			if (err == nil) != test.ok {
 				t.Errorf("log in: %v, want success: %v", err, test.ok)
 			}
-			if c.State() == imap.ConnStateAuthenticated != test.ok {
-				t.Errorf("state is %v", c.State())
+			if _, err := c.Select("INBOX", nil).Wait(); (err == nil) != test.ok {
+				t.Errorf("select: %v, want success: %v", err, test.ok)
 			}
 		})
 	}
