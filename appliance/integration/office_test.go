@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
@@ -14,8 +17,9 @@ import (
 	"pillarbox/appliance/integration/rig"
 )
 
-// binary is the program under test, built once.
-var binary string
+// binary is the program under test, and template the data folder of an office
+// with Ada's and Bob's accounts; both are made once.
+var binary, template string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -30,6 +34,15 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	template = filepath.Join(dir, "data")
+	for address, password := range map[string]string{ada: adaPassword, bob: bobPassword} {
+		cmd := exec.Command(binary, "account", "add", address, "--password-stdin", "--data", template)
+		cmd.Stdin = strings.NewReader(password + "\n")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "add %s: %v\n%s", address, err, out)
+			return 1
+		}
+	}
 	return m.Run()
 }
 
@@ -41,12 +54,12 @@ const (
 	bobPassword = `quote " and back\slash`
 )
 
-// openOffice starts a box with Ada's and Bob's accounts.
+// openOffice starts a box with Ada's and Bob's accounts, on a copy of the
+// template: a data folder may be copied as a whole.
 func openOffice(t testing.TB) *rig.Box {
 	t.Helper()
 	box := rig.NewBox(t, binary)
-	box.AddAccount(t, ada, adaPassword)
-	box.AddAccount(t, bob, bobPassword)
+	(&rig.Command{Path: "cp", Args: []string{"-a", template, box.Dir}}).MustRun(t)
 	box.Start(t)
 	return box
 }
