@@ -77,8 +77,9 @@ func TestARefusedMessageIsAFullDiskUntilThereIsRoom(t *testing.T) {
 	})
 }
 
-// TestAFullDiskIsAConditionUntilThereIsRoom fills a real file system.
-func TestAFullDiskIsAConditionUntilThereIsRoom(t *testing.T) {
+// smallDisk returns a folder with room for 16 MiB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"); err != nil {
 		t.Skip("no file system to fill: ", err)
@@ -88,6 +89,13 @@ func TestAFullDiskIsAConditionUntilThereIsRoom(t *testing.T) {
 			t.Error(err)
 		}
 	})
+
+	return dir
+}
+
+// TestAFullDiskIsAConditionUntilThereIsRoom fills a real file system.
+func TestAFullDiskIsAConditionUntilThereIsRoom(t *testing.T) {
+	dir := smallDisk(t)
 	a := watched(t, filepath.Join(dir, "data"))
 	awaitCondition(t, a, "disk-full", false)
 	ballast := filepath.Join(dir, "ballast")
@@ -111,15 +119,7 @@ func TestAFullDiskIsAConditionUntilThereIsRoom(t *testing.T) {
 // TestAMessageWithoutRoomIsNoticed refuses a message on a disk that is not
 // full for smaller ones.
 func TestAMessageWithoutRoomIsNoticed(t *testing.T) {
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"); err != nil {
-		t.Skip("no file system to fill: ", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := smallDisk(t)
 	a := watched(t, filepath.Join(dir, "data"))
 	s := &stager{a.office.store, a.office.space}
 	if staged, err := s.Stage(t.Context(), strings.NewReader(strings.Repeat("x", 20<<20))); err == nil {

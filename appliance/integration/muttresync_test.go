@@ -10,8 +10,6 @@ import (
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
-
-	"pillarbox/appliance/integration/rig"
 )
 
 // TestMuttResynchronises lets mutt, which keeps headers and flags between two
@@ -27,49 +25,18 @@ func TestMuttResynchronises(t *testing.T) {
 	for i := range 12 {
 		mustAppend(t, c, mailbox, []byte(subject(i)))
 	}
-	home := t.TempDir()
-	_, port, _ := strings.Cut(box.IMAPS(t, "tcp4"), ":")
-	muttrc := fmt.Sprintf(`set imap_user = "%s"
-set imap_pass = "%s"
-set certificate_file = "%s"
-set folder = "imaps://localhost:%s/"
-set mbox_type = mbox
-set confirmappend = no
-set confirmcreate = no
-set quit = yes
-set wait_key = no
-set mark_old = no
-set imap_condstore = yes
-set imap_qresync = yes
-set header_cache = "%s/cache"
-`, ada, adaPassword, box.CAFile(), port, home)
-	if err := os.WriteFile(filepath.Join(home, "muttrc"), []byte(muttrc), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	mutt, script := rig.Tool(t, "mutt", "mutt"), rig.Tool(t, "script", "bsdutils")
-	// run copies the messages that a pattern of mutt's finds to a file, and
-	// returns their subjects and what mutt noted of the conversation.
+	m := newMutt(t, box, "set mark_old = no\nset imap_condstore = yes\nset imap_qresync = yes\n")
+	// run returns the subjects of the messages that a pattern of mutt's finds,
+	// and what mutt noted of the conversation.
 	run := func(pattern, saved string) (subjects []string, log string) {
 		t.Helper()
-		saved = filepath.Join(home, saved)
-		keys := "push '<tag-pattern>" + pattern + "<enter><tag-prefix><copy-message><kill-line>" + saved + "<enter><quit>'"
-		cmd := rig.Command{
-			Path: script, // gives mutt a terminal
-			Args: []string{"--quiet", "--return", "--command",
-				fmt.Sprintf(`%s -d 4 -n -F %s/muttrc -f '=%s' -e "%s"`, mutt, home, mailbox, keys), "/dev/null"},
-			Env: []string{"TERM=vt100", "HOME=" + home, "LC_ALL=C.UTF-8", "LINES=24", "COLUMNS=100"},
-		}
-		out := cmd.MustRun(t)
-		text, err := os.ReadFile(saved)
-		if err != nil {
-			t.Fatalf("mutt saved nothing: %v\n%q", err, out.All())
-		}
-		debug, err := os.ReadFile(filepath.Join(home, ".muttdebug0"))
+		text := m.save(mailbox, pattern, saved)
+		debug, err := os.ReadFile(filepath.Join(m.home, ".muttdebug0"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`number (\d+)!`).FindAllStringSubmatch(string(text), -1) {
-			subjects = append(subjects, m[1])
+		for _, found := range regexp.MustCompile(`number (\d+)!`).FindAllStringSubmatch(string(text), -1) {
+			subjects = append(subjects, found[1])
 		}
 		return subjects, string(debug)
 	}
