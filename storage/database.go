@@ -15,7 +15,6 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
-	bolterrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
 
 	"pillarbox/storage/pages"
@@ -76,7 +75,7 @@ func (d *database) view(f func(*bolt.Tx) error) error {
 			return err
 		}
 		err = guarded(func() error { return b.View(f) })
-		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		if errors.Is(err, berrors.ErrDatabaseNotOpen) {
 			if d.bolt.Load() != b {
 				continue // replaced in this moment; f has not run
 			}
@@ -96,7 +95,7 @@ func (d *database) begin() (*bolt.Tx, error) {
 		return nil, err
 	}
 	tx, err := b.Begin(true)
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		err = ErrClosed
 	}
 	return tx, err

@@ -11,7 +11,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // txn is the working state of one transaction of an account: what its
@@ -386,7 +386,7 @@ func subscriptionSet(t *tree) map[string]bool {
 
 // rollback leaves everything as it was.
 func (t *txn) rollback() {
-	if err := t.tx.Rollback(); err != nil && !errors.Is(err, bolterrors.ErrTxClosed) {
+	if err := t.tx.Rollback(); err != nil && !errors.Is(err, berrors.ErrTxClosed) {
 		t.a.store.log.Error("rolling back", "account", t.a.id, "err", err)
 	}
 	t.unlink()
