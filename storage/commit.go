@@ -42,27 +42,41 @@ func (a *Account) free(ctx context.Context, run func(*txn) error) error {
 }
 
 func (a *Account) queued(ctx context.Context, op *operation) error {
+	if err := a.queuedAll(ctx, []*operation{op}); err != nil {
+		return err
+	}
+	return diskError(op.err)
+}
+
+// queuedAll queues operations one behind the other and returns when each is
+// durable or has failed. The error says that none was queued.
+func (a *Account) queuedAll(ctx context.Context, ops []*operation) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	op.done, op.lead = make(chan struct{}), make(chan struct{})
+	for _, op := range ops {
+		op.done, op.lead = make(chan struct{}), make(chan struct{})
+	}
 	q := &a.queue
 	q.mu.Lock()
-	q.waiting = append(q.waiting, op)
+	q.waiting = append(q.waiting, ops...)
 	lead := !q.leading
 	q.leading = true
 	q.mu.Unlock()
-	if !lead {
-		// Not ctx.Done: once queued, the change happens, and its caller must
-		// learn so.
-		select {
-		case <-op.done:
-			return diskError(op.err)
-		case <-op.lead:
+	for _, op := range ops {
+		if !lead {
+			// Not ctx.Done: once queued, the change happens, and its caller must
+			// learn so.
+			select {
+			case <-op.done:
+				continue
+			case <-op.lead:
+			}
 		}
+		lead = false
+		a.lead()
 	}
-	a.lead()
-	return diskError(op.err)
+	return nil
 }
 
 // lead commits a batch, of which the caller's operation is the first, and

@@ -13,23 +13,57 @@ import (
 // far below.
 const maxKeywordLength = 128
 
+// StoreRequest is a flag change of some messages.
+type StoreRequest struct {
+	UIDs imap.UIDSet
+	Op   FlagOp
+}
+
+// StoreOutcome is what became of a StoreRequest.
+type StoreOutcome struct {
+	StoreResult
+
+	Err error
+}
+
 // Store changes flags of the messages in uids that exist; messages that the
 // operation leaves as they are keep their mod-sequence.
 func (a *Account) Store(ctx context.Context, id MailboxID, uids imap.UIDSet, op FlagOp) (StoreResult, error) {
-	var res StoreResult
-	change := a.do
-	if op.Op != imap.StoreFlagsDel && slices.ContainsFunc(op.Flags, func(f imap.Flag) bool { return strings.EqualFold(string(f), string(imap.FlagDeleted)) }) {
-		change = a.free
+	out := a.StoreEach(ctx, id, []StoreRequest{{uids, op}})
+	return out[0].StoreResult, out[0].Err
+}
+
+// StoreEach carries out several flag changes as Store does, in their order and
+// each by itself: one that fails does not hinder the others. They share a
+// commit.
+func (a *Account) StoreEach(ctx context.Context, id MailboxID, reqs []StoreRequest) []StoreOutcome {
+	out := make([]StoreOutcome, len(reqs))
+	ops := make([]*operation, len(reqs))
+	for i := range reqs {
+		r, o := &reqs[i], &out[i]
+		ops[i] = &operation{frees: r.Op.marksDeleted(), run: func(t *txn) (err error) {
+			o.StoreResult, err = t.store(id, r.UIDs, r.Op)
+			return err
+		}}
 	}
-	err := change(ctx, func(t *txn) error {
-		var err error
-		res, err = t.store(id, uids, op)
-		return err
+	none := a.queuedAll(ctx, ops)
+	for i, op := range ops {
+		err := none
+		if err == nil {
+			err = diskError(op.err)
+		}
+		if err != nil {
+			out[i] = StoreOutcome{Err: fmt.Errorf("store flags: %w", err)}
+		}
+	}
+	return out
+}
+
+// marksDeleted tells whether the change prepares an expunge.
+func (o *FlagOp) marksDeleted() bool {
+	return o.Op != imap.StoreFlagsDel && slices.ContainsFunc(o.Flags, func(f imap.Flag) bool {
+		return strings.EqualFold(string(f), string(imap.FlagDeleted))
 	})
-	if err != nil {
-		return StoreResult{}, fmt.Errorf("store flags: %w", err)
-	}
-	return res, nil
 }
 
 func (t *txn) store(id MailboxID, uids imap.UIDSet, op FlagOp) (StoreResult, error) {

@@ -85,7 +85,7 @@ func (s *session) dispatchSelected(ctx context.Context, c *command.Command) erro
 	case *command.Fetch:
 		return s.fetch(ctx, a)
 	case *command.Store:
-		return s.store(ctx, a)
+		return s.store(ctx, c, a)
 	case *command.Search:
 		return s.search(ctx, c.Tag, a)
 	case *command.Copy:

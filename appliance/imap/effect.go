@@ -42,9 +42,8 @@ func keywordIndex(snap *storage.Snapshot, name string) int {
 	return slices.IndexFunc(snap.Keywords(), func(k string) bool { return strings.EqualFold(k, name) })
 }
 
-// explains tells whether the effect alone makes after out of before.
-func (e effect) explains(before, after *storage.Message) bool {
-	flags, keywords := before.Flags, before.Keywords
+// on returns what the effect makes of a message's bits.
+func (e effect) on(flags storage.SystemFlags, keywords storage.Keywords) (storage.SystemFlags, storage.Keywords) {
 	switch e.op {
 	case imap.StoreFlagsSet:
 		flags, keywords = e.flags, e.keywords
@@ -59,5 +58,5 @@ func (e effect) explains(before, after *storage.Message) bool {
 			keywords[i] &^= e.keywords[i]
 		}
 	}
-	return flags == after.Flags && keywords == after.Keywords
+	return flags, keywords
 }

@@ -8,7 +8,7 @@ import (
 	"pillarbox/storage"
 )
 
-func TestEffectExplains(t *testing.T) {
+func TestEffect(t *testing.T) {
 	work := storage.Keywords{}.With(3)
 	home := storage.Keywords{}.With(100)
 	both := work.With(100)
@@ -56,8 +56,9 @@ func TestEffectExplains(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := tc.effect.explains(&tc.before, &tc.after); got != tc.want {
-				t.Errorf("got %v, want %v", got, tc.want)
+			flags, keywords := tc.effect.on(tc.before.Flags, tc.before.Keywords)
+			if got := flags == tc.after.Flags && keywords == tc.after.Keywords; got != tc.want {
+				t.Errorf("%v %v comes out of it; as wanted: %v, but should be %v", flags, keywords, got, tc.want)
 			}
 		})
 	}

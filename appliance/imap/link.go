@@ -11,6 +11,9 @@ import (
 // errStopped is what reading fails with after the session was told to stop.
 var errStopped = errors.New("the session is stopped")
 
+// errInterrupted is what reading fails with after interrupt; nothing is lost.
+var errInterrupted = errors.New("reading was interrupted")
+
 // chunk bounds one write to the connection, so that its deadline applies to
 // what a slow client can take in that time.
 const chunk = 64 << 10
@@ -25,7 +28,7 @@ func (e *lostError) Unwrap() error { return e.err }
 // for the client it sends what is waiting to be sent: so an answer leaves in
 // one piece, and pipelined commands are answered together.
 //
-// Apart from stop, it is used by one goroutine at a time.
+// Apart from stop and interrupt, it is used by one goroutine at a time.
 type link struct {
 	conn  net.Conn
 	stall time.Duration // how long one write may take
@@ -42,9 +45,10 @@ type link struct {
 
 	done chan struct{} // closed by stop
 
-	mu      sync.Mutex
-	stopped bool
-	why     string // what stop was called with
+	mu          sync.Mutex
+	stopped     bool
+	why         string // what stop was called with
+	interrupted bool
 }
 
 func newLink(c net.Conn, stall time.Duration) *link {
@@ -66,6 +70,29 @@ func (l *link) stop(why string) {
 	l.stopped, l.why = true, why
 	close(l.done)
 	_ = l.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// interrupt makes the present read and later ones fail with errInterrupted,
+// until resume.
+func (l *link) interrupt() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.interrupted = true
+	_ = l.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// resume allows reading again.
+func (l *link) resume() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.interrupted = false
+}
+
+// isInterrupted tells whether interrupt was called, and resume was not.
+func (l *link) isInterrupted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.interrupted
 }
 
 // isStopped tells whether stop was called.
@@ -96,8 +123,13 @@ func (l *link) Read(p []byte) (int, error) {
 	if err == nil {
 		return 0, nil
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) && l.isStopped() {
-		err = errStopped
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		switch {
+		case l.isStopped():
+			err = errStopped
+		case l.isInterrupted():
+			err = errInterrupted
+		}
 	}
 	return 0, &lostError{err}
 }
@@ -119,8 +151,11 @@ func (l *link) arm() error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.stopped {
+	switch {
+	case l.stopped:
 		return errStopped
+	case l.interrupted:
+		return errInterrupted
 	}
 	return l.conn.SetReadDeadline(deadline)
 }

@@ -31,6 +31,7 @@ type session struct {
 	clientID string // what ID told, for the log
 	enabled  enabled
 	sel      *selected // nil when no mailbox is selected
+	ahead    *incoming // what was read while the last command was carried out
 
 	// fragile is set while the view of the selected mailbox is between two
 	// states: a panic then ends the session and not only the command.
@@ -113,28 +114,45 @@ func (s *session) run(ctx context.Context) {
 	s.finish(ctx, err)
 }
 
+// incoming is a command, or why there is none.
+type incoming struct {
+	command *command.Command
+	err     error
+}
+
 // next waits for one command and carries it out. An error ends the session.
 func (s *session) next(ctx context.Context) error {
 	if s.link.isStopped() {
 		return errStopped
 	}
-	if err := s.await(); err != nil {
-		return err
+	in := s.ahead
+	if s.ahead = nil; in == nil {
+		if err := s.await(); err != nil {
+			return err
+		}
+		in = s.read()
 	}
 	s.out.Acquire()
-	c, err := s.in.Read()
 	var refused *command.Error
-	if err != nil && !errors.As(err, &refused) {
-		return err
+	if in.err != nil && !errors.As(in.err, &refused) {
+		return in.err
 	}
-	s.srv.stats.commands.Add(1)
 	if refused != nil {
 		if refused.Save && s.sel != nil {
 			s.sel.saved = nil // RFC 5182, section 2.1
 		}
 		return s.conclude(refused.Tag, refused.Name, replyTo(refused))
 	}
-	return s.serve(ctx, c)
+	return s.serve(ctx, in.command)
+}
+
+// read reads the command that has begun to arrive.
+func (s *session) read() *incoming {
+	c, err := s.in.Read()
+	if err == nil || errors.As(err, new(*command.Error)) {
+		s.srv.stats.commands.Add(1)
+	}
+	return &incoming{c, err}
 }
 
 // await returns when the next command has begun to arrive. Until then the
@@ -228,7 +246,7 @@ func (s *session) recovered(ctx context.Context, c *command.Command, p any, mark
 		return &ending{}
 	}
 	s.out.Buf = s.out.Buf[:mark]
-	if s.fragile || readsInput(c.Args) {
+	if s.fragile || speaksItself(c.Args) {
 		return &ending{imap.ResponseCodeServerBug, "The server failed and must close the connection"}
 	}
 	return no(imap.ResponseCodeServerBug, "The server failed; the administrator finds the reason in the log")
@@ -240,11 +258,11 @@ func (s *session) logPanic(ctx context.Context, command string, p any) {
 		"command", command, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
-// readsInput tells whether a command reads more from the client while it is
-// carried out.
-func readsInput(a command.Args) bool {
+// speaksItself tells whether a command reads more from the client, or answers
+// others, while it is carried out.
+func speaksItself(a command.Args) bool {
 	switch a.(type) {
-	case *command.Append, *command.Authenticate, *command.Idle:
+	case *command.Append, *command.Authenticate, *command.Idle, *command.Store:
 		return true
 	}
 	return false

@@ -106,6 +106,32 @@ func (d *Decoder) Wait() error {
 // been used: if there are any, the client has sent more commands ahead.
 func (d *Decoder) Buffered() int { return d.br.Buffered() }
 
+// Ahead waits, after a command without literals was read, for the line of the
+// next and tells whether that is all of it, so that reading it waits for
+// nothing more. It takes nothing; an Ahead that a deadline ended can be
+// repeated.
+func (d *Decoder) Ahead() (whole bool, err error) {
+	if d.fatal != nil {
+		return false, d.fatal
+	}
+	for {
+		buffered, err := d.br.Peek(d.br.Buffered())
+		if err != nil {
+			return false, err
+		}
+		if end := bytes.IndexByte(buffered, '\n'); end >= 0 {
+			_, _, literal := announced(trimEnd(buffered[:end+1]))
+			return !literal, nil
+		}
+		if len(buffered) == readBuffer {
+			return false, nil
+		}
+		if _, err := d.br.Peek(len(buffered) + 1); err != nil {
+			return false, err
+		}
+	}
+}
+
 // Begin finishes the last command, as [Decoder.Skip] does, and loads the first
 // line of the next. The error is io.EOF if the client has gone between
 // commands. After a SyntaxError or a LimitError the command's tag can still be

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,9 @@ import (
 // peersVariable says how many times each workload is measured; the comparison
 // takes minutes and runs only where it is set.
 const peersVariable = "PILLARBOX_PEERS"
+
+// onlyVariable is a regular expression of the workloads that are measured.
+const onlyVariable = "PILLARBOX_PEERS_ONLY"
 
 // subject is a server with the archive in the INBOX of user.
 type subject struct {
@@ -38,7 +42,14 @@ func TestPeers(t *testing.T) {
 	subjects := newSubjects(t)
 	fmt.Printf("pkg: pillarbox/appliance/integration/bench\nrounds: %d\ndovecot: %s\n", rounds, dovecotVersion())
 	var table [][]result
+	only, err := regexp.Compile(os.Getenv(onlyVariable))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, w := range workloads {
+		if !only.MatchString(w.name) {
+			continue
+		}
 		row := make([]result, len(subjects))
 		for round := range rounds {
 			if w.once && round > 0 {
