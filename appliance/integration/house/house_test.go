@@ -149,6 +149,7 @@ func TestArrowsPointInward(t *testing.T) {
 		"appliance/access":   {},
 		"appliance/certs":    {},
 		"appliance/delivery": {"storage"},
+		"appliance/audit":    {"storage/ledger"},
 		"appliance/timesync": {},
 		"appliance/network":  {"appliance/timesync", "netcfg"},
 	}

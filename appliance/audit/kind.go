@@ -1,0 +1,143 @@
+package audit
+
+import (
+	"slices"
+	"time"
+)
+
+// Kind names what happened. Names are stable: exports and scripts rely on them.
+type Kind string
+
+// The kinds.
+const (
+	SignInOK        Kind = "signin.ok"
+	SignInFailed    Kind = "signin.failed"
+	HandshakeFailed Kind = "handshake.failed"
+	BanAdded        Kind = "ban.added"
+	BanLifted       Kind = "ban.lifted"
+
+	AccountAdded    Kind = "account.added"
+	AccountRemoved  Kind = "account.removed"
+	AccountPassword Kind = "account.password"
+	AliasAdded      Kind = "alias.added"
+	AliasRemoved    Kind = "alias.removed"
+	AdminPassword   Kind = "admin.password"
+	MessagesPut     Kind = "messages.put"
+	StorageChecked  Kind = "storage.checked"
+	StorageRepaired Kind = "storage.repaired"
+
+	ConfigProposed  Kind = "config.proposed"
+	ConfigApplied   Kind = "config.applied"
+	ConfigConfirmed Kind = "config.confirmed"
+	ConfigReverted  Kind = "config.reverted"
+	ConfigRestored  Kind = "config.restored"
+	Port990Override Kind = "port990.override"
+
+	CertificateMade    Kind = "certificate.made"
+	CertificateRenewed Kind = "certificate.renewed"
+	CertificateLoaded  Kind = "certificate.loaded"
+
+	ServerStarted  Kind = "server.started"
+	ServerStopped  Kind = "server.stopped"
+	FactoryReset   Kind = "factory.reset"
+	UpdateApplied  Kind = "update.applied"
+	UpdateReverted Kind = "update.reverted"
+
+	AuditExported  Kind = "audit.exported"
+	AuditVerified  Kind = "audit.verified"
+	AuditKey       Kind = "audit.key"
+	AuditRetention Kind = "audit.retention"
+	AuditTorn      Kind = "audit.torn"
+	AuditDamaged   Kind = "audit.damaged"
+)
+
+// Severity says how much a kind is to be minded.
+type Severity string
+
+// The severities.
+const (
+	Info    Severity = "info"
+	Notice  Severity = "notice"
+	Warning Severity = "warning"
+	Alert   Severity = "alert"
+)
+
+// Book names one of the two chains.
+type Book string
+
+// The books.
+const (
+	Acts   Book = "acts"
+	Access Book = "access"
+)
+
+// Spec is what is to be known of a kind.
+type Spec struct {
+	Kind     Kind     `json:"kind"`
+	Book     Book     `json:"book"`
+	Severity Severity `json:"severity"`
+	Text     string   `json:"text"`
+	Values   []string `json:"values"`
+	// Personal says that its values are about what a person did or where
+	// from, and not only that an administrator kept the box.
+	Personal bool `json:"personal"`
+	// Window is how long a summarised kind counts before it is written; 0 means that
+	// each is written at once.
+	Window time.Duration `json:"-"`
+}
+
+// Kinds returns all kinds, in a fixed order.
+func Kinds() []Spec {
+	return []Spec{
+		{SignInOK, Access, Info, "somebody signed in", []string{"account", "remote", "port", "mechanism", "tls", "count", "since"}, true, time.Hour},
+		{SignInFailed, Access, Notice, "a sign-in was refused", []string{"account", "remote", "port", "mechanism", "tls", "reason", "count", "since"}, true, 10 * time.Minute},
+		{HandshakeFailed, Access, Info, "a TLS handshake failed", []string{"remote", "port", "reason", "count", "since"}, true, 10 * time.Minute},
+		{BanAdded, Access, Notice, "an address or account was banned", []string{"actor", "account", "remote", "reason", "until"}, true, 0},
+		{BanLifted, Access, Notice, "a ban was lifted", []string{"actor", "account", "remote", "reason"}, true, 0},
+
+		{AccountAdded, Acts, Notice, "an account was made", []string{"actor", "account", "after"}, true, 0},
+		{AccountRemoved, Acts, Warning, "an account was deleted with its mail", []string{"actor", "account", "before"}, true, 0},
+		{AccountPassword, Acts, Notice, "an account got another password", []string{"actor", "account"}, true, 0},
+		{AliasAdded, Acts, Notice, "an alias was made or got targets", []string{"actor", "alias", "before", "after"}, true, 0},
+		{AliasRemoved, Acts, Notice, "an alias or some of its targets were removed", []string{"actor", "alias", "before", "after"}, true, 0},
+		{AdminPassword, Acts, Warning, "the administrator's password was set", []string{"actor"}, false, 0},
+		{MessagesPut, Acts, Notice, "an administrator put messages into a mailbox", []string{"actor", "account", "mailbox", "messages", "failed"}, true, 0},
+		{StorageChecked, Acts, Info, "the stored mail was checked", []string{"actor", "problems"}, false, 0},
+		{StorageRepaired, Acts, Warning, "the stored mail was repaired", []string{"actor", "problems", "repaired", "left"}, false, 0},
+
+		{ConfigProposed, Acts, Info, "a configuration was proposed", []string{"actor", "version", "before", "after"}, false, 0},
+		{ConfigApplied, Acts, Notice, "a configuration was applied, to be confirmed", []string{"actor", "version", "before", "after"}, false, 0},
+		{ConfigConfirmed, Acts, Notice, "a configuration was confirmed", []string{"actor", "version"}, false, 0},
+		{ConfigReverted, Acts, Warning, "a configuration was taken back", []string{"actor", "version", "reason"}, false, 0},
+		{ConfigRestored, Acts, Warning, "an earlier configuration was restored", []string{"actor", "version", "before", "after"}, false, 0},
+		{Port990Override, Acts, Warning, "port 990 was kept open against the plan", []string{"actor", "reason", "until"}, false, 0},
+
+		{CertificateMade, Acts, Notice, "a certificate was made", []string{"names", "expires", "fingerprint", "issuer"}, false, 0},
+		{CertificateRenewed, Acts, Notice, "the certificate was renewed", []string{"names", "expires", "fingerprint", "issuer", "before"}, false, 0},
+		{CertificateLoaded, Acts, Notice, "a certificate was taken into use from the disk", []string{"names", "expires", "fingerprint", "issuer", "before"}, false, 0},
+
+		{ServerStarted, Acts, Info, "the server started", []string{"version"}, false, 0},
+		{ServerStopped, Acts, Info, "the server stopped in order", []string{"version"}, false, 0},
+		{FactoryReset, Acts, Alert, "the box was reset, with its mail kept or deleted", []string{"actor", "mail", "requested"}, false, 0},
+		{UpdateApplied, Acts, Warning, "the firmware was updated", []string{"actor", "before", "after"}, false, 0},
+		{UpdateReverted, Acts, Warning, "an update of the firmware was taken back", []string{"before", "after", "reason"}, false, 0},
+
+		{AuditExported, Acts, Notice, "this record was exported", []string{"actor", "format", "filter", "records"}, false, 0},
+		{AuditVerified, Acts, Info, "this record was verified", []string{"actor", "records", "findings"}, false, 0},
+		{AuditKey, Acts, Warning, "the box made a key for signing checkpoints", []string{"key", "text"}, false, 0},
+		{AuditRetention, "", Info, "old records were removed from this book", []string{"through", "hash", "key", "signature", "why"}, false, 0},
+		{AuditTorn, "", Warning, "the end of this book was torn, as a power cut does", []string{"file", "offset", "octets"}, false, 0},
+		{AuditDamaged, "", Alert, "this book was found damaged when it was opened", []string{"file", "offset", "text"}, false, 0},
+	}
+}
+
+// spec finds a kind.
+func spec(k Kind) (Spec, bool) {
+	all := Kinds()
+	i := slices.IndexFunc(all, func(s Spec) bool { return s.Kind == k })
+	if i < 0 {
+		return Spec{}, false
+	}
+
+	return all[i], true
+}
