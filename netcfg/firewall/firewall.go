@@ -1,0 +1,237 @@
+package firewall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"pillarbox/netcfg/policy"
+)
+
+// Config describes a firewall.
+type Config struct {
+	Logger *slog.Logger // must not be nil
+
+	// Table is the name of the table of family inet that is ours; "" means
+	// pillarbox.
+	Table string
+}
+
+const usualTable = "pillarbox"
+
+// installTries bounds how often the table is written again because what stands
+// is not what was written.
+const installTries = 2
+
+// Firewall keeps our table in the kernel. Its methods may be called at once
+// from several goroutines. It needs the right to administer the network of the
+// namespace that it runs in.
+type Firewall struct {
+	log      *slog.Logger
+	kernel   *kernel
+	features Features
+
+	mu      sync.Mutex
+	stands  Stands
+	ruleset *Ruleset // what stands; nil where an earlier run has put it there
+	mark    string   // the fingerprint of what stands; "" where it is not known
+	problem string
+}
+
+// Open looks at what the kernel can do and at what stands there from an earlier
+// run; it changes nothing. The error is ErrUnsupported where the kernel has no
+// nftables.
+func Open(ctx context.Context, c *Config) (*Firewall, error) {
+	name := c.Table
+	if name == "" {
+		name = usualTable
+	}
+	f := &Firewall{log: c.Logger, kernel: newKernel(name)}
+	features, err := probe(ctx, name+"-probe")
+	if err != nil {
+		return nil, fmt.Errorf("find out what the kernel can do: %w", err)
+	}
+	f.features = features
+	for _, missing := range features.Missing {
+		f.log.Warn("the kernel lacks a feature of nftables", "feature", missing)
+	}
+	s, err := f.kernel.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if f.stands, _ = s.label(); f.stands == PolicyStands {
+		f.stands = PreviousStands
+	}
+
+	return f, nil
+}
+
+// Apply makes a policy stand for a network. It is called again when either
+// changes; when neither has, nothing is done. The report is filled also beside
+// an error: then it says what stands instead.
+func (f *Firewall) Apply(ctx context.Context, p *policy.Policy, n Network) (Report, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := Compile(p, &n, f.features)
+	if err != nil {
+		return f.fallBack(ctx, &n, err)
+	}
+
+	return f.apply(ctx, r, &n)
+}
+
+func (f *Firewall) apply(ctx context.Context, r *Ruleset, n *Network) (Report, error) {
+	changed, err := f.put(ctx, r)
+	if err != nil {
+		return f.fallBack(ctx, n, err)
+	}
+	f.problem = ""
+
+	return f.report(changed, r.notes), nil
+}
+
+// put makes a ruleset stand, and tells whether it did not before.
+func (f *Firewall) put(ctx context.Context, r *Ruleset) (changed bool, err error) {
+	before, err := f.kernel.read(ctx)
+	if err != nil {
+		return false, err
+	}
+	if before.differs(r) == nil && (f.mark == "" || f.mark == before.fingerprint()) {
+		f.stood(r, before)
+		return false, nil
+	}
+	sources, err := f.sources(ctx, before)
+	if err != nil {
+		return false, err
+	}
+	counters := map[string]Counter{}
+	if before != nil {
+		for _, c := range before.counters(func(string) bool { return true }) {
+			counters[c.Name] = c
+		}
+	}
+	for try := 1; ; try++ {
+		said := f.kernel.install(ctx, r, sources, counters)
+		after, err := f.kernel.read(ctx)
+		if err != nil {
+			return true, err
+		}
+		differs := after.differs(r)
+		if differs == nil {
+			if said != nil {
+				f.log.Debug("the kernel reported an error, but the table stands", "err", said)
+			}
+			f.stood(r, after)
+			f.log.Info("firewall", "stands", r.stands, "revision", r.revision)
+			return true, nil
+		}
+		if try == installTries {
+			return true, fmt.Errorf("%w; what stands is not what was written: %w", orSilence(said), differs)
+		}
+	}
+}
+
+// stood remembers what stands.
+func (f *Firewall) stood(r *Ruleset, s *standing) {
+	f.ruleset, f.stands, f.mark = r, r.stands, s.fingerprint()
+}
+
+// sources returns what is in the sets that are ours to keep.
+func (f *Firewall) sources(ctx context.Context, s *standing) (map[string][]element, error) {
+	all := map[string][]element{}
+	if s == nil {
+		return all, nil
+	}
+	for _, name := range []string{bans4, bans6, exempt4, exempt6} {
+		if s.sets[name] == nil {
+			continue
+		}
+		list, err := f.kernel.sources(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		all[name] = list
+	}
+
+	return all, nil
+}
+
+// fallBack sees to it that something stands although a policy cannot.
+func (f *Firewall) fallBack(ctx context.Context, n *Network, cause error) (Report, error) {
+	if missing := f.features.Missing; len(missing) > 0 {
+		cause = fmt.Errorf("%w (this kernel lacks %s)", cause, strings.Join(missing, ", "))
+	}
+	f.problem = cause.Error()
+	s, err := f.kernel.read(ctx)
+	if err != nil {
+		f.stands = NothingStands
+		return f.report(false, nil), errors.Join(cause, err)
+	}
+	if stands, _ := s.label(); stands == PolicyStands {
+		f.stands = PreviousStands
+		if f.ruleset == nil || f.ruleset.stands != PolicyStands || s.differs(f.ruleset) != nil {
+			f.ruleset, f.mark = nil, ""
+		}
+		return f.report(false, []string{"the ruleset that stood before still stands"}), cause
+	}
+	r := Minimum(n)
+	changed, err := f.put(ctx, r)
+	if err != nil {
+		f.stands, f.ruleset, f.mark = NothingStands, nil, ""
+		return f.report(changed, nil), errors.Join(cause, fmt.Errorf("put the built-in minimum there: %w", err))
+	}
+
+	return f.report(changed, r.notes), cause
+}
+
+func (f *Firewall) report(changed bool, notes []string) Report {
+	r := Report{Stands: f.stands, Changed: changed, Notes: notes}
+	if f.ruleset != nil {
+		r.Revision = f.ruleset.revision
+	}
+
+	return r
+}
+
+// Verify compares the kernel's table with the one that was put there. It
+// returns nil also where nothing was.
+func (f *Firewall) Verify(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	return f.verify(ctx)
+}
+
+func (f *Firewall) verify(ctx context.Context) error {
+	if f.ruleset == nil {
+		return nil
+	}
+	s, err := f.kernel.read(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.differs(f.ruleset); err != nil {
+		return fmt.Errorf("the kernel's table is not what was put there: %w", err)
+	}
+	if f.mark != s.fingerprint() {
+		return errors.New("the kernel's table is not what was put there: somebody else has changed a rule or a set")
+	}
+
+	return nil
+}
+
+// Remove takes our table away, with all bans: the machine is open then.
+func (f *Firewall) Remove(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.kernel.remove(ctx); err != nil {
+		return err
+	}
+	f.stands, f.ruleset, f.mark, f.problem = NothingStands, nil, "", ""
+	f.log.Info("firewall", "stands", f.stands)
+
+	return nil
+}

@@ -1,0 +1,61 @@
+package firewall
+
+import "net/netip"
+
+// Protocol is what is in an IP packet, by IANA's numbers.
+type Protocol uint8
+
+// The protocols that rules speak of.
+const (
+	ICMP   Protocol = 1
+	IGMP   Protocol = 2
+	TCP    Protocol = 6
+	UDP    Protocol = 17
+	ICMPv6 Protocol = 58
+)
+
+func (p Protocol) String() string {
+	switch p {
+	case ICMP:
+		return "ICMP"
+	case IGMP:
+		return "IGMP"
+	case TCP:
+		return "TCP"
+	case UDP:
+		return "UDP"
+	case ICMPv6:
+		return "ICMPv6"
+	}
+
+	return "another protocol"
+}
+
+// ConnState is what the kernel knows of the connection that a packet is of.
+type ConnState string
+
+// The states of a connection.
+const (
+	New         ConnState = "new"
+	Established ConnState = "established"
+	Related     ConnState = "related" // such as an ICMP error about a connection
+	Invalid     ConnState = "invalid"
+	Untracked   ConnState = "untracked" // neighbour discovery
+)
+
+// Packet is a packet that arrives, as Explain is asked about it.
+type Packet struct {
+	Source     netip.Addr
+	Interface  string
+	Protocol   Protocol
+	Port       uint16 // where it goes to: TCP and UDP
+	SourcePort uint16
+	Type       uint8     // ICMP and ICMPv6
+	HopLimit   uint8     // IPv6
+	State      ConnState // "" means New
+
+	// OverRate and OverConnections say that the source has already made use of
+	// what one source may have; OverLimit that all sources together have (echo
+	// requests).
+	OverRate, OverConnections, OverLimit bool
+}
