@@ -87,6 +87,10 @@ const (
 	maxPerMinute   = 60_000
 	maxConnections = 10_000
 	maxReason      = 500 // octets
+
+	// The widest public networks that can be an office's own; /32 is what a
+	// provider gets (RFC 6177 for what it hands on).
+	widest4, widest6 = 16, 32
 )
 
 // The usual bounds of one source. An office behind one address of its
@@ -154,8 +158,8 @@ func (p *Policy) Validate() error {
 	}
 	validateNetworks(&bad, "lan", p.LAN)
 	for i, n := range p.LAN {
-		if n.IsValid() && n.Bits() == 0 {
-			bad.add(fmt.Sprintf("lan[%d]", i), "%s is everybody, not the office's network", n)
+		if n.IsValid() && wide(n) {
+			bad.add(fmt.Sprintf("lan[%d]", i), "%s is wider than any office's network", n)
 		}
 	}
 	if len(p.Admin) > 15 || strings.ContainsAny(p.Admin, "/ \t\n\x00") {
@@ -213,6 +217,18 @@ func private(n netip.Prefix) bool {
 	return false
 }
 
+// wide tells whether a network has addresses of others than one office: a
+// public one that is larger than what a provider hands on. Two halves of the
+// Internet must not pass for a LAN.
+func wide(n netip.Prefix) bool {
+	least := widest4
+	if n.Addr().Is6() {
+		least = widest6
+	}
+
+	return n.Bits() < least && !private(n)
+}
+
 func privateNetworks() []netip.Prefix {
 	var all []netip.Prefix
 	for _, s := range []string{
@@ -231,7 +247,7 @@ func validateNetworks(bad *problems, path string, networks []netip.Prefix) {
 		return
 	}
 	for i, n := range networks {
-		if !n.IsValid() || n != n.Masked() {
+		if !n.IsValid() || n != n.Masked() || n.Addr().Is4In6() {
 			bad.add(fmt.Sprintf("%s[%d]", path, i), "%s is not a network, such as 192.168.1.0/24", n)
 		}
 	}
