@@ -14,6 +14,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"pillarbox/appliance/access"
+	"pillarbox/appliance/audit"
 	"pillarbox/appliance/certs"
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/directory"
@@ -67,6 +68,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		Dir:    filepath.Join(c.Dir, "certs"),
 		Logger: a.log.With("service", "certs"),
 		Names:  a.names,
+		Taken:  a.recordCertificate,
 	}); err != nil {
 		return a, err
 	}
@@ -80,15 +82,17 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		Logger:    a.log.With("service", "access"),
 		Grace:     grace,
 		PlainHint: plainHint,
+		Failed:    a.recordHandshake,
 	})
 	a.imap = imap.New(&imap.Config{
 		Accounts: a.office.store,
 		Stager:   &stager{a.office.store, a.office.space},
-		Auth:     &signIn{dir: a.office.directory, throttle: access.NewThrottle(nil), log: a.log.With("service", "imap")},
+		Auth:     &signIn{dir: a.office.directory, throttle: access.NewThrottle(nil), bans: a.office.bans, log: a.log.With("service", "imap")},
 		Logger:   a.log.With("service", "imap"),
 		Version:  c.Version,
 		Limits:   imap.Limits{AppendSize: a.office.store.MaxMessage()},
 		Describe: describeTLS,
+		SignedIn: a.recordSignIn,
 	})
 	a.smtp = smtp.New(&smtp.Config{
 		Deliverer:  a.office.delivery,
@@ -128,6 +132,7 @@ func (a *Appliance) Reload(ctx context.Context) error {
 // finishes what was acknowledged and closes everything.
 func (a *Appliance) Run(ctx context.Context) error {
 	defer a.log.Info("stopped")
+	a.recordStart(ctx)
 	defer a.office.directory.Watch(a.disconnect)()
 	// What is behind the listeners outlives them.
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
@@ -137,6 +142,8 @@ func (a *Appliance) Run(ctx context.Context) error {
 
 	var inner, outer services
 	inner.start(background, stopFront, "certs", a.certs.Run)
+	inner.start(background, stopFront, "bans", a.office.bans.Run)
+	inner.start(background, stopFront, "audit", a.office.audit.Run)
 	inner.start(background, stopFront, "control", func(ctx context.Context) error {
 		return control.Serve(ctx, a.control, a.office.handler, a.log.With("service", "control"))
 	})
@@ -158,6 +165,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	err := outer.wait()
 	stopBackground()
 	err = errors.Join(err, inner.wait())
+	a.record(context.WithoutCancel(ctx), audit.Event{Kind: audit.ServerStopped, More: map[string]string{"version": a.conf.Version}})
 	a.listeners, a.control = nil, nil // their services closed them
 
 	return errors.Join(err, a.Close())

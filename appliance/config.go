@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"pillarbox/appliance/audit"
+	"pillarbox/appliance/factory"
 	"pillarbox/appliance/health"
 	"pillarbox/appliance/restart"
 )
@@ -56,6 +58,12 @@ type Config struct {
 	// AdminHash names a file with the argon2id hash of the administrator's
 	// password, for a box that has none yet; "" means that there is none.
 	AdminHash string
+	// AuditSender carries checkpoints of the audit record to where the box
+	// cannot change them; nil means that they stay here.
+	AuditSender audit.Sender
+	// Reset is the factory reset that was carried out before this start; nil
+	// means that there was none.
+	Reset *factory.Reset
 	// Run is the record of this run; nil means that none is kept.
 	Run *restart.Run
 	// Log returns the newest lines of what Logger wrote; nil means none.

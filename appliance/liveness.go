@@ -143,6 +143,12 @@ func (a *Appliance) checks() []health.Check {
 			Every: a.pace.read, Limit: a.pace.listenerLimit, Run: func(context.Context) error { return a.certs.Health() },
 		},
 		{
+			Kind: &health.Kind{
+				Name: "audit", Title: "Who did what cannot be recorded", Severity: health.Medium, Follows: []string{"disk-full"},
+			},
+			Every: a.pace.read, Limit: a.pace.listenerLimit, Run: func(context.Context) error { return a.office.audit.Health() },
+		},
+		{
 			Kind:  &health.Kind{Name: "control", Title: "Commands are not answered", Severity: health.Medium},
 			Every: a.pace.listen, Limit: a.pace.listenerLimit, Strikes: strikes, Run: a.askControl,
 		},

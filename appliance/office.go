@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 
+	"pillarbox/appliance/audit"
+	"pillarbox/appliance/access"
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
@@ -17,7 +20,9 @@ type office struct {
 	store     *storage.Store
 	directory *directory.Directory
 	delivery  *delivery.Pipeline
+	audit     *audit.Log
 	handler   *control.Handler
+	bans      *access.Bans
 	space     *space
 }
 
@@ -35,11 +40,21 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status)) 
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	bans, err := openBans(c, store)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	room := &space{dir: c.Dir}
 	o := &office{
 		store:     store,
+		bans:      bans,
 		space:     room,
 		directory: dir,
+		audit: audit.New(&audit.Config{
+			Dir:    filepath.Join(c.Dir, "audit"),
+			Logger: c.Logger.With("service", "audit"),
+			Sender: c.AuditSender,
+		}),
 		delivery: delivery.New(&delivery.Config{
 			Directory: recipients{dir},
 			Store:     &stager{store, room},
@@ -51,6 +66,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status)) 
 		Directory: dir,
 		Delivery:  o.delivery,
 		Store:     store,
+		Audit:     o.audit,
 		Logger:    c.Logger.With("service", "control"),
 		Version:   c.Version,
 		Describe:  describe,
@@ -61,7 +77,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status)) 
 }
 
 func (o *office) close(log *slog.Logger) error {
-	if err := o.store.Close(); err != nil {
+	if err := errors.Join(o.audit.Close(), o.store.Close()); err != nil {
 		return fmt.Errorf("close data folder: %w", err)
 	}
 	log.Debug("data folder closed")

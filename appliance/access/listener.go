@@ -38,6 +38,11 @@ type Config struct {
 	// ended, before their connections are closed; 0 means 10 s.
 	Grace time.Duration
 
+	// Failed is told of each handshake that failed, but not of connections on
+	// which nothing was said; the reason is in words. It must return soon; nil
+	// means nobody.
+	Failed func(remote net.Addr, port int, reason string)
+
 	// PlainHint is sent to a client that speaks plain text, or waits for a
 	// greeting, on a TLS port: a line of the port's protocol with CRLF. Empty
 	// means that nothing is sent.
@@ -246,6 +251,8 @@ func (s *service) report(t *tls.Conn, c *heardConn, err error) {
 	if c.octets == 0 && !isTimeout(err) {
 		// Health checks and port scans connect and go.
 		level = slog.LevelDebug
+	} else if s.conf.Failed != nil {
+		s.conf.Failed(c.RemoteAddr(), s.port, reason(err, c))
 	}
 	if !s.log.Enabled(context.Background(), level) {
 		return

@@ -36,6 +36,7 @@ type Event struct {
 	Port    int    // the port of ours that it came to
 	Before  string // what was, in words or JSON
 	After   string // what is
+	Count   int    // of a summarised kind: how many are told at once; 0 means 1
 	// More are further values by their names, which Kinds lists: lower-case
 	// words. Empty ones are left out.
 	More map[string]string

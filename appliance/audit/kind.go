@@ -101,7 +101,7 @@ func Kinds() []Spec {
 		{AliasAdded, Acts, Notice, "an alias was made or got targets", []string{"actor", "alias", "before", "after"}, true, 0},
 		{AliasRemoved, Acts, Notice, "an alias or some of its targets were removed", []string{"actor", "alias", "before", "after"}, true, 0},
 		{AdminPassword, Acts, Warning, "the administrator's password was set", []string{"actor"}, false, 0},
-		{MessagesPut, Acts, Notice, "an administrator put messages into a mailbox", []string{"actor", "account", "mailbox", "messages", "failed"}, true, 0},
+		{MessagesPut, Acts, Notice, "an administrator put messages into a mailbox", []string{"actor", "account", "mailbox", "count", "since"}, true, 10 * time.Minute},
 		{StorageChecked, Acts, Info, "the stored mail was checked", []string{"actor", "problems"}, false, 0},
 		{StorageRepaired, Acts, Warning, "the stored mail was repaired", []string{"actor", "problems", "repaired", "left"}, false, 0},
 
@@ -116,7 +116,7 @@ func Kinds() []Spec {
 		{CertificateRenewed, Acts, Notice, "the certificate was renewed", []string{"names", "expires", "fingerprint", "issuer", "before"}, false, 0},
 		{CertificateLoaded, Acts, Notice, "a certificate was taken into use from the disk", []string{"names", "expires", "fingerprint", "issuer", "before"}, false, 0},
 
-		{ServerStarted, Acts, Info, "the server started", []string{"version"}, false, 0},
+		{ServerStarted, Acts, Info, "the server started", []string{"version", "fingerprint"}, false, 0},
 		{ServerStopped, Acts, Info, "the server stopped in order", []string{"version"}, false, 0},
 		{FactoryReset, Acts, Alert, "the box was reset, with its mail kept or deleted", []string{"actor", "mail", "requested"}, false, 0},
 		{UpdateApplied, Acts, Warning, "the firmware was updated", []string{"actor", "before", "after"}, false, 0},

@@ -115,7 +115,7 @@ func (l *Log) Record(ctx context.Context, e Event) error {
 	}
 	now := time.Now()
 	if s.Window > 0 {
-		l.summary.add(now, s, e.values())
+		l.summary.add(now, s, e.Count, e.values())
 		return nil
 	}
 	if err := l.write(l.book(s.Book), entry{now, e.Kind, e.values()}); err != nil {
@@ -183,7 +183,7 @@ func (l *Log) flush(all bool) error {
 	l.flushMu.Lock()
 	defer l.flushMu.Unlock()
 
-	return l.summary.flush(time.Now(), all, func(entries ...entry) error { return l.write(l.access, entries...) })
+	return l.summary.flush(time.Now(), all, func(b Book, entries ...entry) error { return l.write(l.book(b), entries...) })
 }
 
 // Close writes what is counted, makes a checkpoint if there is something new,

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"errors"
 	"maps"
 	"strconv"
 	"strings"
@@ -54,8 +55,8 @@ type alike struct {
 
 func newSummary() *summary { return &summary{kinds: map[Kind]*counts{}} }
 
-// add counts an event.
-func (s *summary) add(now time.Time, spec Spec, values map[string]string) {
+// add counts n events that are alike.
+func (s *summary) add(now time.Time, spec Spec, n int, values map[string]string) {
 	var key strings.Builder
 	for _, name := range spec.Values {
 		v := values[name]
@@ -86,7 +87,7 @@ func (s *summary) add(now time.Time, spec Spec, values map[string]string) {
 	if a.due.IsZero() {
 		a.due = now.Add(firstAfter)
 	}
-	a.add(1, now, now)
+	a.add(uint64(max(1, n)), now, now)
 }
 
 func (a *alike) add(n uint64, first, last time.Time) {
@@ -109,29 +110,37 @@ func (a *alike) entry(kind Kind) entry {
 }
 
 // flush writes what is due, or, with all set, everything. If write fails, all
-// is due again. There is one flush at a time, and it holds nobody up who adds.
-func (s *summary) flush(now time.Time, all bool, write func(...entry) error) error {
-	entries, written := s.collect(now, all)
-	if len(entries) == 0 {
-		return nil
-	}
-	if err := write(entries...); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range written {
-		f()
+// of that book is due again. There is one flush at a time, and it holds nobody
+// up who adds.
+func (s *summary) flush(now time.Time, all bool, write func(Book, ...entry) error) error {
+	var errs []error
+	for _, b := range []Book{Acts, Access} {
+		entries, written := s.collect(now, b, all)
+		if len(entries) == 0 {
+			continue
+		}
+		if err := write(b, entries...); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		s.mu.Lock()
+		for _, f := range written {
+			f()
+		}
+		s.mu.Unlock()
 	}
 
-	return nil
+	return errors.Join(errs...)
 }
 
-// collect returns what is to be written, and what is to be done then.
-func (s *summary) collect(now time.Time, all bool) (entries []entry, written []func()) {
+// collect returns what is to be written into a book, and what is to be done then.
+func (s *summary) collect(now time.Time, b Book, all bool) (entries []entry, written []func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.kinds {
+		if c.spec.Book != b {
+			continue
+		}
 		c.fill(now)
 		budget := c.budget
 		take := func(a *alike) {

@@ -31,8 +31,19 @@ type Config struct {
 	// Names returns the host names (ASCII) and IP addresses that the box is
 	// reached by. It is asked again at each Interval. nil means SystemNames.
 	Names func() []string
+	// Taken is told of each certificate that is made, or that takes another's
+	// place; nil means nobody. It is called while files are held: it must
+	// return soon and not call the Manager.
+	Taken func(Taken)
 	// Interval is how often Run looks at the files and names; 0 means 30 s.
 	Interval time.Duration
+}
+
+// Taken is a certificate that was taken into use.
+type Taken struct {
+	Leaf   *x509.Certificate
+	Before *x509.Certificate // nil at the start
+	Issued bool              // it was made now, by our CA; otherwise it was found on the disk
 }
 
 // Manager holds the certificate that listeners present. Its methods may be
@@ -42,6 +53,7 @@ type Manager struct {
 	log      *slog.Logger
 	now      func() time.Time
 	names    func() []string
+	taken    func(Taken)
 	interval time.Duration
 	tls      *tls.Config
 	current  atomic.Pointer[served] // never nil once Open has returned
@@ -58,12 +70,13 @@ type Manager struct {
 type served struct {
 	*tls.Certificate
 	ours      bool // our CA signed it, and it is ours to renew
+	issued    bool // in this moment
 	temporary bool // it stands in for one that cannot be used
 }
 
 // Open loads the CA and the certificate, and makes those that are missing.
 func Open(ctx context.Context, c *Config) (*Manager, error) {
-	m := &Manager{dir: c.Dir, log: c.Logger, now: c.Now, names: c.Names, interval: c.Interval}
+	m := &Manager{dir: c.Dir, log: c.Logger, now: c.Now, names: c.Names, taken: c.Taken, interval: c.Interval}
 	if m.now == nil {
 		m.now = time.Now
 	}
@@ -242,6 +255,14 @@ func (m *Manager) use(s *served) {
 	}
 	m.reminded = time.Time{} // that was about another
 	m.log.Info("a certificate was taken into use", "names", sans(s.Leaf), "expires", s.Leaf.NotAfter, "issuer", s.Leaf.Issuer.String())
+	if m.taken == nil || old == nil && !s.issued {
+		return
+	}
+	t := Taken{Leaf: s.Leaf, Issued: s.issued}
+	if old != nil {
+		t.Before = old.Leaf
+	}
+	m.taken(t)
 }
 
 // read loads the pair on disk, whoever issued it.

@@ -74,7 +74,7 @@ func (m *Manager) issue() error {
 		return fmt.Errorf("write certificate: %w", err)
 	}
 	m.seen = m.stamp()
-	m.use(&served{Certificate: c, ours: true})
+	m.use(&served{Certificate: c, ours: true, issued: true})
 	return nil
 }
 

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
 
+	"pillarbox/appliance/audit"
 	"pillarbox/storage"
 )
 
@@ -84,11 +86,19 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
 			}
 		},
 	}
+	done := audit.StorageChecked
 	if r.URL.Query().Get("repair") != "" {
+		done = audit.StorageRepaired
 		options.Mended = func(p storage.Problem) { send(Finding{Mended: named(p)}) }
 	}
 	report, err := h.store.Check(ctx, options)
 	if err != nil {
+		send(Finding{Error: asError(err)})
+		return nil
+	}
+	if err := h.record(ctx, audit.Event{Kind: done, More: map[string]string{
+		"problems": strconv.Itoa(report.Problems), "repaired": strconv.Itoa(report.Repaired), "left": strconv.Itoa(report.Left),
+	}}); err != nil {
 		send(Finding{Error: asError(err)})
 		return nil
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pillarbox/appliance/audit"
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
@@ -58,8 +59,20 @@ func newHandlerAt(t testing.TB, data string) *control.Handler {
 		Delivery: delivery.New(&delivery.Config{
 			Directory: recipients{dir}, Store: store, Hostname: "mail.office.example", Logger: discard(),
 		}),
-		Store: store, Logger: discard(), Version: "test",
+		Store: store, Audit: newAudit(t, data), Logger: discard(), Version: "test",
 	})
+}
+
+func newAudit(t testing.TB, data string) *audit.Log {
+	t.Helper()
+	l := audit.New(&audit.Config{Dir: filepath.Join(data, "audit"), Logger: discard()})
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+
+	return l
 }
 
 type recipients struct{ dir *directory.Directory }

@@ -13,8 +13,18 @@
 //	GET    /v1/aliases                         → [alias…]
 //	POST   /v1/aliases                         {address, targets}
 //	DELETE /v1/aliases/{address}?target=…
+//	GET    /v1/bans                            → [ban…]
+//	POST   /v1/bans                            {network, account, reason, seconds} → ban
+//	DELETE /v1/bans?network=…&account=…        → [ban…], those that it ended
+//	GET    /v1/allowed                         → [allowed…]
+//	POST   /v1/allowed                         {network, note} → allowed
+//	DELETE /v1/allowed?network=…
 //	POST   /v1/messages?to=…&mailbox=…&from=…  frames → [Result…]
 //	POST   /v1/check?repair=…                  → a Finding a line, the Report last
+//	GET    /v1/audit/records?since=&until=&kind=&account=&book=&limit= → [audit.Entry…]
+//	POST   /v1/audit/export?format=&…          → jsonl or csv; the trailers tell how many, or what failed
+//	POST   /v1/audit/verify                    {kept: [checkpoint…]} → audit.Report
+//	POST   /v1/audit/checkpoint                → {checkpoint, public_key}
 //
 // An error is {code, message}; codes are stable, see [Error].
 //
@@ -22,6 +32,9 @@
 // many octets of message as the line says; a size of -1 means all that
 // follow. The messages of a body are received side by side and then appended
 // together, in their order, with one commit for all.
+//
+// What changes something is recorded (package audit) before it is answered,
+// with the user at the other end of the socket.
 //
 // # Threats
 //

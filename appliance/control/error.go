@@ -30,6 +30,7 @@ const (
 	CodeBusy         = "busy"
 	CodeNoRecipient  = string(delivery.UnknownRecipient)
 	CodeDiskFull     = string(delivery.DiskFull)
+	CodeUnrecorded   = "unrecorded" // it was done, but the audit record does not have it
 	CodeInternal     = "internal"
 )
 

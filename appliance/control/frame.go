@@ -81,7 +81,8 @@ func (h *Handler) takeMessages(w http.ResponseWriter, r *http.Request) error {
 	} else {
 		results, err = h.file(r, frames, to, q.Get("mailbox"))
 	}
-	if err != nil {
+	// What was taken before an error is there, too.
+	if err := errors.Join(err, h.recordMessages(r.Context(), to, q.Get("mailbox"), results)); err != nil {
 		return err
 	}
 
@@ -96,11 +97,11 @@ func (h *Handler) deliver(r *http.Request, frames *frameReader, env *delivery.En
 			return results, nil
 		}
 		if err != nil {
-			return nil, err
+			return results, err
 		}
 		results = append(results, resultOf(h.delivery.Deliver(r.Context(), env, body)[0]))
 		if err := frames.skip(); err != nil {
-			return nil, err
+			return results, err
 		}
 	}
 }

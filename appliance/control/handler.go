@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"pillarbox/appliance/audit"
+	"pillarbox/appliance/access"
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
 	"pillarbox/appliance/health"
@@ -23,14 +25,17 @@ import (
 // maxRequest bounds the JSON of a request in octets.
 const maxRequest = 64 << 10
 
-// Config says what a Handler works with. Nothing but the last two may be nil or zero.
+// Config says what a Handler works with. Nothing but the last three may be nil or zero.
 type Config struct {
 	Directory *directory.Directory
 	Delivery  *delivery.Pipeline
 	Store     *storage.Store
+	Audit     *audit.Log
 	Logger    *slog.Logger
 	Version   string
 
+	// Bans knows who may not connect; without it there are no such requests.
+	Bans *access.Bans
 	// Describe adds what the process that answers knows of itself.
 	Describe func(*Status)
 	// Log returns the newest lines of its log, at most n.
@@ -46,6 +51,7 @@ type Status struct {
 	Hostname    string             `json:"hostname,omitempty"`
 	Listeners   []Listener         `json:"listeners"`
 	Connections int                `json:"connections"`
+	Banned      int                `json:"banned"` // bans that hold
 	CA          CA                 `json:"ca"`                    // empty where Certificate is there
 	Certificate *Certificate       `json:"certificate,omitempty"` // an administrator's own that is in use
 	Health      []health.Condition `json:"health"`                // empty when all is well
@@ -94,6 +100,8 @@ type Handler struct {
 	directory *directory.Directory
 	delivery  *delivery.Pipeline
 	store     *storage.Store
+	audit     *audit.Log
+	bans      *access.Bans
 	log       *slog.Logger
 	status    Status
 	describe  func(*Status)
@@ -107,6 +115,7 @@ func NewHandler(c *Config) *Handler {
 		directory: c.Directory,
 		delivery:  c.Delivery,
 		store:     c.Store,
+		audit:     c.Audit,
 		log:       c.Logger,
 		status:    Status{Version: c.Version, PID: os.Getpid(), Started: time.Now()},
 		describe:  c.Describe,
@@ -126,8 +135,17 @@ func NewHandler(c *Config) *Handler {
 		"DELETE /v1/aliases/{address}":        h.removeAlias,
 		"POST /v1/messages":                   h.takeMessages,
 		"POST /v1/check":                      h.check,
+		"GET /v1/audit/records":               h.auditRecords,
+		"POST /v1/audit/export":               h.auditExport,
+		"POST /v1/audit/verify":               h.auditVerify,
+		"POST /v1/audit/checkpoint":           h.auditCheckpoint,
 	} {
 		h.mux.Handle(pattern, h.handle(f))
+	}
+	if h.bans != nil {
+		for pattern, f := range h.banRoutes() {
+			h.mux.Handle(pattern, h.handle(f))
+		}
 	}
 
 	return h
@@ -161,6 +179,9 @@ func (h *Handler) handle(f func(http.ResponseWriter, *http.Request) error) http.
 func (h *Handler) getStatus(w http.ResponseWriter, _ *http.Request) error {
 	s := h.status
 	s.Listeners, s.Health = []Listener{}, []health.Condition{}
+	if h.bans != nil {
+		s.Banned = h.bans.Count()
+	}
 	if h.describe != nil {
 		h.describe(&s)
 	}
@@ -233,16 +254,26 @@ func (h *Handler) addAccount(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.log.InfoContext(r.Context(), "account added", "account", a.Address)
+	if err := h.record(r.Context(), audit.Event{Kind: audit.AccountAdded, Account: a.Address, After: inJSON(a)}); err != nil {
+		return err
+	}
 
 	return writeJSON(w, http.StatusCreated, Account{Account: a})
 }
 
 func (h *Handler) removeAccount(w http.ResponseWriter, r *http.Request) error {
 	address := r.PathValue("address")
+	before, err := h.directory.Find(r.Context(), address)
+	if err != nil {
+		return err
+	}
 	if err := h.directory.Remove(r.Context(), address); err != nil {
 		return err
 	}
 	h.log.InfoContext(r.Context(), "account removed", "account", address)
+	if err := h.record(r.Context(), audit.Event{Kind: audit.AccountRemoved, Account: before.Address, Before: inJSON(before)}); err != nil {
+		return err
+	}
 	w.WriteHeader(http.StatusNoContent)
 
 	return nil
@@ -263,6 +294,9 @@ func (h *Handler) setPassword(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.log.InfoContext(r.Context(), "password changed", "account", address)
+	if err := h.record(r.Context(), audit.Event{Kind: audit.AccountPassword, Account: strings.ToLower(address)}); err != nil {
+		return err
+	}
 	w.WriteHeader(http.StatusNoContent)
 
 	return nil
@@ -277,6 +311,9 @@ func (h *Handler) setAdmin(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.log.InfoContext(r.Context(), "the administrator's password changed")
+	if err := h.record(r.Context(), audit.Event{Kind: audit.AdminPassword}); err != nil {
+		return err
+	}
 	w.WriteHeader(http.StatusNoContent)
 
 	return nil
@@ -299,10 +336,14 @@ func (h *Handler) addAlias(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &a); err != nil {
 		return err
 	}
+	before := h.targets(r.Context(), a.Address)
 	if err := h.directory.AddAlias(r.Context(), a.Address, a.Targets...); err != nil {
 		return err
 	}
 	h.log.InfoContext(r.Context(), "alias added", "alias", a.Address, "targets", a.Targets)
+	if err := h.recordAlias(r.Context(), audit.AliasAdded, a.Address, before); err != nil {
+		return err
+	}
 	w.WriteHeader(http.StatusNoContent)
 
 	return nil
@@ -310,10 +351,14 @@ func (h *Handler) addAlias(w http.ResponseWriter, r *http.Request) error {
 
 func (h *Handler) removeAlias(w http.ResponseWriter, r *http.Request) error {
 	address, targets := r.PathValue("address"), r.URL.Query()["target"]
+	before := h.targets(r.Context(), address)
 	if err := h.directory.RemoveAlias(r.Context(), address, targets...); err != nil {
 		return err
 	}
 	h.log.InfoContext(r.Context(), "alias removed", "alias", address, "targets", targets)
+	if err := h.recordAlias(r.Context(), audit.AliasRemoved, address, before); err != nil {
+		return err
+	}
 	w.WriteHeader(http.StatusNoContent)
 
 	return nil

@@ -83,6 +83,7 @@ func socketPath(dir string) (path string, release func(), err error) {
 func Serve(ctx context.Context, ln net.Listener, h *Handler, log *slog.Logger) error {
 	srv := &http.Server{
 		Handler:           h,
+		ConnContext:       withActor,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,

@@ -170,9 +170,12 @@ func (s *session) refuseLogin(ctx context.Context, answer error) error {
 	return answer
 }
 
-// logLogin writes the one line about a try to log in; failure is why it
-// failed, "" if it did not.
+// logLogin writes the one line about a try to log in, and tells who wants to
+// know; failure is why it failed, "" if it did not.
 func (s *session) logLogin(ctx context.Context, mechanism, name, failure string) {
+	if s.srv.signedIn != nil {
+		s.srv.signedIn(ctx, SignIn{Account: shorten(name), Mechanism: mechanism, Conn: s.link.conn, Failure: failure})
+	}
 	attrs := []slog.Attr{
 		slog.String("account", shorten(name)),
 		slog.String("mechanism", mechanism),

@@ -24,6 +24,16 @@ type Config struct {
 	// Describe returns what the line about a log-in is to tell of the
 	// connection, such as its TLS version; may be nil.
 	Describe func(c net.Conn) []slog.Attr
+	// SignedIn is told of each try to log in, and must return soon; may be nil.
+	SignedIn func(ctx context.Context, s SignIn)
+}
+
+// SignIn is a try to log in.
+type SignIn struct {
+	Account   string // the address, or, of one that failed, the name as the client gave it
+	Mechanism string
+	Conn      net.Conn
+	Failure   string // why it failed, "" if it did not
 }
 
 // Accounts opens the mail of an account. *storage.Store is one.
@@ -58,6 +68,7 @@ type Server struct {
 	limits   Limits
 	now      func() time.Time
 	describe func(c net.Conn) []slog.Attr
+	signedIn func(ctx context.Context, s SignIn)
 
 	stats counters
 
@@ -82,6 +93,7 @@ func New(c *Config) *Server {
 		limits:   c.Limits.withDefaults(),
 		now:      now,
 		describe: c.Describe,
+		signedIn: c.SignedIn,
 		members:  map[storage.AccountID]map[*session]struct{}{},
 		cut:      map[storage.AccountID]uint64{},
 	}

@@ -73,7 +73,12 @@ func (c *factoryCommand) Run(ctx context.Context, e *env) error {
 	return err
 }
 
-// carryOut does the factory reset that is scheduled.
-func carryOut(dir string, e *env) error {
-	return factory.CarryOut(dir, slog.New(slog.NewTextHandler(e.stderr, nil)))
+// carryOut does the factory reset that is scheduled, and returns which it was.
+func carryOut(dir string, e *env) (*factory.Reset, error) {
+	r, err := factory.Scheduled(dir)
+	if err != nil {
+		r = nil // CarryOut says so
+	}
+
+	return r, factory.CarryOut(dir, slog.New(slog.NewTextHandler(e.stderr, nil)))
 }

@@ -83,7 +83,7 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
 		defer stop()
 	}
-	if err := carryOut(c.Data, e); err != nil {
+	if conf.Reset, err = carryOut(c.Data, e); err != nil {
 		return err
 	}
 	book, err := openLog(c.Data, c.LogFile)

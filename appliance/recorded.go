@@ -1,0 +1,90 @@
+package appliance
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"strings"
+	"time"
+
+	"pillarbox/appliance/access"
+	"pillarbox/appliance/audit"
+	"pillarbox/appliance/certs"
+	"pillarbox/appliance/imap"
+)
+
+// theBox is the actor of what nobody asked for.
+const theBox = "the box"
+
+// record records what the server itself saw. Where that fails the log and the
+// box's health tell of it, and mail is served all the same.
+func (a *Appliance) record(ctx context.Context, e audit.Event) {
+	_ = a.office.audit.Record(ctx, e) // it has been logged
+}
+
+// recordStart records that the server starts, and the reset before it.
+func (a *Appliance) recordStart(ctx context.Context) {
+	if r := a.conf.Reset; r != nil {
+		mail := "deleted"
+		if r.KeepMail {
+			mail = "kept"
+		}
+		a.record(ctx, audit.Event{Kind: audit.FactoryReset, Actor: "somebody at the box", More: map[string]string{
+			"mail": mail, "requested": r.Requested.UTC().Format(time.RFC3339),
+		}})
+	}
+	a.record(ctx, audit.Event{Kind: audit.ServerStarted, More: map[string]string{
+		"version": a.conf.Version, "fingerprint": hash(a.certs.Leaf().Raw),
+	}})
+}
+
+// recordSignIn is told of each try to sign in by IMAP.
+func (a *Appliance) recordSignIn(ctx context.Context, s imap.SignIn) {
+	e := audit.Event{Kind: audit.SignInOK, Account: strings.ToLower(s.Account), More: map[string]string{"mechanism": s.Mechanism}}
+	e.Remote, _ = hostAndPort(s.Conn.RemoteAddr())
+	_, e.Port = hostAndPort(s.Conn.LocalAddr())
+	if t, ok := s.Conn.(*access.Conn); ok {
+		e.More["tls"] = tls.VersionName(t.ConnectionState().Version)
+	}
+	if s.Failure != "" {
+		e.Kind, e.More["reason"] = audit.SignInFailed, s.Failure
+	}
+	a.record(ctx, e)
+}
+
+// recordHandshake is told of each handshake that failed.
+func (a *Appliance) recordHandshake(remote net.Addr, port int, reason string) {
+	e := audit.Event{Kind: audit.HandshakeFailed, Port: port, More: map[string]string{"reason": reason}}
+	e.Remote, _ = hostAndPort(remote)
+	a.record(context.Background(), e)
+}
+
+// recordCertificate is told of each certificate that is made or changed.
+func (a *Appliance) recordCertificate(t certs.Taken) {
+	e := audit.Event{Kind: audit.CertificateLoaded, Actor: theBox, More: map[string]string{
+		"names":       strings.Join(t.Leaf.DNSNames, " "),
+		"expires":     t.Leaf.NotAfter.UTC().Format(time.RFC3339),
+		"issuer":      t.Leaf.Issuer.String(),
+		"fingerprint": hash(t.Leaf.Raw),
+	}}
+	switch {
+	case t.Issued && t.Before == nil:
+		e.Kind = audit.CertificateMade
+	case t.Issued:
+		e.Kind = audit.CertificateRenewed
+	}
+	if t.Before != nil {
+		e.Before = hash(t.Before.Raw)
+	}
+	a.record(context.Background(), e)
+}
+
+// hostAndPort takes an address apart; the port of none is 0.
+func hostAndPort(a net.Addr) (host string, port int) {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return a.String(), 0
+	}
+
+	return t.AddrPort().Addr().Unmap().String(), t.Port
+}
