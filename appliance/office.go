@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"pillarbox/appliance/audit"
-	"pillarbox/appliance/access"
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
@@ -22,7 +21,6 @@ type office struct {
 	delivery  *delivery.Pipeline
 	audit     *audit.Log
 	handler   *control.Handler
-	bans      *access.Bans
 	space     *space
 }
 
@@ -40,14 +38,9 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status)) 
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	bans, err := openBans(c, store)
-	if err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
 	room := &space{dir: c.Dir}
 	o := &office{
 		store:     store,
-		bans:      bans,
 		space:     room,
 		directory: dir,
 		audit: audit.New(&audit.Config{

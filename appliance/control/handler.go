@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"pillarbox/appliance/audit"
-	"pillarbox/appliance/access"
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
 	"pillarbox/appliance/health"
@@ -25,7 +24,7 @@ import (
 // maxRequest bounds the JSON of a request in octets.
 const maxRequest = 64 << 10
 
-// Config says what a Handler works with. Nothing but the last three may be nil or zero.
+// Config says what a Handler works with. Nothing but the last two may be nil or zero.
 type Config struct {
 	Directory *directory.Directory
 	Delivery  *delivery.Pipeline
@@ -34,8 +33,6 @@ type Config struct {
 	Logger    *slog.Logger
 	Version   string
 
-	// Bans knows who may not connect; without it there are no such requests.
-	Bans *access.Bans
 	// Describe adds what the process that answers knows of itself.
 	Describe func(*Status)
 	// Log returns the newest lines of its log, at most n.
@@ -51,7 +48,6 @@ type Status struct {
 	Hostname    string             `json:"hostname,omitempty"`
 	Listeners   []Listener         `json:"listeners"`
 	Connections int                `json:"connections"`
-	Banned      int                `json:"banned"` // bans that hold
 	CA          CA                 `json:"ca"`                    // empty where Certificate is there
 	Certificate *Certificate       `json:"certificate,omitempty"` // an administrator's own that is in use
 	Health      []health.Condition `json:"health"`                // empty when all is well
@@ -101,7 +97,6 @@ type Handler struct {
 	delivery  *delivery.Pipeline
 	store     *storage.Store
 	audit     *audit.Log
-	bans      *access.Bans
 	log       *slog.Logger
 	status    Status
 	describe  func(*Status)
@@ -142,11 +137,6 @@ func NewHandler(c *Config) *Handler {
 	} {
 		h.mux.Handle(pattern, h.handle(f))
 	}
-	if h.bans != nil {
-		for pattern, f := range h.banRoutes() {
-			h.mux.Handle(pattern, h.handle(f))
-		}
-	}
 
 	return h
 }
@@ -179,9 +169,6 @@ func (h *Handler) handle(f func(http.ResponseWriter, *http.Request) error) http.
 func (h *Handler) getStatus(w http.ResponseWriter, _ *http.Request) error {
 	s := h.status
 	s.Listeners, s.Health = []Listener{}, []health.Condition{}
-	if h.bans != nil {
-		s.Banned = h.bans.Count()
-	}
 	if h.describe != nil {
 		h.describe(&s)
 	}
