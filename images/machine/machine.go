@@ -39,7 +39,8 @@ type Config struct {
 	// Ports on this host that lead to 993 and 990; 0 takes free ones.
 	IMAPS, IMAPSLegacy int
 
-	// For RaspberryVirt, which has no firmware to load them.
+	// For RaspberryVirt, which has no firmware to load them; a Q35 with a kernel
+	// starts it and not what is on the disk.
 	Kernel, CommandLine string
 }
 
@@ -170,7 +171,10 @@ func (c *Config) command(serial string) (string, []string, error) {
 		if c.Steady {
 			args = append(args, "-icount", "shift=auto")
 		}
-		if c.Kind != BIOS {
+		switch {
+		case c.Kernel != "":
+			args = append(args, "-kernel", c.Kernel, "-append", c.CommandLine, "-no-reboot")
+		case c.Kind != BIOS:
 			flash, err := c.variables()
 			if err != nil {
 				return "", nil, err
