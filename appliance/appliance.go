@@ -87,7 +87,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	a.imap = imap.New(&imap.Config{
 		Accounts: a.office.store,
 		Stager:   &stager{a.office.store, a.office.space},
-		Auth:     &signIn{dir: a.office.directory, throttle: access.NewThrottle(nil), log: a.log.With("service", "imap")},
+		Auth:     &signIn{dir: a.office.directory, throttle: access.NewThrottle(nil), bans: a.office.bans, log: a.log.With("service", "imap")},
 		Logger:   a.log.With("service", "imap"),
 		Version:  c.Version,
 		Limits:   imap.Limits{AppendSize: a.office.store.MaxMessage()},
@@ -142,6 +142,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 
 	var inner, outer services
 	inner.start(background, stopFront, "certs", a.certs.Run)
+	inner.start(background, stopFront, "bans", a.office.bans.Run)
 	inner.start(background, stopFront, "audit", a.office.audit.Run)
 	inner.start(background, stopFront, "control", func(ctx context.Context) error {
 		return control.Serve(ctx, a.control, a.office.handler, a.log.With("service", "control"))

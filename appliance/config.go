@@ -50,6 +50,10 @@ type Config struct {
 
 	MaxMessage int64 // octets; 0 means storage's default
 
+	// BoundLoopback has connections from this machine itself bounded, throttled
+	// and banned like those of others: for tests.
+	BoundLoopback bool
+
 	// Health gets the conditions; nil means that the Appliance has its own.
 	Health *health.Tracker
 	// Conditions names a file with conditions that the firmware publishes, to

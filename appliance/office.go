@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/delivery"
@@ -21,6 +22,7 @@ type office struct {
 	delivery  *delivery.Pipeline
 	audit     *audit.Log
 	handler   *control.Handler
+	bans      *access.Bans
 	space     *space
 }
 
@@ -55,6 +57,9 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status)) 
 			Logger:    c.Logger.With("service", "delivery"),
 		}),
 	}
+	if o.bans, err = openBans(c, o); err != nil {
+		return nil, errors.Join(err, o.close(c.Logger))
+	}
 	o.handler = control.NewHandler(&control.Config{
 		Directory: dir,
 		Delivery:  o.delivery,
@@ -62,6 +67,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status)) 
 		Audit:     o.audit,
 		Logger:    c.Logger.With("service", "control"),
 		Version:   c.Version,
+		Bans:      o.bans,
 		Describe:  describe,
 		Log:       c.Log,
 	})

@@ -14,19 +14,26 @@ import (
 	"pillarbox/appliance/imap"
 )
 
-// errTooManyLogins says that a log-in was refused without being tried.
-var errTooManyLogins = errors.New("too many failed log-ins; wait a minute")
+// Why a log-in was refused without being tried.
+var (
+	errTooManyLogins = errors.New("too many failed log-ins; wait a minute")
+	errBanned        = errors.New("banned")
+)
 
-// signIn shows the directory to IMAP, with a throttle in front.
+// signIn shows the directory to IMAP, with throttle and bans in front.
 type signIn struct {
 	dir      *directory.Directory
 	throttle *access.Throttle
+	bans     *access.Bans
 	log      *slog.Logger
 }
 
 // Authenticate implements imap.Authenticator.
 func (s *signIn) Authenticate(ctx context.Context, login, password string, remote net.Addr) (imap.Identity, error) {
 	name := strings.ToLower(login)
+	if err := s.banned(name, password, remote); err != nil {
+		return imap.Identity{}, err
+	}
 	wait, ok := s.throttle.Delay(remote, name, password)
 	if !ok {
 		return imap.Identity{}, errTooManyLogins
@@ -41,6 +48,9 @@ func (s *signIn) Authenticate(ctx context.Context, login, password string, remot
 	a, err := s.dir.Authenticate(ctx, login, password, remote)
 	if errors.Is(err, directory.ErrCredentials) {
 		s.throttle.Failed(remote, name, password)
+		s.bans.Failed(&access.Attempt{
+			Remote: remote, Account: name, Credential: password, Unknown: errors.Is(err, directory.ErrNoAccount),
+		})
 		if errors.Is(err, directory.ErrAmbiguous) { // the client learns no more than of any other
 			s.log.WarnContext(ctx, "log-in by a short name that several accounts share; the full address is wanted",
 				"account", name, "remote", remote)
@@ -51,6 +61,27 @@ func (s *signIn) Authenticate(ctx context.Context, login, password string, remot
 		return imap.Identity{}, err
 	}
 	s.throttle.OK(remote, name, password)
+	s.bans.Passed(remote, name)
 
 	return imap.Identity{Account: a.ID, Address: a.Address}, nil
+}
+
+// banned returns an error where a log-in is banned. A password that was right
+// from there before still is: others who guess behind the same address must not
+// lock its owner out.
+func (s *signIn) banned(name, password string, remote net.Addr) error {
+	if s.throttle.Known(remote, name, password) {
+		return nil
+	}
+	ban, ok := s.bans.Refuses(remote, name)
+	if !ok {
+		return nil
+	}
+	what := ban.Network.String()
+	if ban.Account != "" {
+		what = "this account from " + what
+		s.bans.Failed(&access.Attempt{Remote: remote, Account: name, Credential: password, Unchecked: true})
+	}
+
+	return fmt.Errorf("%s is %w until %s", what, errBanned, ban.Until.Local().Format(time.DateTime))
 }

@@ -31,7 +31,7 @@ func TestASharedShortNameIsExplainedToTheLogAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := &signIn{dir: o.directory, throttle: access.NewThrottle(nil), log: slog.New(slog.NewTextHandler(&log, nil))}
+	s := &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, log: slog.New(slog.NewTextHandler(&log, nil))}
 	remote := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
 	for _, tt := range []struct {
 		login  string

@@ -10,26 +10,13 @@ import (
 // The zero value is an address that is not known.
 type source struct{ netip.Prefix }
 
-func sourceOf(a net.Addr) source {
-	if a == nil {
+func sourceOf(a net.Addr) source { return sourceOfAddr(addressOf(a)) }
+
+func sourceOfAddr(a netip.Addr) source {
+	if !a.IsValid() {
 		return source{}
 	}
-	ap, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return source{}
-	}
-	addr := ap.Addr().Unmap().WithZone("")
-	bits := 32
-	if addr.Is6() && !addr.IsLoopback() {
-		bits = 64
-	} else if addr.Is6() {
-		bits = 128
-	}
-	p, err := addr.Prefix(bits)
-	if err != nil {
-		return source{}
-	}
-	return source{p}
+	return source{sourceNetwork(netip.PrefixFrom(a, a.BitLen()))}
 }
 
 // usage counts connections; shaking are those of open whose handshake is not done.
@@ -43,7 +30,9 @@ func (u usage) within(b bound) bool { return u.open < b.open && u.shaking < b.sh
 // gate counts connections and refuses what is above its bounds.
 type gate struct {
 	all  bound
-	each bound
+	each bound // not of loopback, but where loopback is set
+
+	loopback bool
 
 	mu  sync.Mutex
 	sum usage
@@ -65,7 +54,7 @@ func (g *gate) enter(from source) (reason string) {
 	if u == nil {
 		u = &usage{}
 	}
-	if !from.Addr().IsLoopback() && !u.within(g.each) {
+	if (g.loopback || !from.Addr().IsLoopback()) && !u.within(g.each) {
 		if u.open >= g.each.open {
 			return "too many connections from this address"
 		}

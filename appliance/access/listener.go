@@ -32,6 +32,17 @@ type Config struct {
 	MaxHandshakes           int
 	MaxHandshakesPerAddress int
 
+	// Rate and Burst bound the new connections of one IPv4 address or IPv6
+	// /64: so many a minute, and so many at once; 0 means 300 and 100, as the
+	// firewall has them where there is one. Loopback is not bounded.
+	Rate  int
+	Burst int
+	// BoundLoopback bounds loopback addresses like all others: for tests.
+	BoundLoopback bool
+
+	// Bans tells who may not connect; nil means that all may.
+	Bans *Bans
+
 	// HandshakeTimeout is from accept to the end of the handshake; 0 means 10 s.
 	HandshakeTimeout time.Duration
 	// Grace is how long handlers may take to end after Serve's context has
@@ -60,7 +71,9 @@ type Listener struct {
 	conf   Config
 	log    *slog.Logger
 	gate   *gate
+	rates  *rates
 	refuse *pace // of lines about refused connections
+	banned *pace // of lines about those of who is banned
 	failed *pace // of lines about failed handshakes
 }
 
@@ -74,6 +87,8 @@ func New(c *Config) *Listener {
 	conf.MaxPerAddress = cmp.Or(conf.MaxPerAddress, 300)
 	conf.MaxHandshakes = cmp.Or(conf.MaxHandshakes, 512)
 	conf.MaxHandshakesPerAddress = cmp.Or(conf.MaxHandshakesPerAddress, 64)
+	conf.Rate = cmp.Or(conf.Rate, 300)
+	conf.Burst = cmp.Or(conf.Burst, 100)
 	conf.HandshakeTimeout = cmp.Or(conf.HandshakeTimeout, 10*time.Second)
 	conf.Grace = cmp.Or(conf.Grace, 10*time.Second)
 	return &Listener{
@@ -83,8 +98,12 @@ func New(c *Config) *Listener {
 			all:  bound{open: conf.MaxConns, shaking: conf.MaxHandshakes},
 			each: bound{open: conf.MaxPerAddress, shaking: conf.MaxHandshakesPerAddress},
 			use:  map[source]*usage{},
+
+			loopback: conf.BoundLoopback,
 		},
+		rates:  newRates(conf.Now, conf.Rate, conf.Burst),
 		refuse: newPace(conf.Now, 1, 5),
+		banned: newPace(conf.Now, 1./60, 5),
 		failed: newPace(conf.Now, 10, 50),
 	}
 }
@@ -168,13 +187,14 @@ func passes(err error) bool {
 	return false
 }
 
-// admit starts the connection's goroutine, or closes it if there are too many.
+// admit starts the connection's goroutine, or closes it if there are too many
+// or its address is banned.
 func (s *service) admit(ctx context.Context, c net.Conn) {
 	from := sourceOf(c.RemoteAddr())
-	if reason := s.gate.enter(from); reason != "" {
+	if reason, lines := s.refuses(c.RemoteAddr(), from); reason != "" {
 		// Closing costs one segment; a TLS alert would need the handshake's memory.
 		c.Close()
-		if n, ok := s.refuse.take(); ok {
+		if n, ok := lines.take(); ok {
 			s.log.Warn("connection refused", "reason", reason, "remote", c.RemoteAddr().String(), "port", s.port, "left_out", n)
 		}
 		return
@@ -191,6 +211,19 @@ func (s *service) admit(ctx context.Context, c net.Conn) {
 		}()
 		s.serve(ctx, c, from)
 	})
+}
+
+// refuses tells why a connection is refused, "" if it is not and was counted,
+// and the bound of the lines about it.
+func (s *service) refuses(remote net.Addr, from source) (reason string, lines *pace) {
+	if s.conf.Bans != nil && !s.conf.Bans.Connects(remote) {
+		return "the address is banned", s.banned
+	}
+	bounded := from.IsValid() && (s.conf.BoundLoopback || !from.Addr().IsLoopback())
+	if bounded && !s.rates.take(from) {
+		return "too many new connections from this address", s.refuse
+	}
+	return s.gate.enter(from), s.refuse
 }
 
 func (s *service) serve(ctx context.Context, c net.Conn, from source) {

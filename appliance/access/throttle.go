@@ -1,10 +1,6 @@
 package access
 
 import (
-	"container/list"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"math"
 	"net"
 	"sync"
@@ -26,9 +22,17 @@ const (
 	freePerAccount = 4
 	// A phone with a stale password repeats it; that harms nobody but it.
 	freePerSecret = 3
+	// Wrong passwords for one account from everywhere, of each address as
+	// many as are free there. Beyond it, whoever has not logged in to the
+	// account from where he is takes turns with all others like him, at most
+	// crowdDelay apart: a new telephone gets in between the guesses of a
+	// thousand machines.
+	freePerCrowd = 30
+	crowdDelay   = 3 * time.Second
 
-	// maxCounters bounds memory: about 250 octets each.
+	// maxCounters and maxGood bound memory: about 100 octets each.
 	maxCounters = 16_384
+	maxGood     = 16_384
 )
 
 // ThrottleConfig says how a Throttle works.
@@ -37,41 +41,53 @@ type ThrottleConfig struct {
 }
 
 // Throttle slows down who guesses passwords. It counts failed log-ins by
-// address (IPv4 address or IPv6 /64), by account and address, and by account,
-// address and credential. The same wrong credential counts only once for the
-// first two, so that one phone with a stale password does not lock out an
-// office behind one address; and a credential that was right from an address
-// is never slowed down from there.
+// address (IPv4 address or IPv6 /64), by account and address, by account,
+// address and credential, and by account from wherever. The same wrong
+// credential counts only once but for itself, so that one phone with a stale
+// password does not lock out an office behind one address; a credential that
+// was right from an address is never slowed down from there; and where somebody
+// logged in to an account, guesses at it from elsewhere slow nobody down.
 //
 // It keeps no password: counters are found by an HMAC under a key of this
-// process. The least recently used are forgotten, and all of them at a restart.
+// process. What was used least recently is forgotten, and all at a restart.
 type Throttle struct {
-	now func() time.Time
-	key [sha256.Size]byte
+	now  func() time.Time
+	hash hasher
 
 	mu       sync.Mutex
-	counters map[counterKey]*list.Element // of *counter
-	recent   *list.List                   // most recently used first
+	counters *recent[counterKey, *counter]
+	// good are credentials that were right and accounts that were logged in
+	// to, by address. Strangers cannot push anything out of it.
+	good *recent[counterKey, struct{}]
 }
 
-type counterKey [16]byte
-
 type counter struct {
-	key   counterKey
-	score float64 // failures, fading
-	at    time.Time
+	score fading
 	next  time.Time // when the next attempt may be made
-	good  bool      // of a credential: it was right
 }
 
 // NewThrottle returns a Throttle that knows of no failure. c may be nil.
 func NewThrottle(c *ThrottleConfig) *Throttle {
-	t := &Throttle{now: time.Now, counters: map[counterKey]*list.Element{}, recent: list.New()}
+	t := &Throttle{
+		now:      time.Now,
+		hash:     newHasher(),
+		counters: newRecent[counterKey, *counter](maxCounters),
+		good:     newRecent[counterKey, struct{}](maxGood),
+	}
 	if c != nil && c.Now != nil {
 		t.now = c.Now
 	}
-	rand.Read(t.key[:]) // never fails
 	return t
+}
+
+// Known tells whether a credential was right from an address, and not refused
+// since.
+func (t *Throttle) Known(remote net.Addr, account, credential string) bool {
+	k := t.keys(remote, account, credential).credential
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.good.get(k)
+	return ok
 }
 
 // Delay is asked before a log-in is checked. It says how long to wait before
@@ -83,21 +99,24 @@ func (t *Throttle) Delay(remote net.Addr, account, credential string) (d time.Du
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	if c := t.find(keys.credential); c != nil && c.good {
+	if _, ok := t.good.get(keys.credential); ok {
 		return 0, true
 	}
 	limits := [...]struct {
 		key  counterKey
 		free float64
+		most time.Duration // between two attempts
 	}{
-		{keys.address, freePerAddress},
-		{keys.account, freePerAccount},
-		{keys.credential, freePerSecret},
+		{keys.address, freePerAddress, maxDelay},
+		{keys.account, freePerAccount, maxDelay},
+		{keys.credential, freePerSecret, maxDelay},
+		{keys.crowd, freePerCrowd, crowdDelay},
 	}
+	_, regular := t.good.get(keys.account)
 	var slow [len(limits)]*counter
 	for i, l := range limits {
-		c := t.find(l.key)
-		if c == nil || c.faded(now) < l.free {
+		c, ok := t.counters.get(l.key)
+		if !ok || c.score.now(now, halfLife) < l.free || regular && l.key == keys.crowd {
 			continue
 		}
 		slow[i] = c
@@ -109,7 +128,7 @@ func (t *Throttle) Delay(remote net.Addr, account, credential string) (d time.Du
 	turn := now.Add(d)
 	for i, c := range slow {
 		if c != nil {
-			c.next = turn.Add(gap(c.faded(now) - limits[i].free))
+			c.next = turn.Add(min(gap(c.score.now(now, halfLife)-limits[i].free), limits[i].most))
 		}
 	}
 	return d, true
@@ -121,13 +140,16 @@ func (t *Throttle) Failed(remote net.Addr, account, credential string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	c := t.make(keys.credential)
-	first := c.good || c.at.IsZero()
-	c.good = false
-	c.add(now)
-	if first {
-		t.make(keys.account).add(now)
-		t.make(keys.address).add(now)
+	t.good.drop(keys.credential)
+	_, again := t.counters.get(keys.credential)
+	t.count(keys.credential, now)
+	if again {
+		return
+	}
+	t.count(keys.address, now)
+	// Who is slowed down by himself is no crowd.
+	if t.count(keys.account, now) <= freePerAccount {
+		t.count(keys.crowd, now)
 	}
 }
 
@@ -138,79 +160,39 @@ func (t *Throttle) OK(remote net.Addr, account, credential string) {
 	keys := t.keys(remote, account, credential)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := t.make(keys.credential)
-	c.good, c.score, c.at = true, 0, t.now()
-	if e, ok := t.counters[keys.account]; ok {
-		t.drop(e)
-	}
+	t.good.put(keys.credential, struct{}{})
+	t.good.put(keys.account, struct{}{})
+	t.counters.drop(keys.credential)
+	t.counters.drop(keys.account)
 }
 
 // Len returns how many counters are held.
 func (t *Throttle) Len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.counters)
+	return t.counters.len() + t.good.len()
 }
 
-type throttleKeys struct{ address, account, credential counterKey }
+type throttleKeys struct{ address, account, credential, crowd counterKey }
 
 func (t *Throttle) keys(remote net.Addr, account, credential string) throttleKeys {
 	from := sourceOf(remote).String()
 	return throttleKeys{
-		address:    t.sum("address", from),
-		account:    t.sum("account", from, account),
-		credential: t.sum("credential", from, account, credential),
+		address:    t.hash.sum("address", from),
+		account:    t.hash.sum("account", from, account),
+		credential: t.hash.sum("credential", from, account, credential),
+		crowd:      t.hash.sum("crowd", account),
 	}
 }
 
-// sum hashes its parts with their lengths, so that their borders are kept apart.
-func (t *Throttle) sum(parts ...string) (k counterKey) {
-	h := hmac.New(sha256.New, t.key[:])
-	for _, p := range parts {
-		n := len(p)
-		h.Write([]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
-		h.Write([]byte(p))
-	}
-	copy(k[:], h.Sum(nil))
-	return k
-}
-
-// find returns a counter and marks it as used; nil if there is none.
-func (t *Throttle) find(k counterKey) *counter {
-	e, ok := t.counters[k]
+// count counts a failure and returns how many there are.
+func (t *Throttle) count(k counterKey, now time.Time) float64 {
+	c, ok := t.counters.get(k)
 	if !ok {
-		return nil
+		c = &counter{}
+		t.counters.put(k, c)
 	}
-	t.recent.MoveToFront(e)
-	return e.Value.(*counter)
-}
-
-func (t *Throttle) make(k counterKey) *counter {
-	if c := t.find(k); c != nil {
-		return c
-	}
-	if len(t.counters) >= maxCounters {
-		t.drop(t.recent.Back())
-	}
-	c := &counter{key: k}
-	t.counters[k] = t.recent.PushFront(c)
-	return c
-}
-
-func (t *Throttle) drop(e *list.Element) {
-	delete(t.counters, e.Value.(*counter).key)
-	t.recent.Remove(e)
-}
-
-// faded returns the score as it counts now.
-func (c *counter) faded(now time.Time) float64 {
-	age := max(0, now.Sub(c.at))
-	return c.score * math.Exp2(-age.Seconds()/halfLife.Seconds())
-}
-
-func (c *counter) add(now time.Time) {
-	c.score = c.faded(now) + 1
-	c.at = now
+	return c.score.add(now, halfLife, 1)
 }
 
 // gap is the time between two attempts when excess failures are above what is free.

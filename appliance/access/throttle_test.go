@@ -168,3 +168,48 @@ func TestThrottleMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d counters are held", got)
 	}
 }
+
+func TestGuessesFromEverywhereSlowOnlyStrangers(t *testing.T) {
+	c := newClock()
+	th := access.NewThrottle(&access.ThrottleConfig{Now: c.now})
+	attempt(th, c, office, "anna", "right", true)
+	for i := range 200 {
+		th.Failed(addr(fmt.Sprintf("198.51.100.%d:1", i)), "anna", fmt.Sprint("guess", i))
+	}
+	if d, _ := th.Delay(office, "anna", "right"); d != 0 {
+		t.Errorf("the known device waits %v", d)
+	}
+	if d, _ := th.Delay(office, "anna", "right as well"); d != 0 {
+		t.Errorf("a new device beside it waits %v", d)
+	}
+	if d, _ := th.Delay(addr("192.0.2.99:1"), "ben", "x"); d != 0 {
+		t.Errorf("another account waits %v", d)
+	}
+	for i := range 4 {
+		d, ok := th.Delay(addr(fmt.Sprintf("203.0.113.%d:1", i)), "anna", "x")
+		if want := time.Duration(i) * 3 * time.Second; d != want || !ok {
+			t.Errorf("stranger %d waits %v (%v), want %v", i, d, ok, want)
+		}
+	}
+	c.advance(3 * time.Hour)
+	if d, _ := th.Delay(addr("203.0.113.200:1"), "anna", "x"); d != 0 {
+		t.Errorf("after three hours a stranger waits %v", d)
+	}
+}
+
+// TestAScanDoesNotPushOutWhoIsKnown is a scan from more addresses than are
+// counted, while somebody reads mail.
+func TestAScanDoesNotPushOutWhoIsKnown(t *testing.T) {
+	c := newClock()
+	th := access.NewThrottle(&access.ThrottleConfig{Now: c.now})
+	attempt(th, c, office, "anna", "right", true)
+	for i := range 50_000 {
+		th.Failed(addr(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255)), "anna", "x")
+	}
+	if !th.Known(office, "anna", "right") {
+		t.Error("the right password is not known any more")
+	}
+	if th.Known(office, "anna", "wrong") || th.Known(addr("192.0.2.99:1"), "anna", "right") {
+		t.Error("what was never right is known")
+	}
+}

@@ -16,6 +16,9 @@ const (
 	BanAdded        Kind = "ban.added"
 	BanLifted       Kind = "ban.lifted"
 
+	NetworkAllowed    Kind = "network.allowed"
+	NetworkDisallowed Kind = "network.disallowed"
+
 	AccountAdded    Kind = "account.added"
 	AccountRemoved  Kind = "account.removed"
 	AccountPassword Kind = "account.password"
@@ -94,6 +97,8 @@ func Kinds() []Spec {
 		{HandshakeFailed, Access, Info, "a TLS handshake failed", []string{"remote", "port", "reason", "count", "since"}, true, 10 * time.Minute},
 		{BanAdded, Access, Notice, "an address or account was banned", []string{"actor", "account", "remote", "reason", "until"}, true, 0},
 		{BanLifted, Access, Notice, "a ban was lifted", []string{"actor", "account", "remote", "reason"}, true, 0},
+		{NetworkAllowed, Acts, Notice, "a network is never banned any more", []string{"actor", "remote", "reason"}, true, 0},
+		{NetworkDisallowed, Acts, Notice, "a network can be banned again", []string{"actor", "remote"}, true, 0},
 
 		{AccountAdded, Acts, Notice, "an account was made", []string{"actor", "account", "after"}, true, 0},
 		{AccountRemoved, Acts, Warning, "an account was deleted with its mail", []string{"actor", "account", "before"}, true, 0},

@@ -13,6 +13,12 @@
 //	GET    /v1/aliases                         → [alias…]
 //	POST   /v1/aliases                         {address, targets}
 //	DELETE /v1/aliases/{address}?target=…
+//	GET    /v1/bans                            → [ban…]
+//	POST   /v1/bans                            {network, account, reason, seconds} → ban
+//	DELETE /v1/bans?network=…&account=…        → [ban…], those that it ended
+//	GET    /v1/allowed                         → [allowed…]
+//	POST   /v1/allowed                         {network, note} → allowed
+//	DELETE /v1/allowed?network=…
 //	POST   /v1/messages?to=…&mailbox=…&from=…  frames → [Result…]
 //	POST   /v1/check?repair=…                  → a Finding a line, the Report last
 //	GET    /v1/audit/records?since=&until=&kind=&account=&book=&limit= → [audit.Entry…]

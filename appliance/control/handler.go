@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
@@ -24,7 +25,7 @@ import (
 // maxRequest bounds the JSON of a request in octets.
 const maxRequest = 64 << 10
 
-// Config says what a Handler works with. Nothing but the last two may be nil or zero.
+// Config says what a Handler works with. Nothing but the last three may be nil or zero.
 type Config struct {
 	Directory *directory.Directory
 	Delivery  *delivery.Pipeline
@@ -33,6 +34,8 @@ type Config struct {
 	Logger    *slog.Logger
 	Version   string
 
+	// Bans knows who may not connect; without it there are no such requests.
+	Bans *access.Bans
 	// Describe adds what the process that answers knows of itself.
 	Describe func(*Status)
 	// Log returns the newest lines of its log, at most n.
@@ -48,6 +51,7 @@ type Status struct {
 	Hostname    string             `json:"hostname,omitempty"`
 	Listeners   []Listener         `json:"listeners"`
 	Connections int                `json:"connections"`
+	Banned      int                `json:"banned"`                // bans that hold
 	CA          CA                 `json:"ca"`                    // empty where Certificate is there
 	Certificate *Certificate       `json:"certificate,omitempty"` // an administrator's own that is in use
 	Health      []health.Condition `json:"health"`                // empty when all is well
@@ -97,6 +101,7 @@ type Handler struct {
 	delivery  *delivery.Pipeline
 	store     *storage.Store
 	audit     *audit.Log
+	bans      *access.Bans
 	log       *slog.Logger
 	status    Status
 	describe  func(*Status)
@@ -137,6 +142,11 @@ func NewHandler(c *Config) *Handler {
 	} {
 		h.mux.Handle(pattern, h.handle(f))
 	}
+	if h.bans != nil {
+		for pattern, f := range h.banRoutes() {
+			h.mux.Handle(pattern, h.handle(f))
+		}
+	}
 
 	return h
 }
@@ -169,6 +179,9 @@ func (h *Handler) handle(f func(http.ResponseWriter, *http.Request) error) http.
 func (h *Handler) getStatus(w http.ResponseWriter, _ *http.Request) error {
 	s := h.status
 	s.Listeners, s.Health = []Listener{}, []health.Condition{}
+	if h.bans != nil {
+		s.Banned = h.bans.Count()
+	}
 	if h.describe != nil {
 		h.describe(&s)
 	}

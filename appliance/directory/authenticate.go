@@ -15,8 +15,8 @@ const maxWait = 10 * time.Second
 
 // Authenticate finds the account that a login and a password belong to. The
 // login is the full address, or the local part where only one account has it.
-// ErrCredentials means that name or password is wrong; any other error that it
-// could not be found out.
+// ErrCredentials means that name or password is wrong, with ErrNoAccount that it
+// is the name; any other error that it could not be found out.
 func (d *Directory) Authenticate(ctx context.Context, login, password string, remote net.Addr) (Account, error) {
 	a, err := d.authenticate(ctx, login, password, remote)
 	if err != nil {
@@ -44,7 +44,10 @@ func (d *Directory) authenticate(ctx context.Context, login, password string, re
 		if e == nil && d.state.Load().ambiguous(login) {
 			return Account{}, fmt.Errorf("%w: %w", ErrCredentials, ErrAmbiguous)
 		}
-		return Account{}, fmt.Errorf("%w: no account has this name", ErrCredentials)
+		if e == nil {
+			return Account{}, fmt.Errorf("%w: %w", ErrCredentials, ErrNoAccount)
+		}
+		return Account{}, fmt.Errorf("%w: the account has no password", ErrCredentials)
 	}
 	// A mail program opens several connections at once; the first of them
 	// may have done the work while this one waited.

@@ -1,0 +1,156 @@
+package access
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Firewall keeps banned networks from reaching this program at all. Both acts
+// may be repeated.
+type Firewall interface {
+	// Ban lets nothing of a network through for a time, from now.
+	Ban(ctx context.Context, network netip.Prefix, d time.Duration) error
+	// Unban ends that; a network that is not banned is no error.
+	Unban(ctx context.Context, network netip.Prefix) error
+}
+
+const (
+	// tellAll is how often the firewall is told everything again: it may have
+	// begun anew, and a ban that was cut short below goes on.
+	tellAll = 5 * time.Minute
+	// longestPush is the most that the firewall is told at once. Should this
+	// program go, so do its bans, within that time.
+	longestPush = time.Hour
+
+	firstRetry = time.Second
+	lastRetry  = time.Minute
+	tellTime   = 10 * time.Second // for one act
+)
+
+// push has the firewall told of a network. b.mu is held.
+func (b *Bans) push(p netip.Prefix) {
+	if b.conf.Firewall == nil {
+		return
+	}
+	b.unpushed[p] = struct{}{}
+	b.wake()
+}
+
+func (b *Bans) wake() {
+	select {
+	case b.pushing <- struct{}{}:
+	default: // it is awake
+	}
+}
+
+// pushOverlapping has the firewall told of the bans that a change of who is
+// spared concerns. b.mu is held.
+func (b *Bans) pushOverlapping(network netip.Prefix) {
+	for k := range b.records {
+		if k.account == "" && k.network.Overlaps(network) {
+			b.push(k.network)
+		}
+	}
+}
+
+// Resync has the firewall told of all bans: it has begun anew.
+func (b *Bans) Resync() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for k := range b.records {
+		if k.account == "" {
+			b.push(k.network)
+		}
+	}
+}
+
+// keepFirewall tells the firewall what changed, and everything now and then.
+func (b *Bans) keepFirewall(ctx context.Context) {
+	all := time.NewTicker(tellAll)
+	defer all.Stop()
+	b.Resync()
+	retry := firstRetry
+	for {
+		select {
+		case <-b.pushing:
+		case <-all.C:
+			b.Resync()
+			continue
+		case <-ctx.Done():
+			return
+		}
+		err := b.tellFirewall(ctx)
+		if err == nil {
+			retry = firstRetry
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		b.log.Warn("the firewall is not told of bans; they hold without it", "err", err)
+		select {
+		case <-time.After(retry):
+		case <-ctx.Done():
+			return
+		}
+		retry = min(2*retry, lastRetry)
+		// It may have lost more than what it was not told.
+		b.Resync()
+		b.wake()
+	}
+}
+
+// tellFirewall tells what is to be told. Nothing is locked meanwhile.
+func (b *Bans) tellFirewall(ctx context.Context) error {
+	b.mu.Lock()
+	todo := slices.SortedFunc(maps.Keys(b.unpushed), netip.Prefix.Compare)
+	clear(b.unpushed)
+	b.mu.Unlock()
+	for i, p := range todo {
+		if err := b.tellOne(ctx, p); err != nil {
+			b.mu.Lock()
+			for _, p := range todo[i:] {
+				b.unpushed[p] = struct{}{}
+			}
+			b.mu.Unlock()
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Bans) tellOne(ctx context.Context, p netip.Prefix) error {
+	ctx, cancel := context.WithTimeout(ctx, tellTime)
+	defer cancel()
+	b.mu.Lock()
+	left := b.pushable(p, b.now())
+	b.mu.Unlock()
+	if left > 0 {
+		return b.conf.Firewall.Ban(ctx, p, left)
+	}
+	return b.conf.Firewall.Unban(ctx, p)
+}
+
+// pushable returns for how long the firewall is to keep a network out; 0 means
+// not at all. A network in which somebody is spared is left to the Listener,
+// which can tell them apart. b.mu is held.
+func (b *Bans) pushable(p netip.Prefix, now time.Time) time.Duration {
+	r := b.records[banKey{network: p}]
+	if r == nil || !r.active(now) || p.Addr().IsLoopback() {
+		return 0
+	}
+	for a := range b.allowed {
+		if a.Overlaps(p) {
+			return 0
+		}
+	}
+	for a, until := range b.exempt {
+		if now.Before(until) && p.Contains(a) {
+			return 0
+		}
+	}
+	return min(r.Until.Sub(now), longestPush)
+}
