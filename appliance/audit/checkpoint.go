@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// checkpointPrefix begins every checkpoint and names its version.
-const checkpointPrefix = "pillarbox-audit-1"
+// CheckpointPrefix begins every checkpoint and names its version.
+const CheckpointPrefix = "pillarbox-audit-1"
 
 // maxCheckpoint bounds a checkpoint's line in octets; it has some 400.
 const maxCheckpoint = 1024
@@ -44,7 +44,7 @@ func (c *Checkpoint) head(b Book) Head {
 
 // statement is what is signed.
 func (c *Checkpoint) statement() string {
-	return fmt.Sprintf("%s time=%s acts=%s access=%s key=%s", checkpointPrefix,
+	return fmt.Sprintf("%s time=%s acts=%s access=%s key=%s", CheckpointPrefix,
 		c.Time.UTC().Format(time.RFC3339), c.Acts, c.Access, base64.StdEncoding.EncodeToString(c.Key))
 }
 
@@ -74,8 +74,8 @@ func ParseCheckpoint(line string) (*Checkpoint, error) {
 		return nil, fmt.Errorf("%w: it is too long", ErrCheckpoint)
 	}
 	words := strings.Split(line, " ")
-	if len(words) != 6 || words[0] != checkpointPrefix {
-		return nil, fmt.Errorf("%w: it does not begin with %q, or has not all its parts", ErrCheckpoint, checkpointPrefix)
+	if len(words) != 6 || words[0] != CheckpointPrefix {
+		return nil, fmt.Errorf("%w: it does not begin with %q, or has not all its parts", ErrCheckpoint, CheckpointPrefix)
 	}
 	c := &Checkpoint{}
 	for i, part := range []struct {

@@ -91,7 +91,7 @@ func (l *Log) Verify(ctx context.Context, kept ...*Checkpoint) (*Report, error) 
 	report.Checkpoint = mark
 	var compare []claim
 	if mark != nil {
-		compare = append(compare, claim{mark, "the newest checkpoint, of " + mark.Time.Format(time.RFC3339)})
+		compare = append(compare, claim{mark, "the newest checkpoint (" + mark.Time.Format(time.RFC3339) + ")"})
 	}
 	for _, c := range kept {
 		compare = append(compare, claim{c, "the kept checkpoint of " + c.Time.Format(time.RFC3339)})

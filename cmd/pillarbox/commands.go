@@ -26,6 +26,7 @@ type commands struct {
 	Admin   adminCommand   `cmd:"" help:"Keep the administrator's password."`
 	Deliver deliverCommand `cmd:"" help:"Put messages into a mailbox."`
 	Check   checkCommand   `cmd:"" help:"Read all stored mail and tell what is damaged, or mend it."`
+	Audit   auditCommand   `cmd:"" help:"Show and verify the record of who did what."`
 	Network networkCommand `cmd:"" help:"Show and keep the network and the clock (firmware)."`
 	Factory factoryCommand `cmd:"" name:"factory-reset" help:"Make the box as new, with or without its mail."`
 	Version versionCommand `cmd:"" help:"Tell the version."`
