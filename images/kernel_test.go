@@ -68,6 +68,11 @@ func TestNetworkOnTheFirmwaresKernel(t *testing.T) {
 	if !strings.Contains(m.Console(), "guest: all passed") {
 		t.Errorf("console:\n%s", m.Console())
 	}
+	for line := range strings.Lines(m.Console()) {
+		if strings.HasPrefix(line, "--- ") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
 }
 
 // program builds a Go program into the root file system; the last argument but

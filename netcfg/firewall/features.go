@@ -96,6 +96,11 @@ func probe(ctx context.Context, table string) (f Features, err error) {
 
 // can tells whether the kernel takes a rule.
 func (k *kernel) can(ctx context.Context, s *set, r *rule) (bool, error) {
+	// Of a batch that is refused the table before stands, with a rule that may
+	// look alike.
+	if err := k.remove(ctx); err != nil {
+		return false, err
+	}
 	there := false
 	err := k.with(ctx, func(c *nftables.Conn) error {
 		k.clear(c)
