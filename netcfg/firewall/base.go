@@ -53,13 +53,12 @@ func interfaceSet(name string) string { return "on-" + setName(name) + "-v" }
 
 // baseRules returns what a packet meets first, whatever a policy says.
 func baseRules(n *Network, admins []string) []rule {
-	all := []rule{
-		{name: "loopback", why: "the machine talks to itself", iface: "lo", verdict: accept},
-		{
-			name: "established", why: "it belongs to a connection that was let in or that the machine made",
-			states: []ConnState{Established, Related}, verdict: accept,
-		},
-	}
+	all := []rule{{name: "loopback", why: "the machine talks to itself", iface: "lo", verdict: accept}}
+	all = append(all, echoRules()...)
+	all = append(all, rule{
+		name: "established", why: "it belongs to a connection that was let in or that the machine made",
+		states: []ConnState{Established, Related}, verdict: accept,
+	})
 	all = append(all, icmpRules()...)
 	all = append(all,
 		rule{

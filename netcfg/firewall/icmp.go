@@ -48,18 +48,23 @@ func icmpRules() []rule {
 	all = append(all, rule{
 		name: "igmp", why: "who of the link listens to which multicast group", family: ipv4, protocol: IGMP, hopLimit: 1, verdict: accept,
 	})
-	echo := func(name string, f family, p Protocol, kind uint8) {
-		all = append(all,
-			rule{
-				name: name, why: "an echo request (ping), within the rate that is answered", family: f, protocol: p, kind: kind,
-				limit: limit{perSecond: echoPerSecond, burst: echoBurst}, verdict: accept,
-			},
-			rule{
-				name: name + "-over", why: "more echo requests than are answered", family: f, protocol: p, kind: kind, verdict: drop,
-			})
+	return all
+}
+
+// echoRules answer echo requests (ping) at a bounded rate. To the kernel those
+// of one sender are an established connection, so they come before that.
+func echoRules() []rule {
+	var all []rule
+	for _, r := range []rule{
+		{name: "icmp/echo", family: ipv4, protocol: ICMP, kind: 8},
+		{name: "icmpv6/echo", family: ipv6, protocol: ICMPv6, kind: 128},
+	} {
+		in, over := r, r
+		in.why, in.verdict = "an echo request (ping), within the rate that is answered", accept
+		in.limit = limit{perSecond: echoPerSecond, burst: echoBurst}
+		over.name, over.why, over.verdict = r.name+"-over", "more echo requests than are answered", drop
+		all = append(all, in, over)
 	}
-	echo("icmp/echo", ipv4, ICMP, 8)
-	echo("icmpv6/echo", ipv6, ICMPv6, 128)
 
 	return all
 }

@@ -49,11 +49,12 @@ func (f *Firewall) fill(ctx context.Context, s *State, table *standing) error {
 		if set.kind == networksSet || table.sets[set.name] == nil {
 			continue
 		}
-		n, err := f.kernel.count(ctx, set.name)
+		list, err := f.kernel.sources(ctx, set.name)
 		if err != nil {
 			failed = append(failed, err)
 			continue
 		}
+		n := len(list)
 		full := n >= int(set.size)
 		s.Sets = append(s.Sets, SetState{Name: set.name, Elements: n, Size: int(set.size), Full: full})
 		if full && set.kind != sourcesSet {
