@@ -83,6 +83,9 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		Grace:     grace,
 		PlainHint: plainHint,
 		Failed:    a.recordHandshake,
+		Bans:      a.office.bans,
+
+		BoundLoopback: c.BoundLoopback,
 	})
 	a.imap = imap.New(&imap.Config{
 		Accounts: a.office.store,
