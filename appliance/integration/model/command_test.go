@@ -43,7 +43,7 @@ func (g *game) step(s step) error {
 		{100, false, u.append}, {40, false, u.deliver}, {60, false, u.open_}, {20, false, u.create},
 		{12, false, u.delete}, {15, false, u.rename}, {10, false, u.subscribe}, {10, false, u.noop},
 		{2, false, u.reconnect}, {1, false, u.restart_},
-		{120, true, u.store}, {60, true, u.copy}, {40, true, u.move}, {40, true, u.expunge},
+		{120, true, u.store}, {40, true, u.storeSeveral}, {60, true, u.copy}, {40, true, u.move}, {40, true, u.expunge},
 		{15, true, u.leave}, {70, true, u.search}, {60, true, u.fetch}, {40, true, u.beginIdle},
 	}
 	total := 0
