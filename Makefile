@@ -44,7 +44,8 @@ bench: ## Measure (BENCH=pattern, BENCHTIME=time)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
 
 .PHONY: bench-peers
-bench-peers: ## Measure beside Dovecot, which must be installed (PEERS=rounds)
+bench-peers: ## Measure beside Dovecot, which it installs on Debian (PEERS=rounds, PILLARBOX_PEERS_ONLY=pattern)
+	@if command -v apt-get >/dev/null; then .ci/install dovecot-imapd dovecot-lmtpd; fi
 	PILLARBOX_PEERS=$(PEERS) $(GO) test -count=1 -timeout 30m -v -run TestPeers ./appliance/integration/bench
 
 .PHONY: fuzz
