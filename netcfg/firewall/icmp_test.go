@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"pillarbox/netcfg/firewall"
 )
 
 // ping returns an echo request, always of the same identity: to the kernel all
@@ -95,12 +97,14 @@ func TestWhatAHostNeedsOfTheLinkIsLetIn(t *testing.T) {
 			l.answers(c.cable, c.packet)
 			if got := counted(t, fw, c.rule) - before; got != 1 {
 				t.Errorf("the rule %s has counted %d packets", c.rule, got)
-				s, _ := fw.State(t.Context())
-				for _, n := range s.Counters {
-					if n.Packets > 0 {
-						t.Logf("%s %d", n.Name, n.Packets)
-					}
-				}
+			}
+			packet := parsed(c.cable, c.packet)
+			if c.rule == "invalid" {
+				packet.State = firewall.Invalid
+			}
+			d, err := fw.Explain(t.Context(), &packet)
+			if err != nil || d.Rule != c.rule || d.Why == "" || d.Accepted != (c.rule != "default" && c.rule != "invalid") {
+				t.Errorf("explained as %+v, %v", d, err)
 			}
 		})
 	}

@@ -51,7 +51,7 @@ type Packet struct {
 	Port       uint16 // where it goes to: TCP and UDP
 	SourcePort uint16
 	Type       uint8     // ICMP and ICMPv6
-	HopLimit   uint8     // IPv6
+	HopLimit   uint8     // in IPv4 the time to live
 	State      ConnState // "" means New
 
 	// OverRate and OverConnections say that the source has already made use of

@@ -13,6 +13,7 @@ import (
 	"github.com/google/nftables/expr"
 
 	"pillarbox/netcfg/firewall"
+	"pillarbox/netcfg/netlab"
 	"pillarbox/netcfg/policy"
 )
 
@@ -291,9 +292,10 @@ func TestTheLargestPolicyStands(t *testing.T) {
 
 // TestNftReadsTheTable has the tool of others read what we write.
 func TestNftReadsTheTable(t *testing.T) {
-	if _, err := exec.LookPath("nft"); err != nil {
-		missing(t, "the program nft")
+	if testing.Short() {
+		t.Skip("the firmware has no such tool")
 	}
+	netlab.Require(t, "nft")
 	l := newLab(t)
 	fw := open(t)
 	apply(t, fw, public(), l.network())
