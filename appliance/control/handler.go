@@ -116,6 +116,7 @@ func NewHandler(c *Config) *Handler {
 		delivery:  c.Delivery,
 		store:     c.Store,
 		audit:     c.Audit,
+		bans:      c.Bans,
 		log:       c.Logger,
 		status:    Status{Version: c.Version, PID: os.Getpid(), Started: time.Now()},
 		describe:  c.Describe,
