@@ -179,31 +179,37 @@ func dial(t testing.TB, c *cable, box netip.Addr, port uint16) net.Conn {
 	t.Helper()
 	var conn net.Conn
 	c.host.Do(func() (err error) {
-		// By hand: the socket must be made on this thread.
-		s, err := unix.Socket(familyNumber(box), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		f := os.NewFile(uintptr(s), "connection")
-		defer f.Close()
-		var to unix.Sockaddr = &unix.SockaddrInet4{Port: int(port)}
-		if box.Is4() {
-			to.(*unix.SockaddrInet4).Addr = box.As4()
-		} else {
-			to = &unix.SockaddrInet6{Port: int(port), Addr: box.As16()}
-		}
-		if err := unix.Connect(s, to); err != nil {
-			return err
-		}
-		if err := unix.SetNonblock(s, true); err != nil {
-			return err
-		}
-		conn, err = net.FileConn(f) // a copy
+		conn, err = connected(box, port)
 		return err
 	})
 	t.Cleanup(func() { _ = conn.Close() })
 
 	return conn
+}
+
+// connected opens a connection from the namespace of the thread that it is
+// called on; the net package may use another.
+func connected(to netip.Addr, port uint16) (net.Conn, error) {
+	s, err := unix.Socket(familyNumber(to), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(s), "connection")
+	defer f.Close()
+	var target unix.Sockaddr
+	if to.Is4() {
+		target = &unix.SockaddrInet4{Port: int(port), Addr: to.As4()}
+	} else {
+		target = &unix.SockaddrInet6{Port: int(port), Addr: to.As16()}
+	}
+	if err := unix.Connect(s, target); err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(s, true); err != nil {
+		return nil, err
+	}
+
+	return net.FileConn(f) // a copy
 }
 
 func TestAConnectionOutlivesEveryNewTable(t *testing.T) {
