@@ -11,9 +11,6 @@ import (
 	"pillarbox/storage/ledger"
 )
 
-// ErrNewer says that a newer version wrote the record.
-var ErrNewer = errors.New("the audit record was written by a newer version")
-
 // book is one chain.
 type book struct {
 	name    Book
@@ -69,9 +66,9 @@ func (b *book) open() error {
 	return nil
 }
 
-// findHead returns number and hash of the last record. One that is no record
-// though its checksum is right has a number all the same: that after the one
-// before it.
+// findHead returns number and hash of the last record. What is no record though
+// its checksum is right, such as one of a newer version, has a number all the
+// same: that after the one before it.
 func findHead(l *ledger.Ledger) (Head, error) {
 	segments := l.Segments()
 	var head Head
@@ -94,9 +91,6 @@ func findHead(l *ledger.Ledger) (Head, error) {
 		}
 		if head.Hash == (Hash{}) && len(last) > 0 {
 			head.Hash = HashOf(last)
-			if last[0] > recordVersion {
-				return Head{}, ErrNewer
-			}
 		}
 		head.Seq += after
 		if known {

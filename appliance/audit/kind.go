@@ -87,52 +87,54 @@ type Spec struct {
 	// Window is how long a summarised kind counts before it is written; 0 means that
 	// each is written at once.
 	Window time.Duration `json:"-"`
+
+	strangers bool // people without a password can make it happen, as often as they like
 }
 
 // Kinds returns all kinds, in a fixed order.
 func Kinds() []Spec {
 	return []Spec{
-		{SignInOK, Access, Info, "somebody signed in", []string{"account", "remote", "port", "mechanism", "tls", "count", "since"}, true, time.Hour},
-		{SignInFailed, Access, Notice, "a sign-in was refused", []string{"account", "remote", "port", "mechanism", "tls", "reason", "count", "since"}, true, 10 * time.Minute},
-		{HandshakeFailed, Access, Info, "a TLS handshake failed", []string{"remote", "port", "reason", "count", "since"}, true, 10 * time.Minute},
-		{BanAdded, Access, Notice, "an address or account was banned", []string{"actor", "account", "remote", "reason", "until"}, true, 0},
-		{BanLifted, Access, Notice, "a ban was lifted", []string{"actor", "account", "remote", "reason"}, true, 0},
-		{NetworkAllowed, Acts, Notice, "a network is never banned any more", []string{"actor", "remote", "reason"}, true, 0},
-		{NetworkDisallowed, Acts, Notice, "a network can be banned again", []string{"actor", "remote"}, true, 0},
+		{SignInOK, Access, Info, "somebody signed in", []string{"account", "remote", "port", "mechanism", "tls", "count", "since"}, true, time.Hour, false},
+		{SignInFailed, Access, Notice, "a sign-in was refused", []string{"account", "remote", "port", "mechanism", "tls", "reason", "count", "since"}, true, 10 * time.Minute, true},
+		{HandshakeFailed, Access, Info, "a TLS handshake failed", []string{"remote", "port", "reason", "count", "since"}, true, 10 * time.Minute, true},
+		{BanAdded, Access, Notice, "an address or account was banned", []string{"actor", "account", "remote", "reason", "until"}, true, 0, false},
+		{BanLifted, Access, Notice, "a ban was lifted", []string{"actor", "account", "remote", "reason"}, true, 0, false},
+		{NetworkAllowed, Acts, Notice, "a network is never banned any more", []string{"actor", "remote", "reason"}, true, 0, false},
+		{NetworkDisallowed, Acts, Notice, "a network can be banned again", []string{"actor", "remote"}, true, 0, false},
 
-		{AccountAdded, Acts, Notice, "an account was made", []string{"actor", "account", "after"}, true, 0},
-		{AccountRemoved, Acts, Warning, "an account was deleted with its mail", []string{"actor", "account", "before"}, true, 0},
-		{AccountPassword, Acts, Notice, "an account got another password", []string{"actor", "account"}, true, 0},
-		{AliasAdded, Acts, Notice, "an alias was made or got targets", []string{"actor", "alias", "before", "after"}, true, 0},
-		{AliasRemoved, Acts, Notice, "an alias or some of its targets were removed", []string{"actor", "alias", "before", "after"}, true, 0},
-		{AdminPassword, Acts, Warning, "the administrator's password was set", []string{"actor"}, false, 0},
-		{MessagesPut, Acts, Notice, "an administrator put messages into a mailbox", []string{"actor", "account", "mailbox", "count", "since"}, true, 10 * time.Minute},
-		{StorageChecked, Acts, Info, "the stored mail was checked", []string{"actor", "problems"}, false, 0},
-		{StorageRepaired, Acts, Warning, "the stored mail was repaired", []string{"actor", "problems", "repaired", "left"}, false, 0},
+		{AccountAdded, Acts, Notice, "an account was made", []string{"actor", "account", "after"}, true, 0, false},
+		{AccountRemoved, Acts, Warning, "an account was deleted with its mail", []string{"actor", "account", "before"}, true, 0, false},
+		{AccountPassword, Acts, Notice, "an account got another password", []string{"actor", "account"}, true, 0, false},
+		{AliasAdded, Acts, Notice, "an alias was made or got targets", []string{"actor", "alias", "before", "after"}, true, 0, false},
+		{AliasRemoved, Acts, Notice, "an alias or some of its targets were removed", []string{"actor", "alias", "before", "after"}, true, 0, false},
+		{AdminPassword, Acts, Warning, "the administrator's password was set", []string{"actor"}, false, 0, false},
+		{MessagesPut, Acts, Notice, "an administrator put messages into a mailbox", []string{"actor", "account", "mailbox", "count", "since"}, true, 10 * time.Minute, false},
+		{StorageChecked, Acts, Info, "the stored mail was checked", []string{"actor", "problems"}, false, 0, false},
+		{StorageRepaired, Acts, Warning, "the stored mail was repaired", []string{"actor", "problems", "repaired", "left"}, false, 0, false},
 
-		{ConfigProposed, Acts, Info, "a configuration was proposed", []string{"actor", "version", "before", "after"}, false, 0},
-		{ConfigApplied, Acts, Notice, "a configuration was applied, to be confirmed", []string{"actor", "version", "before", "after"}, false, 0},
-		{ConfigConfirmed, Acts, Notice, "a configuration was confirmed", []string{"actor", "version"}, false, 0},
-		{ConfigReverted, Acts, Warning, "a configuration was taken back", []string{"actor", "version", "reason"}, false, 0},
-		{ConfigRestored, Acts, Warning, "an earlier configuration was restored", []string{"actor", "version", "before", "after"}, false, 0},
-		{Port990Override, Acts, Warning, "port 990 was kept open against the plan", []string{"actor", "reason", "until"}, false, 0},
+		{ConfigProposed, Acts, Info, "a configuration was proposed", []string{"actor", "version", "before", "after"}, false, 0, false},
+		{ConfigApplied, Acts, Notice, "a configuration was applied, to be confirmed", []string{"actor", "version", "before", "after"}, false, 0, false},
+		{ConfigConfirmed, Acts, Notice, "a configuration was confirmed", []string{"actor", "version"}, false, 0, false},
+		{ConfigReverted, Acts, Warning, "a configuration was taken back", []string{"actor", "version", "reason"}, false, 0, false},
+		{ConfigRestored, Acts, Warning, "an earlier configuration was restored", []string{"actor", "version", "before", "after"}, false, 0, false},
+		{Port990Override, Acts, Warning, "port 990 was kept open against the plan", []string{"actor", "reason", "until"}, false, 0, false},
 
-		{CertificateMade, Acts, Notice, "a certificate was made", []string{"names", "expires", "fingerprint", "issuer"}, false, 0},
-		{CertificateRenewed, Acts, Notice, "the certificate was renewed", []string{"names", "expires", "fingerprint", "issuer", "before"}, false, 0},
-		{CertificateLoaded, Acts, Notice, "a certificate was taken into use from the disk", []string{"names", "expires", "fingerprint", "issuer", "before"}, false, 0},
+		{CertificateMade, Acts, Notice, "a certificate was made", []string{"names", "expires", "fingerprint", "issuer"}, false, 0, false},
+		{CertificateRenewed, Acts, Notice, "the certificate was renewed", []string{"names", "expires", "fingerprint", "issuer", "before"}, false, 0, false},
+		{CertificateLoaded, Acts, Notice, "a certificate was taken into use from the disk", []string{"names", "expires", "fingerprint", "issuer", "before"}, false, 0, false},
 
-		{ServerStarted, Acts, Info, "the server started", []string{"version", "fingerprint"}, false, 0},
-		{ServerStopped, Acts, Info, "the server stopped in order", []string{"version"}, false, 0},
-		{FactoryReset, Acts, Alert, "the box was reset, with its mail kept or deleted", []string{"actor", "mail", "requested"}, false, 0},
-		{UpdateApplied, Acts, Warning, "the firmware was updated", []string{"actor", "before", "after"}, false, 0},
-		{UpdateReverted, Acts, Warning, "an update of the firmware was taken back", []string{"before", "after", "reason"}, false, 0},
+		{ServerStarted, Acts, Info, "the server started", []string{"version", "fingerprint"}, false, 0, false},
+		{ServerStopped, Acts, Info, "the server stopped in order", []string{"version"}, false, 0, false},
+		{FactoryReset, Acts, Alert, "the box was reset, with its mail kept or deleted", []string{"actor", "mail", "requested"}, false, 0, false},
+		{UpdateApplied, Acts, Warning, "the firmware was updated", []string{"actor", "before", "after"}, false, 0, false},
+		{UpdateReverted, Acts, Warning, "an update of the firmware was taken back", []string{"before", "after", "reason"}, false, 0, false},
 
-		{AuditExported, Acts, Notice, "this record was exported", []string{"actor", "format", "filter", "records"}, false, 0},
-		{AuditVerified, Acts, Info, "this record was verified", []string{"actor", "records", "findings"}, false, 0},
-		{AuditKey, Acts, Warning, "the box made a key for signing checkpoints", []string{"key", "text"}, false, 0},
-		{AuditRetention, "", Info, "old records were removed from this book", []string{"through", "hash", "key", "signature", "why"}, false, 0},
-		{AuditTorn, "", Warning, "the end of this book was torn, as a power cut does", []string{"file", "offset", "octets"}, false, 0},
-		{AuditDamaged, "", Alert, "this book was found damaged when it was opened", []string{"file", "offset", "text"}, false, 0},
+		{AuditExported, Acts, Notice, "this record was exported", []string{"actor", "format", "filter", "records"}, false, 0, false},
+		{AuditVerified, Acts, Info, "this record was verified", []string{"actor", "records", "findings"}, false, 0, false},
+		{AuditKey, Acts, Warning, "the box made a key for signing checkpoints", []string{"key", "text"}, false, 0, false},
+		{AuditRetention, "", Info, "old records were removed from this book", []string{"through", "hash", "key", "signature", "why"}, false, 0, false},
+		{AuditTorn, "", Warning, "the end of this book was torn, as a power cut does", []string{"file", "offset", "octets"}, false, 0, false},
+		{AuditDamaged, "", Alert, "this book was found damaged when it was opened", []string{"file", "offset", "text"}, false, 0, false},
 	}
 }
 

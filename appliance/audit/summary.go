@@ -14,14 +14,15 @@ const (
 	// firstAfter is how long the first of its kind may wait to be written.
 	firstAfter = time.Minute
 
-	// maxAlike is how many different ones of a kind are told apart at a time.
-	// Each takes some 500 octets of memory and, if it is written, some 200 of
-	// the disk.
-	maxAlike = 1024
+	// How many different ones of a kind are told apart at a time. Each takes
+	// some 900 octets of memory and, if it is written, some 200 of the disk.
+	maxStrange = 1024 // of what strangers can make happen
+	maxKnown   = 4096
 
-	// maxDaily bounds what a kind may write in a day, in octets: a flood that
-	// lasts for weeks does not push out what else the book keeps.
-	maxDaily = 1 << 20
+	// What a kind may write in a day, in octets: a flood that lasts for weeks
+	// does not push out what else the book keeps.
+	dailyStrange = 1 << 20
+	dailyKnown   = 8 << 20
 
 	// maxPart bounds one value of what is summarised, in octets.
 	maxPart = 128
@@ -39,10 +40,23 @@ type summary struct {
 // counts are those of one kind.
 type counts struct {
 	spec   Spec
+	most   int     // alike has no more
+	daily  float64 // octets
 	alike  map[string]*alike
 	others alike
 	budget float64 // octets that may be written
 	filled time.Time
+}
+
+func newCounts(spec Spec, now time.Time) *counts {
+	c := &counts{spec: spec, most: maxKnown, daily: dailyKnown, alike: map[string]*alike{}, filled: now}
+	if spec.strangers {
+		c.most, c.daily = maxStrange, dailyStrange
+	}
+	c.budget = c.daily
+	c.others.values = map[string]string{othersName: "too many different ones to be told apart"}
+
+	return c
 }
 
 // alike are events of which all values are the same.
@@ -71,14 +85,13 @@ func (s *summary) add(now time.Time, spec Spec, n int, values map[string]string)
 	defer s.mu.Unlock()
 	c := s.kinds[spec.Kind]
 	if c == nil {
-		c = &counts{spec: spec, alike: map[string]*alike{}, budget: maxDaily, filled: now}
-		c.others.values = map[string]string{othersName: "too many different ones to be told apart"}
+		c = newCounts(spec, now)
 		s.kinds[spec.Kind] = c
 	}
 	a := c.alike[key.String()]
 	switch {
 	case a != nil:
-	case len(c.alike) < maxAlike:
+	case len(c.alike) < c.most:
 		a = &alike{values: values}
 		c.alike[key.String()] = a
 	default:
@@ -181,8 +194,7 @@ func (c *counts) nextDue(now time.Time) time.Time {
 
 // fill adds to the budget what the time since the last call is worth.
 func (c *counts) fill(now time.Time) {
-	const day = 24 * time.Hour
-	c.budget = min(maxDaily, c.budget+maxDaily*float64(max(0, now.Sub(c.filled)))/float64(day))
+	c.budget = min(c.daily, c.budget+c.daily*float64(max(0, now.Sub(c.filled)))/float64(day))
 	c.filled = now
 }
 
@@ -194,16 +206,4 @@ func (e *entry) size() float64 {
 	}
 
 	return float64(n)
-}
-
-// held returns how many are held, for tests of the bound.
-func (s *summary) held() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for _, c := range s.kinds {
-		n += len(c.alike)
-	}
-
-	return n
 }

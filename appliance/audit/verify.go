@@ -177,7 +177,7 @@ func (w *walker) entry(file string, offset int64, data []byte) {
 	here := Finding{File: file, Offset: offset}
 	r, err := DecodeRecord(data)
 	if err != nil {
-		here.What, here.Text = Unreadable, "what stands here is no record"
+		here.What, here.Text = Unreadable, "what stands here is no record that this version knows"
 		w.found(here)
 		w.last = Head{Seq: w.last.Seq + 1, Hash: HashOf(data)} // the next one tells whether it was one
 		w.file, w.place = file, offset
