@@ -106,7 +106,7 @@ func checkWidth(k banKey) error {
 		return fmt.Errorf("%s is %w: /%d at most", k.network, ErrBanWide, least)
 	}
 	if k.account != "" && k.network != sourceNetwork(netip.PrefixFrom(k.network.Addr(), k.network.Addr().BitLen())) {
-		return fmt.Errorf("%s is %w from an account: that is for one address", k.network, ErrBanWide)
+		return fmt.Errorf("%s is %w for one account: that is for one address", k.network, ErrBanWide)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ type commands struct {
 	Log     logCommand     `cmd:"" help:"Show the newest lines of the server's log."`
 	Account accountCommand `cmd:"" help:"Keep the accounts."`
 	Alias   aliasCommand   `cmd:"" help:"Keep addresses that lead to accounts."`
+	Ban     banCommand     `cmd:"" help:"See and change who may not connect."`
 	Admin   adminCommand   `cmd:"" help:"Keep the administrator's password."`
 	Deliver deliverCommand `cmd:"" help:"Put messages into a mailbox."`
 	Check   checkCommand   `cmd:"" help:"Read all stored mail and tell what is damaged, or mend it."`

@@ -87,6 +87,9 @@ func printStatus(w io.Writer, s *control.Status) error {
 		fmt.Fprintf(&b, "  %-12s %s\n", l.Name, l.Address)
 	}
 	fmt.Fprintf(&b, "  connections  %d\n", s.Connections)
+	if s.Banned > 0 {
+		fmt.Fprintf(&b, "  banned       %d\n", s.Banned)
+	}
 	if own := s.Certificate; own != nil {
 		fmt.Fprintf(&b, "  certificate  the office's own, by %s, until %s\n", own.Issuer, own.Expires.Local().Format(time.DateOnly))
 		fmt.Fprintf(&b, "  fingerprint  SHA-256 %s\n", own.SHA256)
