@@ -17,7 +17,7 @@ func openBans(c *Config, o *office) (*access.Bans, error) {
 		Loopback: c.BoundLoopback,
 		Banned: func(ctx context.Context, ban access.Ban) {
 			_ = o.audit.Record(ctx, audit.Event{ // a failure has been logged
-				Kind: audit.BanAdded, Actor: theBox, Account: ban.Account, Remote: ban.Network.String(),
+				Kind: audit.BanMade, Account: ban.Account, Remote: ban.Network.String(),
 				More: map[string]string{"reason": ban.Reason, "until": ban.Until.UTC().Format(time.RFC3339)},
 			})
 		},

@@ -138,7 +138,7 @@ func TestGuessersAreKeptOutWhileAnOfficeWorks(t *testing.T) {
 		}
 	})
 	withClient(t, dir, false, func(c *control.Client) {
-		for kind, want := range map[audit.Kind]int{audit.BanAdded: 4, audit.BanLifted: 1} {
+		for kind, want := range map[audit.Kind]int{audit.BanMade: 4, audit.BanLifted: 1} {
 			records, err := c.AuditRecords(t.Context(), audit.Filter{Kinds: []string{string(kind)}})
 			if err != nil || len(records) != want {
 				t.Errorf("%s is recorded %d times, want %d: %v", kind, len(records), want, err)

@@ -13,6 +13,7 @@ const (
 	SignInOK        Kind = "signin.ok"
 	SignInFailed    Kind = "signin.failed"
 	HandshakeFailed Kind = "handshake.failed"
+	BanMade         Kind = "ban.made" // by the box
 	BanAdded        Kind = "ban.added"
 	BanLifted       Kind = "ban.lifted"
 
@@ -97,7 +98,8 @@ func Kinds() []Spec {
 		{SignInOK, Access, Info, "somebody signed in", []string{"account", "remote", "port", "mechanism", "tls", "count", "since"}, true, time.Hour, false},
 		{SignInFailed, Access, Notice, "a sign-in was refused", []string{"account", "remote", "port", "mechanism", "tls", "reason", "count", "since"}, true, 10 * time.Minute, true},
 		{HandshakeFailed, Access, Info, "a TLS handshake failed", []string{"remote", "port", "reason", "count", "since"}, true, 10 * time.Minute, true},
-		{BanAdded, Access, Notice, "an address or account was banned", []string{"actor", "account", "remote", "reason", "until"}, true, 0, false},
+		{BanMade, Access, Notice, "the box banned an address, or an account from there", []string{"account", "remote", "reason", "until", "count", "since"}, true, 10 * time.Minute, true},
+		{BanAdded, Access, Notice, "an administrator banned an address or account", []string{"actor", "account", "remote", "reason", "until"}, true, 0, false},
 		{BanLifted, Access, Notice, "a ban was lifted", []string{"actor", "account", "remote", "reason"}, true, 0, false},
 		{NetworkAllowed, Acts, Notice, "a network is never banned any more", []string{"actor", "remote", "reason"}, true, 0, false},
 		{NetworkDisallowed, Acts, Notice, "a network can be banned again", []string{"actor", "remote"}, true, 0, false},

@@ -47,7 +47,7 @@ func TestRetentionByAgeLeavesAVerifiableRest(t *testing.T) {
 			}
 			time.Sleep(time.Hour)
 		}
-		old := list(t, l, audit.Filter{Until: time.Now().Add(-27 * time.Hour)})
+		old := list(t, l, audit.Filter{Until: time.Now().Add(-29 * time.Hour)})
 		if len(old) > 0 {
 			t.Errorf("%d records are too old, such as %+v", len(old), old[0])
 		}

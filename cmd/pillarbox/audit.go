@@ -72,6 +72,13 @@ type auditListCommand struct {
 	Lines int `short:"n" help:"How many at most: the newest." default:"50" placeholder:"N"`
 }
 
+// Help is printed below the flags.
+func (c *auditListCommand) Help() string {
+	return `Sign-ins, handshakes and bans that the box made appear after two minutes at most. Those
+that are alike are counted, for ten minutes or, of sign-ins that succeeded, an hour, and
+then are one line.`
+}
+
 // Run lists records.
 func (c *auditListCommand) Run(ctx context.Context, e *env) error {
 	return c.with(ctx, e, false, func(client *control.Client) error {
