@@ -27,8 +27,9 @@ type Config struct {
 	// Held is told whenever what Name returns has changed; nil means nobody is.
 	Held func(name string)
 
-	// Open returns what carries the packets; nil means Open of this package.
-	Open func() (Conn, error)
+	// Open returns what carries the packets of a family; nil means Open of this
+	// package.
+	Open func(ipv6 bool) (Conn, error)
 }
 
 // Service is something that listens on the machine.

@@ -30,8 +30,8 @@ type Packet struct {
 	Payload   []byte
 }
 
-// Conn carries packets between the group's port on chosen links and the
-// responder.
+// Conn carries packets of one family between the group's port on chosen links
+// and the responder.
 type Conn interface {
 	// Join begins to hear the group on a link, Leave ends that.
 	Join(Link) error
@@ -39,7 +39,7 @@ type Conn interface {
 
 	Send(Packet) error
 
-	// Receive returns the next packet, of whatever link; the payload may use
+	// Receive returns the next packet, of whatever link; its payload lies in
 	// buf. It fails when the Conn is closed.
 	Receive(buf []byte) (Packet, error)
 

@@ -1,0 +1,318 @@
+package mdns
+
+import (
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// engine is the protocol. Its caller tells it what came and when, sends what
+// lies in out, and calls wake at the time that due returns.
+type engine struct {
+	log      *slog.Logger
+	conflict func(string)
+
+	claims []*claim // the host, then the services
+	links  map[Link]*link
+	own    map[netip.Addr]bool // all addresses of the machine that are known
+	limits limits
+	out    []Packet
+
+	recent    []time.Time // conflicts
+	slowUntil time.Time
+}
+
+// link is a link that is in use.
+type link struct {
+	key       Link
+	name      string
+	claims    []*claim // the engine's
+	addresses []netip.Prefix
+	records   []record
+	standings []standing             // by claim
+	multicast map[identity]time.Time // when a record was last told to all
+	waiting   []*answer
+}
+
+func newEngine(c *Config) *engine {
+	e := &engine{log: c.Logger, conflict: c.Conflict, links: map[Link]*link{}, own: map[netip.Addr]bool{}}
+	e.claims = append(e.claims, &claim{base: c.Host})
+	for _, s := range c.Services {
+		e.claims = append(e.claims, &claim{service: &s})
+	}
+	for _, c := range e.claims {
+		c.next()
+	}
+
+	return e
+}
+
+func (l *link) standing(c *claim) *standing { return &l.standings[slices.Index(l.claims, c)] }
+
+// told tells whether a claim's records are known to be ours alone. A service is
+// nothing without its host.
+func (l *link) told(c *claim) bool { return l.standings[0].held && l.standing(c).held }
+
+func (l *link) find(id identity) *record {
+	for i := range l.records {
+		if l.records[i].identity == id {
+			return &l.records[i]
+		}
+	}
+
+	return nil
+}
+
+// onLink tells whether an address can be that of a neighbour (section 11).
+func (l *link) onLink(a netip.Addr) bool {
+	if a.Is6() && a.IsLinkLocalUnicast() {
+		return l.key.IPv6
+	}
+
+	return a.Is6() == l.key.IPv6 && slices.ContainsFunc(l.addresses, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// ours tells whether a record is one of ours on any link.
+func (e *engine) ours(id identity) bool {
+	for _, l := range e.links {
+		if l.find(id) != nil {
+			return true
+		}
+	}
+
+	return false
+}
+
+func (e *engine) rebuild(l *link) {
+	l.records = records(e.claims[0], e.claims[1:], l.addresses)
+	for id := range l.multicast {
+		if l.find(id) == nil {
+			delete(l.multicast, id)
+		}
+	}
+}
+
+// linksOf returns the links of a network.
+func linksOf(n *Network) map[Link]Interface {
+	all := map[Link]Interface{}
+	for _, i := range n.Interfaces[:min(len(n.Interfaces), maxInterfaces)] {
+		if i.Index <= 0 {
+			continue // it does not exist
+		}
+		i.Addresses = usable(i.Addresses)
+		for _, p := range i.Addresses {
+			all[Link{Index: i.Index, IPv6: p.Addr().Is6()}] = i
+		}
+	}
+
+	return all
+}
+
+// set takes the links that are to be used from now on.
+func (e *engine) set(now time.Time, links map[Link]Interface) {
+	for key, l := range e.links {
+		if _, ok := links[key]; !ok {
+			e.goodbye(l, l.records)
+			delete(e.links, key)
+		}
+	}
+	clear(e.own)
+	for _, i := range links {
+		for _, p := range i.Addresses {
+			e.own[p.Addr()] = true
+		}
+	}
+	for key, i := range links {
+		l := e.links[key]
+		if l == nil {
+			e.add(now, key, i)
+		} else if !slices.Equal(l.addresses, i.Addresses) {
+			e.change(now, l, i)
+		}
+	}
+}
+
+func (e *engine) add(now time.Time, key Link, i Interface) {
+	l := &link{
+		key: key, name: i.Name, claims: e.claims, addresses: i.Addresses,
+		standings: make([]standing, len(e.claims)), multicast: map[identity]time.Time{},
+	}
+	first := probeSoon(now)
+	for i := range l.standings {
+		l.standings[i].start(first) // in one packet
+	}
+	e.links[key] = l
+	e.rebuild(l)
+}
+
+// change takes other addresses. The names stay ours, so nothing is probed
+// (section 8.4).
+func (e *engine) change(now time.Time, l *link, i Interface) {
+	before := l.records
+	l.addresses = i.Addresses
+	e.rebuild(l)
+	e.goodbye(l, slices.DeleteFunc(before, func(r record) bool { return l.find(r.identity) != nil }))
+	if host := &l.standings[0]; host.held {
+		host.announce(now)
+	}
+}
+
+// stop takes all back that was said.
+func (e *engine) stop() {
+	for _, l := range e.links {
+		e.goodbye(l, l.records)
+	}
+	clear(e.links)
+}
+
+// due returns when wake has to be called, if ever.
+func (e *engine) due() (time.Time, bool) {
+	var first time.Time
+	sooner := func(at time.Time) {
+		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	for _, l := range e.links {
+		for i := range l.standings {
+			sooner(l.standings[i].at)
+		}
+		for _, a := range l.waiting {
+			sooner(a.at)
+		}
+	}
+
+	return first, !first.IsZero()
+}
+
+// wake does what is due.
+func (e *engine) wake(now time.Time) {
+	for _, l := range e.links {
+		var probing, announcing []*claim
+		for i, c := range e.claims {
+			s := &l.standings[i]
+			if s.at.IsZero() || s.at.After(now) {
+				continue
+			}
+			if !s.held && s.probes == probes {
+				e.win(now, l, c)
+			}
+			switch {
+			case !s.held:
+				s.probes++
+				s.at = now.Add(probeTime)
+				probing = append(probing, c)
+			case !l.told(c):
+				s.at = time.Time{} // until the host's name is won
+			case !s.at.After(now):
+				s.said = now
+				s.at = now.Add(announceTime << s.announced)
+				if s.announced++; s.announced == announcements {
+					s.at = time.Time{}
+				}
+				announcing = append(announcing, c)
+			}
+		}
+		e.probe(l, probing)
+		e.announce(now, l, announcing)
+		e.answer(now, l)
+	}
+}
+
+// win takes a name on a link.
+func (e *engine) win(now time.Time, l *link, c *claim) {
+	s := l.standing(c)
+	s.held = true
+	s.announce(now)
+	if c != e.claims[0] {
+		return
+	}
+	for i := range l.standings[1:] {
+		if service := &l.standings[1+i]; service.held {
+			service.announce(now)
+		}
+	}
+}
+
+// name returns the host name that is held on a link at least, or "".
+func (e *engine) name() string {
+	for _, l := range e.links {
+		if l.standings[0].held {
+			return plain(e.claims[0].name)
+		}
+	}
+
+	return ""
+}
+
+// plain is a name as people write it.
+func plain(name string) string { return strings.TrimSuffix(name, ".") }
+
+// probe asks whether somebody else has a name (section 8.1).
+func (e *engine) probe(l *link, claims []*claim) {
+	var parts []part
+	for _, c := range claims {
+		p := part{question: &dns.Question{Name: c.name, Qtype: dns.TypeANY, Qclass: dns.ClassINET | unicastBit}}
+		for _, r := range l.records {
+			if r.claim == c && r.name == fold(c.name) && !r.negative {
+				p.authority = append(p.authority, dns.Copy(r.rr))
+			}
+		}
+		parts = append(parts, p)
+	}
+	e.send(l, group(l.key), probeMessages(parts))
+}
+
+// announce tells all of some claims, unasked (section 8.3).
+func (e *engine) announce(now time.Time, l *link, claims []*claim) {
+	all := &answer{records: map[identity]bool{}}
+	var extra []record
+	for _, r := range l.records {
+		switch {
+		case !slices.Contains(claims, r.claim):
+		case r.negative:
+			extra = append(extra, r)
+		default:
+			all.records[r.identity] = true
+		}
+	}
+	e.tell(now, l, l.pick(all, l.toldWithin(now, quietTime)), extra)
+}
+
+// tell sends records to all.
+func (e *engine) tell(now time.Time, l *link, records, extra []record) {
+	messages, said := responseMessages(&dns.Msg{}, records, extra, toAll)
+	for _, r := range said {
+		l.multicast[r.identity] = now
+	}
+	e.send(l, group(l.key), messages)
+}
+
+// toldWithin returns what tells whether a record was told to all a while ago at
+// most.
+func (l *link) toldWithin(now time.Time, d time.Duration) func(*record) bool {
+	return func(r *record) bool {
+		last, ok := l.multicast[r.identity]
+		return ok && now.Sub(last) < d
+	}
+}
+
+// goodbye takes records back, as far as they were told (section 10.1).
+func (e *engine) goodbye(l *link, records []record) {
+	records = slices.DeleteFunc(slices.Clone(records), func(r record) bool {
+		return !l.told(r.claim) || l.standing(r.claim).said.IsZero()
+	})
+	messages, _ := responseMessages(&dns.Msg{}, records, nil, takenBack)
+	e.send(l, group(l.key), messages)
+}
+
+// send hands packets out.
+func (e *engine) send(l *link, to netip.AddrPort, messages [][]byte) {
+	for _, m := range messages {
+		e.out = append(e.out, Packet{Link: l.key, Peer: to, Multicast: to.Addr().IsMulticast(), Payload: m})
+	}
+}
