@@ -22,6 +22,9 @@ const (
 	checkpointRecords = 256
 	checkpointAfter   = time.Hour
 
+	// lastSend is what the log server may take of the time to stop.
+	lastSend = 3 * time.Second
+
 	// retainEvery is how often retention runs; the first time is after that
 	// too, when the clock has long been set.
 	retainEvery = time.Hour
@@ -187,13 +190,16 @@ func (l *Log) flush(all bool) error {
 }
 
 // Close writes what is counted, makes a checkpoint if there is something new,
-// and lets the files go.
+// sends it, and lets the files go.
 func (l *Log) Close() error {
 	err := l.Flush()
 	if l.acts.used() || l.access.used() {
 		if _, cpErr := l.checkpoint(true); cpErr != nil {
 			err = errors.Join(err, cpErr)
 		}
+		ctx, cancel := context.WithTimeout(context.Background(), lastSend)
+		defer cancel()
+		l.send(ctx)
 	}
 	if err = errors.Join(err, l.acts.close(), l.access.close()); err != nil {
 		return fmt.Errorf("close the audit record: %w", err)

@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -131,6 +132,59 @@ func TestSignInsThatAreAlikeAreCounted(t *testing.T) {
 		defer closeLog(t, l)
 		if got := list(t, l, audit.Filter{Kinds: []string{"signin.failed"}}); len(got) != 4 || got[0].Values["remote"] != "192.0.2.2" {
 			t.Errorf("after the stop: %+v", got)
+		}
+	})
+}
+
+// sender is an audit.Sender.
+type sender func(*audit.Checkpoint) error
+
+func (s sender) Send(_ context.Context, c *audit.Checkpoint) error { return s(c) }
+
+func TestCheckpointsAreSentUntilOneArrives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var (
+			tried, arrived []*audit.Checkpoint
+			down           = true
+		)
+		l, stop := running(t, &audit.Config{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Sender: sender(func(c *audit.Checkpoint) error {
+			tried = append(tried, c)
+			if down {
+				return errors.New("nobody there")
+			}
+			arrived = append(arrived, c)
+			return nil
+		})})
+		record(t, l, audit.Event{Kind: audit.AdminPassword})
+		time.Sleep(59 * time.Minute)
+		if len(tried) > 0 {
+			t.Errorf("sent too early: %v", tried)
+		}
+		time.Sleep(10 * time.Minute)
+		down = false
+		if len(tried) < 5 {
+			t.Errorf("tried %d times", len(tried))
+		}
+		time.Sleep(10 * time.Minute)
+		if len(arrived) != 1 || arrived[0].Acts.Seq != 2 {
+			t.Errorf("arrived: %v", arrived)
+		}
+		// Nothing new is nothing to say; many records are, at once.
+		time.Sleep(24 * time.Hour)
+		if len(arrived) != 1 {
+			t.Errorf("arrived: %v", arrived)
+		}
+		for range 256 {
+			record(t, l, audit.Event{Kind: audit.AdminPassword})
+		}
+		time.Sleep(2 * time.Minute)
+		if len(arrived) != 2 || arrived[1].Acts.Seq != 258 {
+			t.Errorf("arrived: %v", arrived)
+		}
+		record(t, l, audit.Event{Kind: audit.AdminPassword})
+		stop()
+		if len(arrived) != 3 || arrived[2].Acts.Seq != 259 {
+			t.Errorf("at the stop: %v", arrived)
 		}
 	})
 }

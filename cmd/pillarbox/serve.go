@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"pillarbox/appliance"
+	"pillarbox/appliance/audit/syslog"
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/restart"
 	"pillarbox/storage"
@@ -30,6 +33,7 @@ type serveCommand struct {
 	Conditions  string     `help:"A file in which the firmware tells what is wrong with the machine; pillarbox status shows it too." type:"path" placeholder:"FILE"`
 	BackOff     bool       `help:"After runs that ended badly wait before serving, longer each time: for supervisors that restart at once and for ever."`
 	AdminHash   string     `name:"admin-password-hash-file" help:"A file with the argon2id hash of the administrator's first password. It is taken where there is no password yet." type:"path" placeholder:"FILE"`
+	AuditSyslog string     `name:"audit-syslog" help:"A log server that is sent the signed checkpoints of the audit record: udp://HOST:514, tcp://HOST:601 or tls://HOST:6514, with ?ca=FILE where its certificate is of a CA of one's own." placeholder:"URL"`
 	Sample      bool       `help:"Make a sample office with two people and their mail, listen on this machine only, and tell how to connect."`
 }
 
@@ -75,6 +79,13 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 	if err := conf.Validate(); err != nil {
 		return &usageError{err: err}
 	}
+	if c.AuditSyslog != "" {
+		sender, err := syslog.New(c.AuditSyslog, cmp.Or(c.Hostname, machineName()))
+		if err != nil {
+			return &usageError{err: fmt.Errorf("--audit-syslog: %w", err)}
+		}
+		conf.AuditSender = sender
+	}
 	if err := c.checkFolder(); err != nil {
 		return err
 	}
@@ -107,6 +118,16 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 	}
 
 	return err
+}
+
+// machineName returns what the machine calls itself, "" if it does not say.
+func machineName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+
+	return name
 }
 
 // record keeps how this run of f ends, and what it says while it breaks down.
