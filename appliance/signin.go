@@ -14,10 +14,11 @@ import (
 	"pillarbox/appliance/imap"
 )
 
-// Why a log-in was refused without being tried.
+// Why a log-in was refused although nothing was wrong with it.
 var (
 	errTooManyLogins = errors.New("too many failed log-ins; wait a minute")
 	errBanned        = errors.New("banned")
+	errTooFast       = errors.New("the account is logged in to too often; wait some seconds")
 )
 
 // signIn shows the directory to IMAP, with throttle and bans in front.
@@ -60,8 +61,10 @@ func (s *signIn) Authenticate(ctx context.Context, login, password string, remot
 	if err != nil {
 		return imap.Identity{}, err
 	}
-	s.throttle.OK(remote, name, password)
 	s.bans.Passed(remote, name)
+	if !s.throttle.OK(remote, name, password) {
+		return imap.Identity{}, errTooFast
+	}
 
 	return imap.Identity{Account: a.ID, Address: a.Address}, nil
 }

@@ -45,3 +45,60 @@ func TestASharedShortNameIsExplainedToTheLogAlone(t *testing.T) {
 		}
 	}
 }
+
+// TestABanSparesAPasswordThatWasRight is an account that somebody guesses at
+// from behind the same address.
+func TestABanSparesAPasswordThatWasRight(t *testing.T) {
+	c := &Config{Dir: filepath.Join(t.TempDir(), "data"), Logger: slog.New(slog.DiscardHandler)}
+	o, err := openOffice(t.Context(), c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := o.close(c.Logger); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, address := range []string{"anna@office.example", "ben@office.example"} {
+		if _, err := o.directory.Add(t.Context(), directory.NewAccount{Address: address, Password: "long enough"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, log: c.Logger}
+	from := func(host byte) net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, host), Port: 4711} }
+	try := func(login, password string, host byte) error {
+		_, err := s.Authenticate(t.Context(), login, password, from(host))
+		return err
+	}
+	want := func(what string, got, want error) {
+		t.Helper()
+		if !errors.Is(got, want) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	want("before", try("anna", "long enough", 1), nil)
+	guesses := func(host byte) {
+		for i := range 12 { // ten, and what faded meanwhile
+			o.bans.Failed(&access.Attempt{Remote: from(host), Account: "anna", Credential: strings.Repeat("x", i+1)})
+		}
+	}
+	guesses(1)
+	want("the same again", try("Anna", "long enough", 1), nil)
+	want("another password", try("anna", "long enough too", 1), errBanned)
+	want("another account", try("ben", "wrong", 1), imap.ErrCredentials)
+	want("from elsewhere", try("anna", "long enough", 2), nil)
+
+	// Guesses that a ban refuses count, until the address is banned.
+	want("a name that nobody has", try("nobody", "wrong", 3), imap.ErrCredentials)
+	guesses(3)
+	for i := range 30 {
+		if !o.bans.Connects(from(3)) {
+			break
+		}
+		want("a guess", try("anna", strings.Repeat("y", i+1), 3), errBanned)
+	}
+	if o.bans.Connects(from(3)) {
+		t.Error("the guesser is not banned")
+	}
+	want("a connection that is open still", try("ben", "long enough", 3), errBanned)
+}

@@ -65,7 +65,7 @@ func (b *Bans) Count() int {
 }
 
 // Add bans a network for an administrator; with an account only from signing in
-// to that. It is stored when Add returns. The errors are ErrSpared for what is
+// to that. Its connections are closed. It is stored when Add returns. The errors are ErrSpared for what is
 // never banned, ErrBanWide and ErrBanTime.
 func (b *Bans) Add(ctx context.Context, network netip.Prefix, account, reason string, d time.Duration) (Ban, error) {
 	k := banKey{sourceNetwork(network), cleanText(account, maxAccountName)}
@@ -92,6 +92,7 @@ func (b *Bans) Add(ctx context.Context, network netip.Prefix, account, reason st
 	b.put(r)
 	made := r.shown()
 	b.mu.Unlock()
+	b.cut(&made)
 	return made, b.settle(ctx)
 }
 

@@ -74,6 +74,7 @@ type Bans struct {
 	unpushed  map[netip.Prefix]struct{} // what the firewall is to be told
 	pushing   chan struct{}             // wakes who tells it
 	events    chan Ban
+	cutters   []func(netip.Prefix) // close the connections of who is banned
 }
 
 // OpenBans reads what is stored.
@@ -201,6 +202,7 @@ func (b *Bans) tell(made *Ban) {
 		b.log.Warn("banned", "network", made.Network, "account", made.Account, "reason", made.Reason,
 			"until", made.Until.Local().Format(time.DateTime), "times", made.Times, "left_out", n)
 	}
+	b.cut(made)
 	if b.conf.Banned == nil {
 		return
 	}
@@ -222,83 +224,6 @@ func (b *Bans) Passed(remote net.Addr, account string) {
 	defer b.mu.Unlock()
 	b.trusted.put(from, b.now().Unix())
 	b.pairs.drop(pair)
-}
-
-// Connects tells whether an address may connect, and counts if it may not.
-func (b *Bans) Connects(remote net.Addr) bool {
-	addr := addressOf(remote)
-	if !addr.IsValid() {
-		return true
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	r := b.covering(addr, b.now())
-	if r != nil {
-		r.Refused++
-	}
-	return r == nil
-}
-
-// Refuses tells whether a sign-in is to be refused unchecked, for a ban of the
-// address or of the account from there.
-func (b *Bans) Refuses(remote net.Addr, account string) (Ban, bool) {
-	addr := addressOf(remote)
-	if !addr.IsValid() {
-		return Ban{}, false
-	}
-	account = cleanText(account, maxAccountName)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := b.now()
-	r := b.covering(addr, now)
-	if r == nil && account != "" {
-		r = b.records[banKey{sourceOfAddr(addr).Prefix, account}]
-		if r != nil && (!r.active(now) || b.spared(addr, now)) {
-			r = nil
-		}
-	}
-	if r == nil {
-		return Ban{}, false
-	}
-	r.Refused++
-	return r.Ban, true
-}
-
-// covering returns the ban that holds for an address, nil if there is none.
-// b.mu is held.
-func (b *Bans) covering(addr netip.Addr, now time.Time) *banRecord {
-	for bits, n := range b.lengths[family(addr)][:addr.BitLen()+1] {
-		if n == 0 {
-			continue
-		}
-		p, err := addr.Prefix(bits)
-		if err != nil {
-			continue
-		}
-		if r := b.records[banKey{network: p}]; r != nil && r.active(now) && !b.spared(addr, now) {
-			return r
-		}
-	}
-	return nil
-}
-
-// spared tells whether an address is never banned. b.mu is held.
-func (b *Bans) spared(addr netip.Addr, now time.Time) bool {
-	if addr.IsLoopback() && !b.conf.Loopback || now.Before(b.exempt[addr]) {
-		return true
-	}
-	for p := range b.allowed {
-		if p.Contains(addr) {
-			return true
-		}
-	}
-	return false
-}
-
-// trusts tells whether somebody signed in from there not long ago. b.mu is held.
-func (b *Bans) trusts(from source, now time.Time) bool {
-	at, ok := b.trusted.get(from)
-	return ok && now.Sub(time.Unix(at, 0)) < trustTime
 }
 
 // put adds a record or notes that it changed. b.mu is held.
@@ -367,13 +292,6 @@ func (b *Bans) Len() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.suspects.len() + b.pairs.len() + b.trusted.len() + len(b.records)
-}
-
-func family(a netip.Addr) int {
-	if a.Is4() {
-		return 0
-	}
-	return 1
 }
 
 // short is a sum for short lists.

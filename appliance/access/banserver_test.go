@@ -192,3 +192,62 @@ func BenchmarkScan(b *testing.B) {
 		runtime.KeepAlive(l)
 	}
 }
+
+func TestABanClosesConnections(t *testing.T) {
+	b, err := access.OpenBans(&access.BansConfig{Logger: slog.New(slog.DiscardHandler), Store: newShelf(), Loopback: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := serve(t, "tcp", "127.0.0.1:0", access.Config{Bans: b}, echo)
+	open := func(from string) *tls.Conn {
+		c := tls.Client(dialFrom(t, p, from), p.client)
+		talk(t, c)
+		return c
+	}
+	bad, admin, neighbour := open("127.0.0.2"), open("127.0.0.3"), open("127.0.1.2")
+	b.Exempt(netip.MustParseAddr("127.0.0.3"), time.Hour)
+	if _, err := b.Add(t.Context(), prefix("127.0.0.0/24"), "", "", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := bad.Read(make([]byte, 1)); err == nil || isTimeout(err) {
+		t.Errorf("the banned one reads %d octets, %v", n, err)
+	}
+	talk(t, admin)
+	talk(t, neighbour)
+
+	third := open("127.0.1.9") // the box does it, too
+	for i := range 12 { // ten, and what faded meanwhile
+		b.Failed(&access.Attempt{Remote: third.LocalAddr(), Account: fmt.Sprint("name", i), Credential: "x", Unknown: true})
+	}
+	if n, err := third.Read(make([]byte, 1)); err == nil || isTimeout(err) {
+		t.Errorf("the guesser reads %d octets, %v", n, err)
+	}
+}
+
+// TestAFloodOfStrangersLeavesRoom is that many addresses together cannot keep
+// those busy who signed in before.
+func TestAFloodOfStrangersLeavesRoom(t *testing.T) {
+	b, err := access.OpenBans(&access.BansConfig{Logger: slog.New(slog.DiscardHandler), Store: newShelf(), Loopback: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := serve(t, "tcp", "127.0.0.1:0", access.Config{Bans: b, StrangerRate: 1, StrangerBurst: 5, BoundLoopback: true}, echo)
+	b.Passed(addr("127.0.0.1:1"), "anna")
+	n := 0
+	for host := range 12 {
+		if !refused(t, p, fmt.Sprintf("127.0.1.%d", host+1)) {
+			n++
+		}
+	}
+	if n < 5 || n > 7 { // a slow machine may give one back meanwhile
+		t.Errorf("%d of 12 strangers were let in, want 5", n)
+	}
+	for range 12 {
+		if refused(t, p, "127.0.0.1") {
+			t.Fatal("the office is refused")
+		}
+	}
+	if line := p.log.await(t, "connection refused"); line["reason"] != "too many new connections of strangers in all" {
+		t.Errorf("the log says %v", line)
+	}
+}

@@ -28,6 +28,8 @@ const (
 	firstRetry = time.Second
 	lastRetry  = time.Minute
 	tellTime   = 10 * time.Second // for one act
+	// maxRefusals is after how many acts that failed no more are tried for now.
+	maxRefusals = 3
 )
 
 // push has the firewall told of a network. b.mu is held.
@@ -103,23 +105,33 @@ func (b *Bans) keepFirewall(ctx context.Context) {
 	}
 }
 
-// tellFirewall tells what is to be told. Nothing is locked meanwhile.
+// tellFirewall tells what is to be told. Nothing is locked meanwhile. One ban
+// that is not taken does not keep the others back; where several are not,
+// nobody is there.
 func (b *Bans) tellFirewall(ctx context.Context) error {
 	b.mu.Lock()
 	todo := slices.SortedFunc(maps.Keys(b.unpushed), netip.Prefix.Compare)
 	clear(b.unpushed)
 	b.mu.Unlock()
+	var failed []netip.Prefix
+	var last error
 	for i, p := range todo {
-		if err := b.tellOne(ctx, p); err != nil {
-			b.mu.Lock()
-			for _, p := range todo[i:] {
-				b.unpushed[p] = struct{}{}
-			}
-			b.mu.Unlock()
-			return err
+		err := b.tellOne(ctx, p)
+		if err == nil {
+			continue
+		}
+		last = err
+		if failed = append(failed, p); len(failed) == maxRefusals {
+			failed = append(failed, todo[i+1:]...)
+			break
 		}
 	}
-	return nil
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range failed {
+		b.unpushed[p] = struct{}{}
+	}
+	return last
 }
 
 func (b *Bans) tellOne(ctx context.Context, p netip.Prefix) error {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -37,6 +38,12 @@ type Config struct {
 	// firewall has them where there is one. Loopback is not bounded.
 	Rate  int
 	Burst int
+	// StrangerRate and StrangerBurst bound those of all addresses together
+	// from which nobody signed in lately; 0 means 6,000 and 2,000. An office
+	// that comes back after a power cut is within that; a flood finds the
+	// processor free for those who belong here.
+	StrangerRate  int
+	StrangerBurst int
 	// BoundLoopback bounds loopback addresses like all others: for tests.
 	BoundLoopback bool
 
@@ -71,10 +78,14 @@ type Listener struct {
 	conf   Config
 	log    *slog.Logger
 	gate   *gate
-	rates  *rates
-	refuse *pace // of lines about refused connections
-	banned *pace // of lines about those of who is banned
-	failed *pace // of lines about failed handshakes
+	rates  *rates[source]
+	crowd  *rates[struct{}] // of strangers in all
+	refuse *pace            // of lines about refused connections
+	banned *pace            // of lines about those of who is banned
+	failed *pace            // of lines about failed handshakes
+
+	mu       sync.Mutex
+	services map[*service]struct{} // that run
 }
 
 // New returns a Listener that serves nothing yet.
@@ -89,9 +100,11 @@ func New(c *Config) *Listener {
 	conf.MaxHandshakesPerAddress = cmp.Or(conf.MaxHandshakesPerAddress, 64)
 	conf.Rate = cmp.Or(conf.Rate, 300)
 	conf.Burst = cmp.Or(conf.Burst, 100)
+	conf.StrangerRate = cmp.Or(conf.StrangerRate, 6000)
+	conf.StrangerBurst = cmp.Or(conf.StrangerBurst, 2000)
 	conf.HandshakeTimeout = cmp.Or(conf.HandshakeTimeout, 10*time.Second)
 	conf.Grace = cmp.Or(conf.Grace, 10*time.Second)
-	return &Listener{
+	l := &Listener{
 		conf: conf,
 		log:  conf.Logger,
 		gate: &gate{
@@ -101,11 +114,18 @@ func New(c *Config) *Listener {
 
 			loopback: conf.BoundLoopback,
 		},
-		rates:  newRates(conf.Now, conf.Rate, conf.Burst),
+		rates:  newRates[source](conf.Now, conf.Rate, conf.Burst),
+		crowd:  newRates[struct{}](conf.Now, conf.StrangerRate, conf.StrangerBurst),
 		refuse: newPace(conf.Now, 1, 5),
 		banned: newPace(conf.Now, 1./60, 5),
 		failed: newPace(conf.Now, 10, 50),
+
+		services: map[*service]struct{}{},
 	}
+	if conf.Bans != nil {
+		conf.Bans.onBan(l.cut)
+	}
+	return l
 }
 
 // Open returns how many connections are open.
@@ -125,6 +145,14 @@ func (l *Listener) Serve(ctx context.Context, ln net.Listener, conf *tls.Config,
 		port:     port(ln.Addr()),
 		conns:    map[net.Conn]struct{}{},
 	}
+	l.mu.Lock()
+	l.services[s] = struct{}{}
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.services, s)
+	}()
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	err := s.accept(ctx, ln)
 	if stop() {
@@ -133,6 +161,22 @@ func (l *Listener) Serve(ctx context.Context, ln net.Listener, conf *tls.Config,
 	cancel()
 	s.finish()
 	return err
+}
+
+// cut closes the connections of a network that was banned.
+func (l *Listener) cut(network netip.Prefix) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for s := range l.services {
+		s.mu.Lock()
+		for c := range s.conns {
+			// Somebody in it may be spared.
+			if a := addressOf(c.RemoteAddr()); network.Contains(a) && l.conf.Bans.bans(a) {
+				c.Close()
+			}
+		}
+		s.mu.Unlock()
+	}
 }
 
 // service is one Serve.
@@ -220,8 +264,11 @@ func (s *service) refuses(remote net.Addr, from source) (reason string, lines *p
 		return "the address is banned", s.banned
 	}
 	bounded := from.IsValid() && (s.conf.BoundLoopback || !from.Addr().IsLoopback())
-	if bounded && !s.rates.take(from) {
+	switch {
+	case bounded && !s.rates.take(from):
 		return "too many new connections from this address", s.refuse
+	case bounded && (s.conf.Bans == nil || !s.conf.Bans.knows(from)) && !s.crowd.take(struct{}{}):
+		return "too many new connections of strangers in all", s.refuse
 	}
 	return s.gate.enter(from), s.refuse
 }

@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// maxRates bounds the sources whose new connections are counted: some 80 octets
-// each. One that is forgotten begins with a full bucket, as one that was quiet
-// for some seconds does anyway.
+// maxRates bounds the keys that are counted: some 100 octets each. One that is
+// forgotten begins with a full bucket, as one that was quiet for some seconds
+// does anyway.
 const maxRates = 32_768
 
-// rates bounds how fast each source opens connections: a token bucket for each.
-type rates struct {
+// rates bounds how often each key comes: a token bucket for each.
+type rates[K comparable] struct {
 	now   func() time.Time
-	rate  float64 // connections a second
+	rate  float64 // a second
 	burst float64
 
 	mu  sync.Mutex
-	use *recent[source, bucket]
+	use *recent[K, bucket]
 }
 
 type bucket struct {
@@ -25,16 +25,16 @@ type bucket struct {
 	at     int64 // Unix time in nanoseconds
 }
 
-func newRates(now func() time.Time, perMinute, burst int) *rates {
-	return &rates{now: now, rate: float64(perMinute) / 60, burst: float64(burst), use: newRecent[source, bucket](maxRates)}
+func newRates[K comparable](now func() time.Time, perMinute, burst int) *rates[K] {
+	return &rates[K]{now: now, rate: float64(perMinute) / 60, burst: float64(burst), use: newRecent[K, bucket](maxRates)}
 }
 
-// take tells whether a source may open another connection now.
-func (r *rates) take(from source) bool {
+// take tells whether a key may come once more now.
+func (r *rates[K]) take(k K) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now().UnixNano()
-	b, ok := r.use.get(from)
+	b, ok := r.use.get(k)
 	if !ok {
 		b = bucket{tokens: float32(r.burst), at: now}
 	}
@@ -44,6 +44,6 @@ func (r *rates) take(from source) bool {
 	if may {
 		tokens--
 	}
-	r.use.put(from, bucket{tokens: float32(tokens), at: now})
+	r.use.put(k, bucket{tokens: float32(tokens), at: now})
 	return may
 }

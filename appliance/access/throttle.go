@@ -30,6 +30,12 @@ const (
 	freePerCrowd = 30
 	crowdDelay   = 3 * time.Second
 
+	// Right log-ins to one account, a minute and at once: a program that opens
+	// a connection for each page does not come near. Web mail and proxies on
+	// this machine may do more.
+	loginsPerMinute = 300
+	loginsAtOnce    = 200
+
 	// maxCounters and maxGood bound memory: about 100 octets each.
 	maxCounters = 16_384
 	maxGood     = 16_384
@@ -59,6 +65,8 @@ type Throttle struct {
 	// good are credentials that were right and accounts that were logged in
 	// to, by address. Strangers cannot push anything out of it.
 	good *recent[counterKey, struct{}]
+
+	logins *rates[counterKey]
 }
 
 type counter struct {
@@ -77,6 +85,7 @@ func NewThrottle(c *ThrottleConfig) *Throttle {
 	if c != nil && c.Now != nil {
 		t.now = c.Now
 	}
+	t.logins = newRates[counterKey](t.now, loginsPerMinute, loginsAtOnce)
 	return t
 }
 
@@ -155,15 +164,18 @@ func (t *Throttle) Failed(remote net.Addr, account, credential string) {
 
 // OK notes that a credential was right. Earlier failures for the account from
 // this address were then somebody's own typing errors. The address keeps its
-// own count: whoever has one account could guess at others in between.
-func (t *Throttle) OK(remote net.Addr, account, credential string) {
+// own count: whoever has one account could guess at others in between. OK is
+// false if the account is logged in to faster than any program needs.
+func (t *Throttle) OK(remote net.Addr, account, credential string) bool {
 	keys := t.keys(remote, account, credential)
+	may := addressOf(remote).IsLoopback() || t.logins.take(keys.crowd)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.good.put(keys.credential, struct{}{})
 	t.good.put(keys.account, struct{}{})
 	t.counters.drop(keys.credential)
 	t.counters.drop(keys.account)
+	return may
 }
 
 // Len returns how many counters are held.

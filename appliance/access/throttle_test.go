@@ -213,3 +213,29 @@ func TestAScanDoesNotPushOutWhoIsKnown(t *testing.T) {
 		t.Error("what was never right is known")
 	}
 }
+
+func TestLogInsToOneAccountAreBounded(t *testing.T) {
+	c := newClock()
+	th := access.NewThrottle(&access.ThrottleConfig{Now: c.now})
+	count := func(from string, n int) (may int) {
+		for range n {
+			if th.OK(addr(from), "anna", "right") {
+				may++
+			}
+		}
+		return may
+	}
+	if n := count("192.0.2.7:1", 150) + count("192.0.2.8:1", 150); n != 200 {
+		t.Errorf("%d log-ins at once, want 200", n)
+	}
+	if !th.OK(office, "ben", "right") {
+		t.Error("another account is bounded with it")
+	}
+	if n := count("127.0.0.1:1", 300); n != 300 {
+		t.Errorf("%d of 300 log-ins from this machine", n)
+	}
+	c.advance(10 * time.Second)
+	if n := count("192.0.2.7:1", 300); n != 50 {
+		t.Errorf("%d log-ins after ten seconds, want 50", n)
+	}
+}

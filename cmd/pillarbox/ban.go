@@ -107,7 +107,7 @@ type banAddCommand struct {
 
 // Help is printed below the flags.
 func (c *banAddCommand) Help() string {
-	return `Whoever is connected stays connected. An IPv6 address is banned with its /64, which
+	return `Its connections are closed. An IPv6 address is banned with its /64, which
 is what one customer gets.`
 }
 
