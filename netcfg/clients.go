@@ -12,7 +12,8 @@ import (
 // client is a DHCP client that runs. It lives as long as its link has a
 // carrier: a cable that is plugged in again may lead to another network.
 type client struct {
-	index int // of the link: a name may come back with another device
+	index int    // of the link: a name may come back with another device
+	mac   string // a bridge's changes with its ports
 	stop  context.CancelFunc
 	done  chan struct{}
 }
@@ -21,7 +22,8 @@ type client struct {
 func (m *Manager) keepClients(ctx context.Context, t *state.Target, o *state.Observed) {
 	m.stopClients(func(name string) bool {
 		want, have := t.Find(name), o.Find(name)
-		return want == nil || !want.DHCP || have == nil || have.Index != m.clients[name].index || !have.Up || !have.Carrier
+		return want == nil || !want.DHCP || have == nil || !have.Up || !have.Carrier ||
+			have.Index != m.clients[name].index || have.MAC != m.clients[name].mac
 	})
 	m.mu.Lock()
 	for name := range m.leases {
@@ -36,7 +38,7 @@ func (m *Manager) keepClients(ctx context.Context, t *state.Target, o *state.Obs
 			continue
 		}
 		ctx, stop := context.WithCancel(ctx)
-		c := &client{index: l.Index, stop: stop, done: make(chan struct{})}
+		c := &client{index: l.Index, mac: l.MAC, stop: stop, done: make(chan struct{})}
 		m.clients[l.Name] = c
 		go func() {
 			defer close(c.done)

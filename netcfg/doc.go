@@ -10,6 +10,8 @@
 //	netcfg/state   what is desired, what is, and the steps between; pure
 //	netcfg/link    the kernel's side
 //	netcfg/dhcp    the DHCP client
+//	netcfg/arp     whether another host has an IPv4 address
+//	netcfg/ra      what routers say beside addresses
 //	netcfg/resolv  the resolver's configuration
 //	netcfg/netlab  networks of virtual cables, for tests
 //

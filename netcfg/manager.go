@@ -11,6 +11,7 @@ import (
 
 	"pillarbox/netcfg/dhcp"
 	"pillarbox/netcfg/link"
+	"pillarbox/netcfg/ra"
 	"pillarbox/netcfg/resolv"
 	"pillarbox/netcfg/state"
 )
@@ -30,6 +31,10 @@ type Config struct {
 	MaxLease   time.Duration // see dhcp.Config
 	Release    bool          // give leases back at the end
 
+	// Audit is how often all is looked at although nothing was heard; 0 means
+	// once a minute.
+	Audit time.Duration
+
 	// Changed is told the state after each pass that found or made a
 	// difference; nil means nobody is.
 	Changed func(Status)
@@ -39,8 +44,7 @@ const (
 	// settle gathers what the kernel says of one change.
 	settle = 20 * time.Millisecond
 
-	// auditTime is how often all is looked at although nothing was heard.
-	auditTime = time.Minute
+	auditTime = time.Minute // see Config.Audit
 
 	// watchPause follows lost messages of the kernel.
 	watchPause = time.Second
@@ -62,11 +66,17 @@ type Manager struct {
 	leases  map[string]*dhcp.Lease // by link; nil says that DHCP gave none
 	saved   map[string]savedLease
 
+	listens int      // how often listening to routers has begun
+	routers ra.Table // what they have said
+
 	// Of Run's goroutine alone.
-	clients map[string]*client
-	last    state.Observed
-	said    string // the problems that were logged last
-	wrote   bool   // resolv.conf
+	clients  map[string]*client
+	solicits map[int]*solicit // by the link's index
+	clashes  clashes
+	last     state.Observed
+	failed   string // the plan that was not carried out wholly
+	said     string // the problems that were logged last
+	wrote    bool   // resolv.conf
 }
 
 // savedLease is what is on the disk.
@@ -77,10 +87,16 @@ type savedLease struct {
 
 // New returns a manager; nothing is touched before Run.
 func New(c *Config) *Manager {
-	return &Manager{
+	m := &Manager{
 		Config: *c, desired: c.Desired, nudges: make(chan struct{}, 1),
 		leases: map[string]*dhcp.Lease{}, saved: map[string]savedLease{}, clients: map[string]*client{},
+		solicits: map[int]*solicit{}, clashes: clashes{known: map[place]finding{}},
 	}
+	if m.Audit == 0 {
+		m.Audit = auditTime
+	}
+
+	return m
 }
 
 // Set replaces what is desired. The settings must be valid.
@@ -100,12 +116,13 @@ func (m *Manager) nudge() {
 }
 
 // Run keeps the network until the context ends. It leaves the network as it
-// is: a restart shall cut no connection.
+// is, save what it gives back: a restart shall cut no connection.
 func (m *Manager) Run(ctx context.Context) error {
 	var watching sync.WaitGroup
 	watching.Go(func() { m.watch(ctx) })
+	watching.Go(func() { m.listen(ctx) })
 	defer watching.Wait()
-	defer m.stopClients(func(string) bool { return true })
+	defer m.end()
 	retry := firstRetry
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -128,6 +145,30 @@ func (m *Manager) Run(ctx context.Context) error {
 			timer.Reset(retry)
 			retry = min(2*retry, lastRetry)
 		}
+	}
+}
+
+// end stops all that a pass has started.
+func (m *Manager) end() {
+	m.stopClients(func(string) bool { return true })
+	m.stopSolicits(func(int) bool { return true })
+	m.clashes.wait()
+	if !m.Release {
+		return
+	}
+	// RFC 2131, section 4.4.6: what was released is not used any more.
+	o, err := link.Observe()
+	if err != nil {
+		m.Logger.Warn("take the released addresses away", "err", err)
+		return
+	}
+	target, _, _ := m.resolve(&o)
+	plan := slices.DeleteFunc(state.Diff(&target, &o), func(s state.Step) bool {
+		t := target.Find(s.Link)
+		return t == nil || !t.DHCP || s.Do != state.Remove
+	})
+	if err := link.Apply(plan); err != nil {
+		m.Logger.Warn("take the released addresses away", "err", err)
 	}
 }
 
@@ -154,20 +195,16 @@ func (m *Manager) pass(ctx context.Context) bool {
 		m.complain([]error{err})
 		return false
 	}
-	desired, leases := m.inputs(&o)
-	target, problems := state.Resolve(&desired, &o, acquired(leases))
-	plan := state.Diff(&target, &o)
-	for _, s := range plan {
-		level := slog.LevelInfo
-		if s.Do == state.Extend {
-			level = slog.LevelDebug
-		}
-		m.Logger.Log(ctx, level, "change the network", "link", s.Link, "step", s.String())
-	}
+	target, leases, problems := m.resolve(&o)
+	plan := append(m.clashes.again(&target, &o, m.Audit), state.Diff(&target, &o)...)
+	m.announce(ctx, plan)
 	failed := false
 	if err := link.Apply(plan); err != nil {
 		failed = true
 		problems = append(problems, err)
+		m.failed = plan.String()
+	} else {
+		m.failed = ""
 	}
 	if len(plan) > 0 {
 		if o, err = link.Observe(); err != nil {
@@ -176,6 +213,9 @@ func (m *Manager) pass(ctx context.Context) bool {
 		}
 	}
 	m.keepClients(ctx, &target, &o)
+	m.keepSolicits(ctx, &target, &o)
+	problems = append(problems, m.clashes.mark(&target, &o)...)
+	m.clashes.check(ctx, m, &target, &o)
 	if err := m.writeResolver(&target); err != nil {
 		failed = true
 		problems = append(problems, err)
@@ -197,11 +237,33 @@ func (m *Manager) pass(ctx context.Context) bool {
 	return !failed
 }
 
-// inputs returns what is desired and what leases hold, without those whose time
-// is over or whose link is gone.
-func (m *Manager) inputs(o *state.Observed) (state.Desired, map[string]*dhcp.Lease) {
+// announce logs what will be done. What has just failed is tried again and
+// again, and need not be said again.
+func (m *Manager) announce(ctx context.Context, plan state.Plan) {
+	again := plan.String() == m.failed
+	for _, s := range plan {
+		level := slog.LevelInfo
+		if again || s.Do == state.Extend {
+			level = slog.LevelDebug
+		}
+		m.Logger.Log(ctx, level, "change the network", "link", s.Link, "step", s.String())
+	}
+}
+
+// resolve returns what should be, the leases that hold, and what stands in the
+// way.
+func (m *Manager) resolve(o *state.Observed) (state.Target, map[string]*dhcp.Lease, []error) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
+	desired, leases, advertised := m.desired, m.holding(o), m.advertised(o)
+	m.mu.Unlock()
+	target, problems := state.Resolve(&desired, o, acquired(leases), advertised)
+
+	return target, leases, problems
+}
+
+// holding returns the leases, without those whose time is over or whose link is
+// gone. m.mu is held.
+func (m *Manager) holding(o *state.Observed) map[string]*dhcp.Lease {
 	for name, l := range m.leases {
 		if o.Find(name) == nil {
 			delete(m.leases, name)
@@ -210,7 +272,7 @@ func (m *Manager) inputs(o *state.Observed) (state.Desired, map[string]*dhcp.Lea
 		}
 	}
 
-	return m.desired, maps.Clone(m.leases)
+	return maps.Clone(m.leases)
 }
 
 func acquired(leases map[string]*dhcp.Lease) map[string]state.Acquired {
@@ -233,15 +295,18 @@ func acquired(leases map[string]*dhcp.Lease) map[string]state.Acquired {
 }
 
 // untilNext is how long nothing has to be done: until a lease ends that nobody
-// renews any more because its cable was pulled.
+// renews any more because its cable was pulled, or a name server of a router.
 func (m *Manager) untilNext() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	next := auditTime
+	next := m.Audit
 	for _, l := range m.leases {
 		if l != nil {
 			next = min(next, max(0, time.Until(l.Expires))+time.Second)
 		}
+	}
+	if ends, ok := m.routers.Next(time.Now()); ok {
+		next = min(next, max(0, time.Until(ends))+settle)
 	}
 
 	return next

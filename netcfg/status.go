@@ -2,6 +2,7 @@ package netcfg
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"pillarbox/netcfg/dhcp"
@@ -51,6 +52,36 @@ type Address struct {
 	Origin  Origin       `json:"origin"`
 	Expires time.Time    `json:"expires,omitzero"`
 	Clashes bool         `json:"clashes,omitempty"` // another host has it
+	// Deprecated says that its network is being given up.
+	Deprecated bool `json:"deprecated,omitempty"`
+}
+
+// Managed returns the interfaces that are managed.
+func (s *Status) Managed() []Interface {
+	var all []Interface
+	for _, i := range s.Interfaces {
+		if i.Managed {
+			all = append(all, i)
+		}
+	}
+
+	return all
+}
+
+// Connected returns the networks that the managed interfaces are connected to,
+// in order, without IPv6's link-local one, which is on every link.
+func (s *Status) Connected() []netip.Prefix {
+	var all []netip.Prefix
+	for _, i := range s.Managed() {
+		for _, a := range i.Addresses {
+			if a.Prefix.Addr().Is4() || !a.Prefix.Addr().IsLinkLocalUnicast() {
+				all = append(all, a.Prefix.Masked())
+			}
+		}
+	}
+	slices.SortFunc(all, netip.Prefix.Compare)
+
+	return slices.Compact(all)
 }
 
 // Observe returns what can be known of the network without managing it.
@@ -70,7 +101,7 @@ func Plan(d *state.Desired) (state.Plan, []error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	target, problems := state.Resolve(d, &o, nil)
+	target, problems := state.Resolve(d, &o, nil, nil)
 
 	return state.Diff(&target, &o), problems, nil
 }
@@ -92,7 +123,7 @@ func status(t *state.Target, o *state.Observed, leases map[string]*dhcp.Lease, p
 		}
 		for _, a := range l.Addresses {
 			i.Addresses = append(i.Addresses, Address{
-				Prefix: a.Prefix, Origin: origin(a, want, lease), Expires: a.Expires, Clashes: a.Conflict,
+				Prefix: a.Prefix, Origin: origin(a, want, lease), Expires: a.Expires, Clashes: a.Conflict, Deprecated: a.Deprecated,
 			})
 		}
 		s.Interfaces = append(s.Interfaces, i)

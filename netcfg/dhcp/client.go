@@ -175,7 +175,7 @@ func (c *Client) obtain(ctx context.Context, wait time.Duration) (*Lease, error)
 		return nil, fmt.Errorf("request %s: %w", offer.Address.Addr(), err)
 	}
 	taken, err := c.Conn.Taken(ctx, lease.Address.Addr())
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		c.Logger.Warn("find out whether the address is free", "address", lease.Address, "err", err)
 	}
 	if taken {

@@ -2,7 +2,6 @@ package dhcp
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -14,16 +13,13 @@ import (
 	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"pillarbox/netcfg/arp"
 )
 
 const (
 	clientPort = 68
 	serverPort = 67
-
-	// probes and probeWait are fewer and shorter than RFC 5227 has them: who
-	// answers at all does so within milliseconds, and a person waits.
-	probes    = 2
-	probeWait = 200 * time.Millisecond
 )
 
 // wire is a Conn on an interface.
@@ -149,67 +145,8 @@ func deadline(ctx context.Context, c net.PacketConn) (stop func(), err error) {
 	}, nil
 }
 
-// Taken asks by ARP whether somebody has the address (RFC 5227, section 2.1.1).
 func (w *wire) Taken(ctx context.Context, a netip.Addr) (bool, error) {
-	c, err := packet.Listen(w.link, packet.Datagram, unix.ETH_P_ARP, nil)
-	if err != nil {
-		return false, fmt.Errorf("open %s for ARP: %w", w.link.Name, err)
-	}
-	defer c.Close()
-	buf := make([]byte, 64)
-	for range probes {
-		to := &packet.Addr{HardwareAddr: net.HardwareAddr{255, 255, 255, 255, 255, 255}}
-		if _, err := c.WriteTo(probe(w.link.HardwareAddr, a), to); err != nil {
-			return false, fmt.Errorf("ask by ARP: %w", err)
-		}
-		within, cancel := context.WithTimeout(ctx, probeWait)
-		taken, err := w.awaitClaim(within, c, buf, a)
-		cancel()
-		if taken || err != nil {
-			return taken, err
-		}
-	}
-
-	return false, nil
-}
-
-func (w *wire) awaitClaim(ctx context.Context, c net.PacketConn, buf []byte, a netip.Addr) (bool, error) {
-	stop, err := deadline(ctx, c)
-	if err != nil {
-		return false, err
-	}
-	defer stop()
-	for {
-		n, _, err := c.ReadFrom(buf)
-		switch {
-		case ctx.Err() != nil:
-			return false, nil
-		case err != nil:
-			return false, fmt.Errorf("read ARP: %w", err)
-		case claims(buf[:n], a, w.link.HardwareAddr):
-			return true, nil
-		}
-	}
-}
-
-// probe is an ARP request (RFC 826) from nobody for an address.
-func probe(mac net.HardwareAddr, a netip.Addr) []byte {
-	b := []byte{0, 1, 8, 0, 6, 4, 0, 1}
-	b = append(b, mac...)
-	b = append(b, 0, 0, 0, 0)
-	b = append(b, 0, 0, 0, 0, 0, 0)
-
-	return append(b, a.AsSlice()...)
-}
-
-// claims tells whether an ARP packet says that another host has an address.
-func claims(b []byte, a netip.Addr, own net.HardwareAddr) bool {
-	if len(b) < 28 || binary.BigEndian.Uint32(b) != 0x00010800 || b[4] != 6 || b[5] != 4 {
-		return false
-	}
-	sender, ok := netip.AddrFromSlice(b[14:18])
-
-	return ok && sender == a && string(b[8:14]) != string(own)
+	return arp.Taken(ctx, w.link, a)
 }
 
 func (w *wire) Close() error {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
 	"time"
 
@@ -14,6 +13,9 @@ import (
 
 	"pillarbox/netcfg/state"
 )
+
+// ErrMTU says that a device cannot have an MTU.
+var ErrMTU = errors.New("the device cannot send packets of this size")
 
 // ErrNoVLAN says that the kernel cannot make VLANs.
 var ErrNoVLAN = errors.New("this kernel has no VLANs (8021q)")
@@ -53,13 +55,17 @@ func do(s state.Step) error {
 		}
 		return netlink.LinkDel(l)
 	case state.TheSetting:
-		return os.WriteFile(settingFile(s.Link, s.Key), []byte(s.To), 0)
+		return set(s.Link, s.Key, s.To)
 	case state.TheMTU:
 		mtu, err := strconv.Atoi(s.To)
 		if err != nil {
 			return err
 		}
-		return netlink.LinkSetMTU(l, mtu)
+		err = netlink.LinkSetMTU(l, mtu)
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ERANGE) {
+			return ErrMTU
+		}
+		return err
 	case state.TheMaster:
 		if s.To == "" {
 			return netlink.LinkSetNoMaster(l)

@@ -2,6 +2,6 @@
 // addresses and routes, carries out the steps of a plan, and tells when
 // something has changed. It decides nothing.
 //
-// All work goes through rtnetlink, save three settings of IPv6, for which the
-// kernel has only files below /proc/sys. No program is ever called.
+// All work goes through rtnetlink, save four settings, for which the kernel has
+// only files below /proc/sys. No program is ever called.
 package link

@@ -3,9 +3,11 @@ package link
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,22 +110,57 @@ func wireless(name string) bool {
 	return err == nil
 }
 
-// settings returns what the kernel says of a link's IPv6; nothing if it has
-// none.
+// settings returns what the kernel says of a link; without those of IPv6 if it
+// has none.
 func settings(name string) map[string]string {
 	all := map[string]string{}
-	for _, key := range []string{state.SettingDisableIPv6, state.SettingAcceptRA, state.SettingAutoConf} {
-		text, err := os.ReadFile(settingFile(name, key))
-		if err == nil {
-			all[key] = strings.TrimSpace(string(text))
+	for _, key := range state.Settings() {
+		for _, file := range settingFiles(name, key) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				continue
+			}
+			value := strings.TrimSpace(string(text))
+			if old, ok := all[key]; ok && old != value {
+				value = "" // it is one thing for IPv4 and another for IPv6
+			}
+			all[key] = value
 		}
 	}
 
 	return all
 }
 
-func settingFile(name, key string) string {
-	return filepath.Join("/proc/sys/net/ipv6/conf", filepath.Base(name), key)
+// set writes a setting. That the kernel has no IPv6 is no fault where it has
+// the same setting for IPv4.
+func set(name, key, value string) error {
+	var (
+		failed []error
+		done   bool
+	)
+	for _, file := range settingFiles(name, key) {
+		if err := os.WriteFile(file, []byte(value), 0); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		done = true
+	}
+	if done {
+		failed = slices.DeleteFunc(failed, func(err error) bool { return errors.Is(err, fs.ErrNotExist) })
+	}
+
+	return errors.Join(failed...)
+}
+
+func settingFiles(name, key string) []string {
+	file := func(family string) string {
+		return filepath.Join("/proc/sys/net", family, "conf", filepath.Base(name), key)
+	}
+	if key == state.SettingSkipDown {
+		return []string{file("ipv4"), file("ipv6")}
+	}
+
+	return []string{file("ipv6")}
 }
 
 func address(prefix netip.Prefix, a *netlink.Addr, now time.Time) state.Address {
@@ -132,6 +169,8 @@ func address(prefix netip.Prefix, a *netlink.Addr, now time.Time) state.Address 
 		Dynamic:   a.Flags&unix.IFA_F_PERMANENT == 0,
 		Tentative: a.Flags&unix.IFA_F_TENTATIVE != 0,
 		Conflict:  a.Flags&unix.IFA_F_DADFAILED != 0,
+
+		Deprecated: a.Flags&unix.IFA_F_DEPRECATED != 0,
 	}
 	// The kernel's word for ever is all ones.
 	if out.Dynamic && uint32(a.ValidLft) != ^uint32(0) {

@@ -42,6 +42,10 @@ func NewPeer(t *testing.T) *Peer {
 		if err == nil {
 			err = setLoopbackUp()
 		}
+		if err == nil {
+			// Its addresses are its own: it need not wait to find out.
+			err = os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0)
+		}
 		made <- err
 		for f := range p.calls {
 			f()
@@ -230,4 +234,15 @@ func Addresses(t *testing.T, name string) []netip.Prefix {
 	}
 
 	return all
+}
+
+// Tap makes an interface of the box that leads nowhere.
+func Tap(t *testing.T, name string) {
+	t.Helper()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = name
+	if err := netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TAP}); err != nil {
+		t.Fatalf("make a tap: %v", err)
+	}
+	t.Cleanup(func() { Unplug(t, name) })
 }

@@ -103,7 +103,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		o := state.Observed{Links: []state.Link{{Index: 2, Name: "eth0", Wired: true}, {Index: 3, Name: "eth1", Wired: true}}}
-		target, _ := state.Resolve(&d, &o, nil)
+		target, _ := state.Resolve(&d, &o, nil, nil)
 		for _, s := range state.Diff(&target, &o) {
 			if s.String() == "" || s.Link == "" {
 				t.Errorf("an empty step: %+v", s)

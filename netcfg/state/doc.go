@@ -7,8 +7,9 @@
 //	           "the first wired one"; DHCP, static, SLAAC; bridges and VLANs
 //	Observed   what the kernel has
 //	Acquired   what a DHCP server gave for one interface
-//	Resolve    Desired + Observed + Acquired = Target: concrete links,
-//	           addresses and routes
+//	Advertised what routers say on one link beside addresses
+//	Resolve    Desired + Observed + Acquired + Advertised = Target: concrete
+//	           links, addresses and routes
 //	Diff       Target - Observed = Plan: steps in the order in which they can
 //	           be done; an empty plan means that all is as it should be
 //

@@ -16,7 +16,7 @@ const (
 	CarrierWent    EventKind = "carrier-went"
 	AddressCame    EventKind = "address-came"
 	AddressWent    EventKind = "address-went"
-	AddressClashes EventKind = "address-clashes" // another host has it (IPv6)
+	AddressClashes EventKind = "address-clashes" // another host has it
 )
 
 // Event is something that happened to a link.

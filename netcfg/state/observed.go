@@ -43,9 +43,13 @@ type Address struct {
 	Dynamic bool         `json:"dynamic,omitempty"` // it has an end
 	Expires time.Time    `json:"expires,omitzero"`  // zero means never
 	// Tentative and Conflict tell how far the kernel is with finding out
-	// whether another host has the (IPv6) address.
+	// whether another host has the (IPv6) address. For IPv4 it finds out
+	// nothing.
 	Tentative bool `json:"tentative,omitempty"`
 	Conflict  bool `json:"conflict,omitempty"`
+	// Deprecated says that its network is being given up (RFC 4862, section
+	// 5.5.4): what is there goes on, nothing new begins with it.
+	Deprecated bool `json:"deprecated,omitempty"`
 }
 
 func (a Address) String() string { return a.Prefix.String() }
@@ -95,6 +99,12 @@ func (o *Observed) Find(name string) *Link {
 	}
 
 	return nil
+}
+
+// Advertised is what the routers on a link advertise beside addresses.
+type Advertised struct {
+	DNS    []netip.Addr
+	Search []string
 }
 
 // Acquired is what a DHCP server gave for an interface. The zero value says that

@@ -174,7 +174,7 @@ func (l *LinkTarget) properties(have *Link) Plan {
 			p = append(p, Step{Do: Set, What: what, Link: l.Name, From: from, To: to})
 		}
 	}
-	for _, key := range []string{SettingDisableIPv6, SettingAcceptRA, SettingAutoConf} {
+	for _, key := range Settings() {
 		to, wanted := l.Settings[key]
 		// A kernel without IPv6 has none of them.
 		from, there := have.Settings[key]
@@ -228,7 +228,7 @@ func (l *LinkTarget) leaves(a Address) bool {
 		return l.Undecided && a.Dynamic
 	}
 
-	return a.Prefix.Addr().IsLinkLocalUnicast() || l.slaac && a.Dynamic
+	return a.Prefix.Addr().IsLinkLocalUnicast() || l.SLAAC && a.Dynamic
 }
 
 func sameEnd(want, have Address) bool {
@@ -243,7 +243,7 @@ func sameEnd(want, have Address) bool {
 func (l *LinkTarget) routes(observed []Route) Plan {
 	var p Plan
 	for _, r := range observed {
-		if r.Link != l.Name || r.Protocol == ProtocolKernel || r.Protocol == ProtocolRA && l.slaac {
+		if r.Link != l.Name || r.Protocol == ProtocolKernel || r.Protocol == ProtocolRA && l.SLAAC {
 			continue
 		}
 		if l.Undecided && r.Protocol == ProtocolDHCP || slices.ContainsFunc(l.Routes, r.same) {

@@ -31,7 +31,7 @@ func resolve(t *testing.T, text string, o *state.Observed, acquired map[string]s
 	if err != nil {
 		t.Fatal(err)
 	}
-	return state.Resolve(&d, o, acquired)
+	return state.Resolve(&d, o, acquired, nil)
 }
 
 func TestWhichInterfaceIsMeant(t *testing.T) {
@@ -93,10 +93,12 @@ func TestAPlanReadsWell(t *testing.T) {
   ~ disable_ipv6 none -> 0
   ~ accept_ra none -> 1
   ~ autoconf none -> 1
+  ~ ignore_routes_with_linkdown none -> 1
   ~ state down -> up
 office
   + vlan 7 on eth0
   ~ disable_ipv6 none -> 1
+  ~ ignore_routes_with_linkdown none -> 1
   ~ state down -> up
 eth0
   ~ accept_ra 1 -> 0
@@ -216,5 +218,49 @@ func TestChangesAreTold(t *testing.T) {
 	}
 	if again := state.Changes(&after, &after); len(again) > 0 {
 		t.Errorf("nothing changed, and told is %v", again)
+	}
+}
+
+// TestNameServersComeInOrder has two interfaces with DHCP, of which the second
+// is not to listen to routers.
+func TestNameServersComeInOrder(t *testing.T) {
+	addr := netip.MustParseAddr
+	acquired := map[string]state.Acquired{
+		"eth0": {DNS: []netip.Addr{addr("192.0.2.1")}, Search: []string{"office.example"}},
+		"eth1": {DNS: []netip.Addr{addr("198.51.100.1"), addr("192.0.2.1")}},
+	}
+	advertised := map[string]state.Advertised{
+		"eth0":  {DNS: []netip.Addr{addr("fe80::1"), addr("2001:db8::1")}, Search: []string{"lan.example", "office.example"}},
+		"eth1":  {DNS: []netip.Addr{addr("2001:db8::66")}, Search: []string{"elsewhere.example"}},
+		"wlan0": {DNS: []netip.Addr{addr("2001:db8::67")}},
+	}
+	for name, c := range map[string]struct {
+		more   string
+		dns    []netip.Addr
+		search []string
+	}{
+		"DHCP's before the routers'": {
+			dns:    []netip.Addr{addr("192.0.2.1"), addr("198.51.100.1"), addr("fe80::1%eth0"), addr("2001:db8::1")},
+			search: []string{"office.example", "lan.example"},
+		},
+		"a person's alone": {
+			more: `,"dns":["192.0.2.53"],"search":["example"]`, dns: []netip.Addr{addr("192.0.2.53")}, search: []string{"example"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := observed()
+			d, err := state.Parse(strings.NewReader(`{"version":1,"interfaces":[{"name":"eth0","ipv4":{"method":"dhcp"}},
+				{"name":"eth1","ipv4":{"method":"dhcp"},"ipv6":{"method":"off"}}]` + c.more + `}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			target, _ := state.Resolve(&d, &o, acquired, advertised)
+			if !slices.Equal(c.dns, target.DNS) {
+				t.Errorf("name servers %v, want %v", target.DNS, c.dns)
+			}
+			if !slices.Equal(c.search, target.Search) {
+				t.Errorf("search %v, want %v", target.Search, c.search)
+			}
+		})
 	}
 }

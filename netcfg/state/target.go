@@ -37,15 +37,24 @@ type LinkTarget struct {
 	Routes    []Route           `json:"routes,omitempty"`
 	Settings  map[string]string `json:"settings,omitempty"`
 
-	slaac bool
+	SLAAC bool `json:"-"` // routers decide about addresses, too
 }
 
-// The settings of the kernel that are managed, below net/ipv6/conf/LINK.
+// The settings of the kernel that are managed, below net/ipv6/conf/LINK; the
+// last one below net/ipv4/conf/LINK as well.
 const (
 	SettingDisableIPv6 = "disable_ipv6"
 	SettingAcceptRA    = "accept_ra"
 	SettingAutoConf    = "autoconf"
+	// SettingSkipDown keeps the kernel from sending into a pulled cable while
+	// another interface has a route.
+	SettingSkipDown = "ignore_routes_with_linkdown"
 )
+
+// Settings are all of them, in the order in which they are set.
+func Settings() []string {
+	return []string{SettingDisableIPv6, SettingAcceptRA, SettingAutoConf, SettingSkipDown}
+}
 
 // The first interface's routes are preferred, then the second's. The steps
 // leave room for others.
@@ -69,9 +78,10 @@ func (t *Target) Find(name string) *LinkTarget {
 var ErrAbsent = errors.New("no such interface is there")
 
 // Resolve makes Desired concrete. acquired has an entry, by the link's name, as
-// soon as DHCP has decided something. Problems concern single interfaces; the
-// target holds for the others.
-func Resolve(d *Desired, o *Observed, acquired map[string]Acquired) (Target, []error) {
+// soon as DHCP has decided something; advertised has one where a router says
+// more than addresses. Problems concern single interfaces; the target holds for
+// the others.
+func Resolve(d *Desired, o *Observed, acquired map[string]Acquired, advertised map[string]Advertised) (Target, []error) {
 	var (
 		t        Target
 		problems []error
@@ -121,6 +131,14 @@ func Resolve(d *Desired, o *Observed, acquired map[string]Acquired) (Target, []e
 		t.Search = appendNew(t.Search, a.Search)
 		t.NTP = appendNew(t.NTP, a.NTP)
 	}
+	// Resolvers read only the first few: DHCP's are the network's own in most
+	// offices, and a router's may be the Internet provider's.
+	for n := range d.Interfaces {
+		if a, ok := advertised[names[n]]; ok && d.Interfaces[n].IPv6.wantsSLAAC() {
+			t.DNS = appendNew(t.DNS, zoned(a.DNS, names[n]))
+			t.Search = appendNew(t.Search, a.Search)
+		}
+	}
 	if len(d.DNS) > 0 {
 		t.DNS = d.DNS
 	}
@@ -165,7 +183,7 @@ func choose(i *Interface, o *Observed, chosen map[string]bool) (string, error) {
 
 // target returns what an entry asks of a link.
 func (i *Interface) target(name string, metric int, a Acquired, decided bool) LinkTarget {
-	l := LinkTarget{Name: name, MTU: i.MTU, Settings: i.IPv6.settings(), slaac: i.IPv6.wantsSLAAC()}
+	l := LinkTarget{Name: name, MTU: i.MTU, Settings: i.IPv6.settings(), SLAAC: i.IPv6.wantsSLAAC()}
 	if i.Bridge != nil {
 		l.Kind = KindBridge
 	}
@@ -202,17 +220,31 @@ func (i *Interface) target(name string, metric int, a Acquired, decided bool) Li
 	return l
 }
 
+// zoned gives link-local addresses the link that they are on.
+func zoned(all []netip.Addr, link string) []netip.Addr {
+	var out []netip.Addr
+	for _, a := range all {
+		if a.IsLinkLocalUnicast() {
+			a = a.WithZone(link)
+		}
+		out = append(out, a)
+	}
+
+	return out
+}
+
 func (v *IPv6) wantsSLAAC() bool { return v.Method == "" || v.Method == MethodSLAAC }
 
 func (v *IPv6) settings() map[string]string {
+	all := map[string]string{SettingDisableIPv6: "0", SettingAcceptRA: "0", SettingAutoConf: "0", SettingSkipDown: "1"}
 	switch {
 	case v.Method == MethodOff:
-		return map[string]string{SettingDisableIPv6: "1"}
+		return map[string]string{SettingDisableIPv6: "1", SettingSkipDown: "1"}
 	case v.wantsSLAAC():
-		return map[string]string{SettingDisableIPv6: "0", SettingAcceptRA: "1", SettingAutoConf: "1"}
+		all[SettingAcceptRA], all[SettingAutoConf] = "1", "1"
 	}
 
-	return map[string]string{SettingDisableIPv6: "0", SettingAcceptRA: "0", SettingAutoConf: "0"}
+	return all
 }
 
 // appendNew appends what is not yet there: the first interface's come first.
