@@ -123,6 +123,7 @@ func TestOnlyTheOwningRoomImportsALibrary(t *testing.T) {
 		{"github.com/google/nftables", "netcfg"},
 		{"github.com/insomniacslk/dhcp", "netcfg"},
 		{"github.com/mdlayher/packet", "netcfg"},
+		{"github.com/miekg/dns", "netcfg/mdns"},
 		{"github.com/beevik/ntp", "appliance/timesync"},
 	}
 	for _, s := range sources(t) {
