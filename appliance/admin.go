@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"pillarbox/appliance/audit"
 	"pillarbox/appliance/directory"
 	"pillarbox/appliance/health"
 )
@@ -28,6 +29,7 @@ func (a *Appliance) takeAdminHash(ctx context.Context) {
 		var taken bool
 		if taken, err = a.office.directory.InitAdmin(ctx, hash); taken {
 			a.log.InfoContext(ctx, "the administrator's password is the one that was provided")
+			a.record(ctx, audit.Event{Kind: audit.AdminPassword, Actor: "the provisioning file"})
 		}
 	}
 	if err == nil {

@@ -9,6 +9,7 @@
 //
 //	DIR/                 mode 0700
 //	  system.db, …       storage
+//	  audit/             the record of who did what
 //	  certs/             the private CA and the certificate
 //	  run/               how the runs of the server ended
 //	  log/               the log, if the server was told to keep it there

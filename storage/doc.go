@@ -19,6 +19,8 @@
 // hard link in each account's folder, so an account can be removed, backed up
 // or checked by itself and the file system counts the references.
 //
+// Package ledger keeps what is only ever added, in DIR/audit.
+//
 // # Order of writes
 //
 // Body file: write, fsync, link into the account's folder, fsync the folder,

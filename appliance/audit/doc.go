@@ -57,7 +57,8 @@
 // Who can write the data folder can remove records that are newer than the last
 // checkpoint, and who can also read the key can write another history and sign
 // it. Only a checkpoint that is kept elsewhere finds that: `pillarbox audit
-// checkpoint` prints one, and syslog can carry them away. A power cut in the
+// checkpoint` prints one, and syslog can carry them away (package syslog; the
+// box cannot send mail yet). A power cut in the
 // middle of a write leaves a torn end, which is told apart from damage and is
 // recorded; cutting the file in the middle of a record looks the same, but not
 // if a checkpoint names the record.

@@ -8,6 +8,9 @@
 //
 //	DIR/factory-reset.json    a reset that is not done yet
 //
+// Where the mail is kept, so is the record of who did what with it; the server
+// adds the reset to it.
+//
 // What is deleted is gone for the file system; flash may still hold it until
 // it is written over. A box that is given away needs its disk erased.
 package factory
