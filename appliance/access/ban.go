@@ -34,7 +34,7 @@ type measure struct {
 // measureFor is milder with the office's own network: who is locked out there
 // has no other way in, and somebody can walk over to the machine.
 func measureFor(from netip.Prefix) measure {
-	if a := from.Addr(); a.IsPrivate() || a.IsLinkLocalUnicast() {
+	if private(from.Addr()) {
 		return measure{
 			address: 90, account: 10, strangers: 60,
 			steps: []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour},

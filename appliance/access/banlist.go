@@ -68,7 +68,7 @@ func (b *Bans) Count() int {
 // to that. Its connections are closed. It is stored when Add returns. The errors are ErrSpared for what is
 // never banned, ErrBanWide and ErrBanTime.
 func (b *Bans) Add(ctx context.Context, network netip.Prefix, account, reason string, d time.Duration) (Ban, error) {
-	k := banKey{sourceNetwork(network), cleanText(account, maxAccountName)}
+	k := banKey{banNetwork(network), cleanText(account, maxAccountName)}
 	if err := checkWidth(k); err != nil {
 		return Ban{}, err
 	}
@@ -106,7 +106,7 @@ func checkWidth(k banKey) error {
 	if k.network.Bits() < least {
 		return fmt.Errorf("%s is %w: /%d at most", k.network, ErrBanWide, least)
 	}
-	if k.account != "" && k.network != sourceNetwork(netip.PrefixFrom(k.network.Addr(), k.network.Addr().BitLen())) {
+	if k.account != "" && k.network != banNetwork(netip.PrefixFrom(k.network.Addr(), k.network.Addr().BitLen())) {
 		return fmt.Errorf("%s is %w for one account: that is for one address", k.network, ErrBanWide)
 	}
 	return nil
@@ -132,7 +132,7 @@ func (b *Bans) sparedWhole(network netip.Prefix, now time.Time) error {
 // the network and those of all accounts from it. What was remembered is
 // forgotten. It returns what it ended; ErrNotBanned if that is nothing.
 func (b *Bans) Lift(ctx context.Context, network netip.Prefix, account string) ([]Ban, error) {
-	network, account = sourceNetwork(network), cleanText(account, maxAccountName)
+	network, account = banNetwork(network), cleanText(account, maxAccountName)
 	var lifted []Ban
 	b.mu.Lock()
 	now := b.now()
@@ -229,7 +229,7 @@ func (b *Bans) Exempt(addr netip.Addr, d time.Duration) {
 		b.endExemptions(now)
 	}
 	b.exempt[addr] = now.Add(d)
-	b.suspects.drop(sourceOfAddr(addr))
+	b.suspects.drop(suspectOf(addr))
 	b.pushOverlapping(netip.PrefixFrom(addr, addr.BitLen()))
 }
 

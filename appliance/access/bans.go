@@ -118,7 +118,7 @@ func (b *Bans) Failed(a *Attempt) {
 	if !addr.IsValid() {
 		return
 	}
-	from := sourceOfAddr(addr)
+	from := suspectOf(addr)
 	pair := b.hash.sum("pair", from.String(), a.Account)
 	name := b.hash.short("name", a.Account)
 	credential := b.hash.short("credential", a.Account, a.Credential)
@@ -218,7 +218,7 @@ func (b *Bans) Passed(remote net.Addr, account string) {
 	if !addr.IsValid() {
 		return
 	}
-	from := sourceOfAddr(addr)
+	from := suspectOf(addr)
 	pair := b.hash.sum("pair", from.String(), account)
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -160,6 +160,23 @@ func TestOneAccountIsBannedForAnAddressBeforeTheAddressIs(t *testing.T) {
 	}
 }
 
+func TestABanInAPrivateNetworkIsOfOneAddress(t *testing.T) {
+	for from, neighbour := range map[string]string{
+		"fe80::1": "fe80::2", "fd00:1:2:3::1": "fd00:1:2:3::2", "192.168.1.1": "192.168.1.2",
+	} {
+		b := openBans(t, newShelf(), newClock().now)
+		if guesses(b, from, 100, dictionary, true) == 0 {
+			t.Errorf("%s is not banned", from)
+		}
+		if !b.Connects(addr(at(neighbour))) {
+			t.Errorf("%s is banned with %s", neighbour, from)
+		}
+		if _, err := b.Lift(t.Context(), netip.PrefixFrom(netip.MustParseAddr(from), netip.MustParseAddr(from).BitLen()), ""); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestAnUnknownNameIsRefusedAsLateAsAKnownOne keeps the refusal from telling
 // which names exist.
 func TestAnUnknownNameIsRefusedAsLateAsAKnownOne(t *testing.T) {

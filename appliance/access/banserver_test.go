@@ -216,7 +216,7 @@ func TestABanClosesConnections(t *testing.T) {
 	talk(t, neighbour)
 
 	third := open("127.0.1.9") // the box does it, too
-	for i := range 12 { // ten, and what faded meanwhile
+	for i := range 12 {        // ten, and what faded meanwhile
 		b.Failed(&access.Attempt{Remote: third.LocalAddr(), Account: fmt.Sprint("name", i), Credential: "x", Unknown: true})
 	}
 	if n, err := third.Read(make([]byte, 1)); err == nil || isTimeout(err) {

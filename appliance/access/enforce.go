@@ -34,7 +34,7 @@ func (b *Bans) Refuses(remote net.Addr, account string) (Ban, bool) {
 	now := b.now()
 	r := b.covering(addr, now)
 	if r == nil && account != "" {
-		r = b.records[banKey{sourceOfAddr(addr).Prefix, account}]
+		r = b.records[banKey{suspectOf(addr).Prefix, account}]
 		if r != nil && (!r.active(now) || b.spared(addr, now)) {
 			r = nil
 		}
@@ -54,10 +54,14 @@ func (b *Bans) bans(addr netip.Addr) bool {
 }
 
 // knows tells whether somebody signed in from there not long ago.
-func (b *Bans) knows(from source) bool {
+func (b *Bans) knows(remote net.Addr) bool {
+	addr := addressOf(remote)
+	if !addr.IsValid() {
+		return false
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.trusts(from, b.now())
+	return b.trusts(suspectOf(addr), b.now())
 }
 
 // covering returns the ban that holds for an address, nil if there is none.

@@ -267,7 +267,7 @@ func (s *service) refuses(remote net.Addr, from source) (reason string, lines *p
 	switch {
 	case bounded && !s.rates.take(from):
 		return "too many new connections from this address", s.refuse
-	case bounded && (s.conf.Bans == nil || !s.conf.Bans.knows(from)) && !s.crowd.take(struct{}{}):
+	case bounded && (s.conf.Bans == nil || !s.conf.Bans.knows(remote)) && !s.crowd.take(struct{}{}):
 		return "too many new connections of strangers in all", s.refuse
 	}
 	return s.gate.enter(from), s.refuse

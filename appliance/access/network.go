@@ -65,11 +65,25 @@ func addressOf(a net.Addr) netip.Addr {
 	return ap.Addr().Unmap().WithZone("")
 }
 
-// sourceNetwork is the network by which a ban of p counts: an IPv6 network is
-// at least a /64, what one customer gets.
+// sourceNetwork is the network that an address is counted by: an IPv6 network
+// is at least a /64, what one customer gets.
 func sourceNetwork(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is6() && p.Bits() > 64 && !p.Addr().IsLoopback() {
 		p = netip.PrefixFrom(p.Addr(), 64)
 	}
 	return p.Masked()
 }
+
+// banNetwork is the network that a ban of p is about. Within private networks
+// an IPv6 address stands for itself: the /64 there is the whole office.
+func banNetwork(p netip.Prefix) netip.Prefix {
+	if private(p.Addr()) {
+		return p.Masked()
+	}
+	return sourceNetwork(p)
+}
+
+// suspectOf is what failed sign-ins from an address are counted by.
+func suspectOf(a netip.Addr) source { return source{banNetwork(netip.PrefixFrom(a, a.BitLen()))} }
+
+func private(a netip.Addr) bool { return a.IsPrivate() || a.IsLinkLocalUnicast() }
