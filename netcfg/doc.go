@@ -13,6 +13,8 @@
 //	netcfg/arp     whether another host has an IPv4 address
 //	netcfg/ra      what routers say beside addresses
 //	netcfg/resolv  the resolver's configuration
+//	netcfg/policy  who may reach which service; pure
+//	netcfg/firewall  the kernel's nftables, as a policy says
 //	netcfg/netlab  networks of virtual cables, for tests
 //
 // A pass of the Manager is idempotent: it compares the whole state with what is

@@ -3,8 +3,6 @@ package netlab
 import (
 	"bytes"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
@@ -85,35 +83,32 @@ func (p *Peer) Plug(name string, addresses ...string) {
 		p.t.Fatalf("lay a cable: %v", err)
 	}
 	p.t.Cleanup(func() { Unplug(p.t, name) })
+	for _, a := range addresses {
+		p.Add(a)
+	}
+	p.SetCarrier(true)
+}
+
+// Add gives the peer's end of the cable an address.
+func (p *Peer) Add(address string) { p.address(address, netlink.AddrAdd) }
+
+// Remove takes an address from the peer's end of the cable.
+func (p *Peer) Remove(address string) { p.address(address, netlink.AddrDel) }
+
+func (p *Peer) address(address string, do func(netlink.Link, *netlink.Addr) error) {
+	p.t.Helper()
 	p.Do(func() error {
 		l, err := netlink.LinkByName(Cable)
 		if err != nil {
 			return err
 		}
-		for _, a := range addresses {
-			addr, err := netlink.ParseAddr(a)
-			if err != nil {
-				return err
-			}
-			addr.Flags = unix.IFA_F_NODAD
-			if err := netlink.AddrAdd(l, addr); err != nil {
-				return err
-			}
+		a, err := netlink.ParseAddr(address)
+		if err != nil {
+			return err
 		}
-		return netlink.LinkSetUp(l)
+		a.Flags = unix.IFA_F_NODAD
+		return do(l, a)
 	})
-}
-
-// Unplug removes an interface of the box if it is there.
-func Unplug(t *testing.T, name string) {
-	t.Helper()
-	l, err := netlink.LinkByName(name)
-	if err != nil {
-		return
-	}
-	if err := netlink.LinkDel(l); err != nil {
-		t.Error(err)
-	}
 }
 
 // SetCarrier takes the peer's end of the cable up or down.
@@ -213,36 +208,4 @@ func Until(t *testing.T, what string, f func() bool) {
 			t.Fatalf("in vain waited until %s", what)
 		}
 	}
-}
-
-// Addresses returns the IPv4 addresses of an interface of the box.
-func Addresses(t *testing.T, name string) []netip.Prefix {
-	t.Helper()
-	l, err := net.InterfaceByName(name)
-	if err != nil {
-		return nil
-	}
-	list, err := l.Addrs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []netip.Prefix
-	for _, a := range list {
-		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() {
-			all = append(all, p)
-		}
-	}
-
-	return all
-}
-
-// Tap makes an interface of the box that leads nowhere.
-func Tap(t *testing.T, name string) {
-	t.Helper()
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = name
-	if err := netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TAP}); err != nil {
-		t.Fatalf("make a tap: %v", err)
-	}
-	t.Cleanup(func() { Unplug(t, name) })
 }
