@@ -6,16 +6,16 @@
 // (the mail server needs none of its rights), and only where the machine is
 // ours: in the firmware. Elsewhere Observe is all that is used of it.
 //
-//	netcfg         Manager: observes, plans, applies, follows events
-//	netcfg/state   what is desired, what is, and the steps between; pure
-//	netcfg/link    the kernel's side
-//	netcfg/dhcp    the DHCP client
-//	netcfg/arp     whether another host has an IPv4 address
-//	netcfg/ra      what routers say beside addresses
-//	netcfg/resolv  the resolver's configuration
-//	netcfg/policy  who may reach which service; pure
+//	netcfg           Manager: observes, plans, applies, follows events
+//	netcfg/state     what is desired, what is, and the steps between; pure
+//	netcfg/link      the kernel's side
+//	netcfg/dhcp      the DHCP client
+//	netcfg/arp       whether another host has an IPv4 address
+//	netcfg/ra        what routers say beside addresses
+//	netcfg/resolv    the resolver's configuration
+//	netcfg/policy    who may reach which service; pure
 //	netcfg/firewall  the kernel's nftables, as a policy says
-//	netcfg/netlab  networks of virtual cables, for tests
+//	netcfg/netlab    networks of virtual cables, for tests
 //
 // A pass of the Manager is idempotent: it compares the whole state with what is
 // desired and does what is missing, so that it does not matter which event
