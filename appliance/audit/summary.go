@@ -168,7 +168,7 @@ func (s *summary) collect(now time.Time, b Book, all bool) (entries []entry, wri
 		}
 		for key, a := range c.alike {
 			switch {
-			case !all && now.Before(a.due):
+			case !all && !c.isDue(a, now):
 			case a.count == 0: // silent for a whole window
 				delete(c.alike, key)
 			case budget < 0:
@@ -179,12 +179,18 @@ func (s *summary) collect(now time.Time, b Book, all bool) (entries []entry, wri
 			}
 		}
 		// That is one record in a window, whatever the budget.
-		if o := &c.others; o.count > 0 && (all || !now.Before(o.due)) {
+		if o := &c.others; o.count > 0 && (all || c.isDue(o, now)) {
 			take(o)
 		}
 	}
 
 	return entries, written
+}
+
+// isDue tells whether something is to be written, also where the clock was set
+// back since that was decided.
+func (c *counts) isDue(a *alike, now time.Time) bool {
+	return !now.Before(a.due) || a.due.Sub(now) > max(firstAfter, c.spec.Window)
 }
 
 // nextDue is the end of the window that now is in, so that many share a write.

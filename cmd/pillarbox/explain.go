@@ -117,6 +117,8 @@ func explainAnswer(e *control.Error) string {
 		return text + ".\nTo change the account's password: pillarbox account passwd ADDRESS"
 	case control.CodeDiskFull:
 		return text + ".\nMake room on the disk that holds the data folder and try again."
+	case control.CodeUnrecorded:
+		return text + ".\nDo not do it again. See what is wrong with the disk: pillarbox status"
 	case control.CodeBusy:
 		return text + ".\nTry again in a moment."
 	}
