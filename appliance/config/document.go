@@ -1,0 +1,129 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"pillarbox/netcfg/policy"
+	"pillarbox/netcfg/state"
+)
+
+// Format is the version of a document's form. Parse refuses a newer one.
+const Format = 1
+
+// MaxSize bounds a document in octets.
+const MaxSize = 512 << 10
+
+// Document is the whole configuration.
+type Document struct {
+	Format   int           `json:"format"`
+	Network  state.Desired `json:"network"`
+	Firewall policy.Policy `json:"firewall"`
+	Ports    Ports         `json:"ports"`
+	Changes  Changes       `json:"changes"`
+}
+
+// Ports are which ports the box serves. Who may reach them is the firewall's
+// matter.
+type Ports struct {
+	// IMAPSLegacy is port 990 for IMAP, beside 993.
+	IMAPSLegacy bool `json:"imaps_legacy"`
+}
+
+// Changes is how the configuration itself is changed.
+type Changes struct {
+	// ConfirmWithin is how many seconds there are to confirm a change, 30 to
+	// 900.
+	ConfirmWithin int `json:"confirm_within"`
+
+	// Window is when changes may be applied; nil means at any time.
+	Window *Window `json:"window,omitempty"`
+}
+
+// The bounds of Changes.ConfirmWithin, and what it is at first: long enough to
+// walk over to another device.
+const (
+	minConfirm   = 30
+	maxConfirm   = 900
+	usualConfirm = 90
+)
+
+// Within returns how long there is to confirm a change.
+func (c *Changes) Within() time.Duration { return time.Duration(c.ConfirmWithin) * time.Second }
+
+// Default is the configuration of a fresh box.
+func Default() Document {
+	return Document{
+		Format: Format, Network: state.Default(), Firewall: policy.Default(),
+		Ports: Ports{IMAPSLegacy: true}, Changes: Changes{ConfirmWithin: usualConfirm},
+	}
+}
+
+// Parse reads a document. The error names all that is wrong with it.
+func Parse(r io.Reader) (Document, error) {
+	text, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
+	if err != nil {
+		return Document{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	if len(text) > MaxSize {
+		return Document{}, fmt.Errorf("read the configuration: it is longer than %d octets", MaxSize)
+	}
+	var d Document
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&d); err != nil {
+		return Document{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return Document{}, errors.New("read the configuration: something follows after its end")
+	}
+
+	return d, d.Validate()
+}
+
+// Validate returns all that is wrong, joined, each with its place.
+func (d *Document) Validate() error {
+	if d.Format != Format {
+		return fmt.Errorf("format: %d is not known; this program knows %d", d.Format, Format)
+	}
+	errs := []error{within("network", d.Network.Validate()), within("firewall", d.Firewall.Validate())}
+	if c := d.Changes.ConfirmWithin; c < minConfirm || c > maxConfirm {
+		errs = append(errs, fmt.Errorf("changes.confirm_within: %d is not between %d and %d seconds", c, minConfirm, maxConfirm))
+	}
+	if d.Changes.Window != nil {
+		errs = append(errs, within("changes.window", d.Changes.Window.validate()))
+	}
+
+	return errors.Join(errs...)
+}
+
+// within puts the place in front of each of some problems.
+func within(place string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var many interface{ Unwrap() []error }
+	if !errors.As(err, &many) {
+		return fmt.Errorf("%s.%w", place, err)
+	}
+	var all []error
+	for _, e := range many.Unwrap() {
+		all = append(all, fmt.Errorf("%s.%w", place, e))
+	}
+
+	return errors.Join(all...)
+}
+
+// clone returns a copy that shares nothing.
+func (d *Document) clone() (c Document, err error) {
+	text, err := json.Marshal(d)
+	if err == nil {
+		err = json.Unmarshal(text, &c)
+	}
+
+	return c, err
+}

@@ -1,0 +1,286 @@
+package config
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Config describes a Manager. Only Record may be nil.
+type Config struct {
+	Logger   *slog.Logger
+	Store    Store
+	Appliers []Applier
+
+	// Record is told what happened before the act is answered; an error refuses
+	// what was not done yet.
+	Record func(ctx context.Context, e Event) error
+}
+
+const (
+	// holdRetry is how often an Applier that could not be reached is told again
+	// what holds.
+	holdRetry = 5 * time.Second
+
+	// theBox is who does what nobody asked for.
+	theBox = "the box"
+)
+
+// Manager keeps the configuration. Its methods may be called at once.
+type Manager struct {
+	conf Config
+	log  *slog.Logger
+	wake chan struct{}
+
+	acting sync.Mutex // held by who changes anything
+
+	mu       sync.Mutex // held shortly
+	versions []Version  // the newest last; the last one is confirmed
+	pending  *Pending
+	applied  time.Time        // when the pending change was
+	unheld   map[string]error // by Applier, why the confirmed document may not hold there
+}
+
+// Open reads what is kept. A change that was applied and not confirmed before
+// the last end is forgotten; Start makes the confirmed one hold.
+func Open(ctx context.Context, c *Config) (*Manager, error) {
+	m := &Manager{conf: *c, log: c.Logger, wake: make(chan struct{}, 1), unheld: map[string]error{}}
+	if m.conf.Record == nil {
+		m.conf.Record = func(context.Context, Event) error { return nil }
+	}
+	if err := m.load(); err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	if len(m.versions) == 0 {
+		first := Version{Number: 1, Document: Default(), By: theBox, Why: "a fresh box", Confirmed: time.Now(), ConfirmedBy: theBox}
+		if err := m.saveVersion(ctx, &first); err != nil {
+			return nil, fmt.Errorf("begin the configuration: %w", err)
+		}
+	}
+
+	return m, nil
+}
+
+// Start takes back what was not confirmed and makes the confirmed document
+// hold everywhere. An Applier that cannot be reached yet is told later.
+func (m *Manager) Start(ctx context.Context) error {
+	m.acting.Lock()
+	defer m.acting.Unlock()
+	if p := m.Pending(); p != nil && p.State != Waiting {
+		if err := m.takeBack(ctx, p, theBox, "the box stopped before the change was confirmed"); err != nil {
+			return err
+		}
+	}
+	for _, a := range m.conf.Appliers {
+		if s, ok := a.(Source); ok {
+			if err := m.adopt(ctx, s); err != nil {
+				m.log.WarnContext(ctx, "ask for a newer configuration", "applier", a.Name(), "err", err)
+			}
+		}
+	}
+	m.hold(ctx)
+
+	return nil
+}
+
+// adopt makes a version of a document that was put onto the box's disk.
+func (m *Manager) adopt(ctx context.Context, s Source) error {
+	current := m.Current()
+	d, by, ok, err := s.Newer(ctx, &current.Document)
+	if err != nil || !ok {
+		return err
+	}
+	diff := Diff(&current.Document, &d)
+	if len(diff) == 0 {
+		return nil
+	}
+	if err := d.Validate(); err != nil {
+		return err
+	}
+	v := Version{Number: current.Number + 1, Document: d, By: by, Why: "taken at the start", Confirmed: time.Now(), ConfirmedBy: by}
+	if err := m.saveVersion(ctx, &v); err != nil {
+		return err
+	}
+	m.log.InfoContext(ctx, "configuration taken", "version", v.Number, "by", by)
+	m.record(ctx, Event{What: WasConfirmed, Actor: by, Version: v.Number, Diff: inJSON(diff)})
+
+	return nil
+}
+
+// hold tells all Appliers what is confirmed.
+func (m *Manager) hold(ctx context.Context) {
+	current := m.Current()
+	for _, a := range m.conf.Appliers {
+		err := a.Hold(ctx, &current.Document)
+		m.mu.Lock()
+		_, was := m.unheld[a.Name()]
+		if err != nil {
+			m.unheld[a.Name()] = err
+		} else {
+			delete(m.unheld, a.Name())
+		}
+		m.mu.Unlock()
+		switch {
+		case err != nil && !was:
+			m.log.WarnContext(ctx, "the confirmed configuration may not hold; it is tried again", "applier", a.Name(), "err", err)
+		case err == nil && was:
+			m.log.InfoContext(ctx, "the confirmed configuration holds", "applier", a.Name())
+		}
+	}
+}
+
+// Problems returns, by Applier, why the confirmed document may not hold.
+func (m *Manager) Problems() map[string]error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	return maps.Clone(m.unheld)
+}
+
+// Current returns the version that is confirmed.
+func (m *Manager) Current() Version {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	return m.versions[len(m.versions)-1]
+}
+
+// Pending returns the change that is on its way, or nil.
+func (m *Manager) Pending() *Pending {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.pending == nil {
+		return nil
+	}
+	p := *m.pending
+
+	return &p
+}
+
+// Versions returns all versions that are kept, the newest first.
+func (m *Manager) Versions() []Version {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := slices.Clone(m.versions)
+	slices.Reverse(all)
+
+	return all
+}
+
+// Version returns a version by its number.
+func (m *Manager) Version(number int) (Version, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.versions {
+		if m.versions[i].Number == number {
+			return m.versions[i], nil
+		}
+	}
+
+	return Version{}, fmt.Errorf("version %d: %w", number, ErrNoVersion)
+}
+
+// Plan says what a document would change, and changes nothing.
+func (m *Manager) Plan(ctx context.Context, d *Document) (diff []Change, reports []Report, err error) {
+	m.acting.Lock()
+	defer m.acting.Unlock()
+
+	return m.plan(ctx, d)
+}
+
+func (m *Manager) plan(ctx context.Context, d *Document) (diff []Change, reports []Report, err error) {
+	if err := d.Validate(); err != nil {
+		return nil, nil, &CheckError{"configuration", err}
+	}
+	current := m.Current()
+	diff = Diff(&current.Document, d)
+	if len(diff) == 0 {
+		return nil, nil, ErrUnchanged
+	}
+	for _, a := range m.conf.Appliers {
+		r, err := a.Check(ctx, &current.Document, d)
+		if err != nil {
+			return diff, reports, &CheckError{a.Name(), err}
+		}
+		r.Applier = a.Name()
+		reports = append(reports, r)
+	}
+
+	return diff, reports, nil
+}
+
+// Run takes changes back that nobody confirms, applies those whose time has
+// come, and tells Appliers that could not be reached. It ends with the context;
+// a change that is applied then is taken back at the next start.
+func (m *Manager) Run(ctx context.Context) error {
+	for {
+		timer := time.NewTimer(m.untilNext())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-m.wake:
+			timer.Stop()
+		case <-timer.C:
+			m.due(ctx)
+		}
+	}
+}
+
+// untilNext is how long there is nothing to do.
+func (m *Manager) untilNext() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := time.Hour
+	if p := m.pending; p != nil {
+		switch p.State {
+		case Waiting:
+			next = min(next, time.Until(p.Begins))
+		case Applied:
+			next = min(next, time.Until(p.Ends))
+		case Applying:
+		}
+	}
+	if len(m.unheld) > 0 {
+		next = min(next, holdRetry)
+	}
+
+	return max(next, 0)
+}
+
+// due does what the time has come for.
+func (m *Manager) due(ctx context.Context) {
+	m.acting.Lock()
+	defer m.acting.Unlock()
+	p := m.Pending()
+	var err error
+	switch {
+	case p != nil && p.State == Waiting && !time.Now().Before(p.Begins):
+		err = m.apply(ctx, p)
+	case p != nil && p.State == Applied && !time.Now().Before(p.Ends):
+		err = m.takeBack(ctx, p, theBox, "nobody confirmed it in time")
+	case p == nil && len(m.Problems()) > 0:
+		m.hold(ctx)
+	}
+	if err != nil {
+		m.log.ErrorContext(ctx, "carry on with a change of the configuration", "err", err)
+	}
+}
+
+func (m *Manager) nudge() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// record is for what was done already.
+func (m *Manager) record(ctx context.Context, e Event) {
+	if err := m.conf.Record(ctx, e); err != nil {
+		m.log.ErrorContext(ctx, "record a change of the configuration", "what", e.What, "err", err)
+	}
+}

@@ -1,0 +1,80 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Version is a document that was confirmed.
+type Version struct {
+	Number    int       `json:"number"`
+	Document  Document  `json:"document"`
+	By        string    `json:"by"`  // who proposed it
+	Why       string    `json:"why"` // in their words; may be empty
+	Confirmed time.Time `json:"confirmed"`
+	// ConfirmedBy is who confirmed it: the box itself for what it began with.
+	ConfirmedBy string `json:"confirmed_by"`
+}
+
+// State is how far a change has come.
+type State string
+
+// States of a change.
+const (
+	Waiting  State = "waiting"  // for the window in which changes are allowed
+	Applying State = "applying" // and, after a crash, perhaps applied
+	Applied  State = "applied"  // and waiting to be confirmed
+)
+
+// Pending is a change on its way.
+type Pending struct {
+	ID       string    `json:"id"`
+	State    State     `json:"state"`
+	Document Document  `json:"document"`
+	Base     int       `json:"base"` // the version that it changes
+	Diff     []Change  `json:"diff"`
+	By       string    `json:"by"`
+	Why      string    `json:"why"`
+	Proposed time.Time `json:"proposed"`
+	// Begins is when a waiting change is applied.
+	Begins time.Time `json:"begins,omitzero"`
+	// Ends is when an applied change takes itself back.
+	Ends time.Time `json:"ends,omitzero"`
+	// Notes are what those who applied it had to say.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Errors of a Manager.
+var (
+	ErrUnchanged  = errors.New("nothing would change")
+	ErrNoPending  = errors.New("no change is pending")
+	ErrNoVersion  = errors.New("there is no such version")
+	ErrOldProof   = errors.New("the connection is older than the change: open a new one to confirm it")
+	ErrNoProof    = errors.New("nobody says who confirms the change")
+	ErrOther      = errors.New("that change is no longer pending")
+	ErrNotApplied = errors.New("the change is not applied yet")
+)
+
+// PendingError refuses a change because another is on its way.
+type PendingError struct{ Pending Pending }
+
+func (e *PendingError) Error() string {
+	p := &e.Pending
+	switch p.State {
+	case Waiting:
+		return fmt.Sprintf("a change by %s waits for %s: take it back first", p.By, p.Begins.Format(time.DateTime))
+	case Applying, Applied:
+	}
+
+	return fmt.Sprintf("a change by %s is to be confirmed until %s: confirm it or take it back first", p.By, p.Ends.Format(time.TimeOnly))
+}
+
+// CheckError says that a document cannot be applied.
+type CheckError struct {
+	Applier string
+	Err     error
+}
+
+func (e *CheckError) Error() string { return e.Applier + ": " + e.Err.Error() }
+func (e *CheckError) Unwrap() error { return e.Err }

@@ -1,0 +1,70 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Window is a part of the week, in the box's local time.
+type Window struct {
+	// Days are those on which it begins ("mon" … "sun"); none means every day.
+	Days []string `json:"days,omitempty"`
+	// From and To are times of day such as "22:00"; one that ends before it
+	// begins ends on the next day.
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+
+const clockForm = "15:04"
+
+func (w *Window) validate() error {
+	var errs []error
+	for i, d := range w.Days {
+		if !slices.Contains(weekdays, d) {
+			errs = append(errs, fmt.Errorf("days[%d]: %q is none of mon, tue, wed, thu, fri, sat and sun", i, d))
+		}
+	}
+	for _, t := range []struct{ name, text string }{{"from", w.From}, {"to", w.To}} {
+		if _, err := time.Parse(clockForm, t.text); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %q is not a time of day such as 22:00", t.name, t.text))
+		}
+	}
+	if len(errs) == 0 && w.From == w.To {
+		errs = append(errs, errors.New("to: the window ends when it begins"))
+	}
+
+	return errors.Join(errs...)
+}
+
+// next returns when the window is open next: now, if it is.
+func (w *Window) next(now time.Time) time.Time {
+	// One that began yesterday may still be open.
+	for day := -1; day <= 8; day++ {
+		begin := onDay(now, day, w.From)
+		end := onDay(now, day, w.To)
+		if !end.After(begin) {
+			end = onDay(now, day+1, w.To)
+		}
+		if len(w.Days) > 0 && !slices.Contains(w.Days, weekdays[begin.Weekday()]) || !end.After(now) {
+			continue
+		}
+		if begin.Before(now) {
+			return now
+		}
+		return begin
+	}
+
+	return now // not reached by a valid window
+}
+
+// onDay returns a time of day some days from now.
+func onDay(now time.Time, days int, clock string) time.Time {
+	c, _ := time.Parse(clockForm, clock) // validated
+	y, m, d := now.Date()
+
+	return time.Date(y, m, d+days, c.Hour(), c.Minute(), 0, 0, now.Location())
+}
