@@ -67,10 +67,6 @@ func (s *standing) announce(now time.Time) {
 	}
 }
 
-// probeSoon is when a first probe is due: hosts that were switched on together
-// shall not speak together.
-func probeSoon(now time.Time) time.Time { return now.Add(rand.N(probeTime)) }
-
 // claimsOf returns those whose names are in a list of records.
 func (e *engine) claimsOf(list []dns.RR) []*claim {
 	var all []*claim

@@ -2,6 +2,7 @@ package mdns
 
 import (
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -126,22 +127,27 @@ func (e *engine) set(now time.Time, links map[Link]Interface) {
 			e.own[p.Addr()] = true
 		}
 	}
+	first := map[int]time.Time{} // one for both families: they are one cable
 	for key, i := range links {
 		l := e.links[key]
 		if l == nil {
-			e.add(now, key, i)
+			if first[i.Index].IsZero() {
+				first[i.Index] = now.Add(rand.N(probeTime))
+			}
+			e.add(key, i, first[i.Index])
 		} else if !slices.Equal(l.addresses, i.Addresses) {
 			e.change(now, l, i)
 		}
 	}
 }
 
-func (e *engine) add(now time.Time, key Link, i Interface) {
+// add begins to probe on a link at a time: hosts that were switched on together
+// shall not speak together, so it is a random one.
+func (e *engine) add(key Link, i Interface, first time.Time) {
 	l := &link{
 		key: key, name: i.Name, claims: e.claims, addresses: i.Addresses,
 		standings: make([]standing, len(e.claims)), multicast: map[identity]time.Time{},
 	}
-	first := probeSoon(now)
 	for i := range l.standings {
 		l.standings[i].start(first) // in one packet
 	}

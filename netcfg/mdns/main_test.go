@@ -1,0 +1,9 @@
+package mdns_test
+
+import (
+	"testing"
+
+	"pillarbox/netcfg/netlab"
+)
+
+func TestMain(m *testing.M) { netlab.Main(m) }
