@@ -151,11 +151,11 @@ func (l *link) additional(records []record) []record {
 			names[fold(rr.Target)] = true
 		}
 	}
-	host := l.claims[0]
-	oneFamily := !l.has(fold(host.name), dns.TypeA) || !l.has(fold(host.name), dns.TypeAAAA)
+	name := fold(l.host.name)
+	oneFamily := !l.has(name, dns.TypeA) || !l.has(name, dns.TypeAAAA)
 	var all []record
 	for _, r := range l.records {
-		wanted := names[r.name] && l.told(r.claim) && (!r.negative || oneFamily && r.claim == host)
+		wanted := names[r.name] && l.told(r.claim) && (!r.negative || oneFamily && r.claim == l.host)
 		if wanted && !slices.ContainsFunc(records, func(o record) bool { return o.identity == r.identity }) {
 			all = append(all, r)
 		}

@@ -70,7 +70,7 @@ func (s *standing) announce(now time.Time) {
 // claimsOf returns those whose names are in a list of records.
 func (e *engine) claimsOf(list []dns.RR) []*claim {
 	var all []*claim
-	for _, c := range e.claims {
+	for _, c := range e.claims() {
 		if slices.ContainsFunc(list, func(rr dns.RR) bool { return fold(rr.Header().Name) == fold(c.name) }) {
 			all = append(all, c)
 		}
@@ -82,7 +82,7 @@ func (e *engine) claimsOf(list []dns.RR) []*claim {
 // conflicts acts on a record of a claimed name that is somebody else's.
 func (e *engine) conflicts(now time.Time, l *link, c *claim) {
 	wait := e.conflictDelay(now)
-	s := l.standing(c)
+	s := l.standings[c]
 	if s.held {
 		// Section 9: find out who else is there. If that one stays, it will
 		// answer a probe.
@@ -97,10 +97,10 @@ func (e *engine) conflicts(now time.Time, l *link, c *claim) {
 		wait = rand.N(probeTime)
 	}
 	for _, l := range e.links {
-		l.standing(c).start(now.Add(wait))
+		l.standings[c].start(now.Add(wait))
 		e.rebuild(l)
 	}
-	if c == e.claims[0] && e.conflict != nil {
+	if c == e.host && e.conflict != nil {
 		e.conflict(plain(c.name))
 	}
 }
@@ -122,7 +122,7 @@ func (e *engine) conflictDelay(now time.Time) time.Duration {
 // compare settles who of two that probe for a name at once shall have it
 // (section 8.2).
 func (e *engine) compare(now time.Time, l *link, c *claim, authority []dns.RR) {
-	if l.standing(c).held {
+	if l.standings[c].held {
 		return // that is a question, which is answered
 	}
 	var theirs, ours []entry
@@ -148,7 +148,7 @@ func (e *engine) compare(now time.Time, l *link, c *claim, authority []dns.RR) {
 	// A reflector may bring our own probe from another of our links.
 	if foreign && slices.CompareFunc(ours, theirs, compareEntries) < 0 {
 		e.log.Debug("another host probes for the same name and goes first", "name", c.name, "link", l.name)
-		l.standing(c).start(now.Add(deferTime))
+		l.standings[c].start(now.Add(deferTime))
 	}
 }
 

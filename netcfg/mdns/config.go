@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"regexp"
-	"strings"
 )
 
 // Config describes a responder.
@@ -17,7 +16,8 @@ type Config struct {
 	// digits and hyphens.
 	Host string
 
-	// Services are announced beside the host name; they must really listen.
+	// Services are announced beside the host name until Announce replaces them;
+	// they must really listen.
 	Services []Service
 
 	// Conflict is told the new host name, as Name would return it, when
@@ -80,7 +80,7 @@ func (c *Config) validate() error {
 		if err := s.validate(); err != nil {
 			wrong = append(wrong, fmt.Errorf("services[%d]: %w", i, err))
 		}
-		id := strings.ToLower(s.Instance + "." + s.Type)
+		id := s.id()
 		if seen[id] {
 			wrong = append(wrong, fmt.Errorf("services[%d]: %q of type %s is there already", i, s.Instance, s.Type))
 		}
@@ -89,6 +89,9 @@ func (c *Config) validate() error {
 
 	return errors.Join(wrong...)
 }
+
+// id is what tells services apart.
+func (s *Service) id() string { return fold(s.Instance + "." + s.Type) }
 
 func (s *Service) validate() error {
 	var wrong []error

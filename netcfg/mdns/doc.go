@@ -13,6 +13,7 @@
 //	r, err := mdns.New(&mdns.Config{…})  // *Responder
 //	err = r.Run(ctx)                     // until the context ends; says goodbye
 //	r.Set(mdns.Network{…})               // at any time; does not block
+//	err = r.Announce([]mdns.Service{…})  // the same
 //	r.Name()                             // "pillarbox.local"; "" while none is held
 //
 // A link is an interface with one family of addresses. Each link is told the

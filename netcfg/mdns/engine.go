@@ -17,11 +17,12 @@ type engine struct {
 	log      *slog.Logger
 	conflict func(string)
 
-	claims []*claim // the host, then the services
-	links  map[Link]*link
-	own    map[netip.Addr]bool // all addresses of the machine that are known
-	limits limits
-	out    []Packet
+	host     *claim
+	services []*claim
+	links    map[Link]*link
+	own      map[netip.Addr]bool // all addresses of the machine that are known
+	limits   limits
+	out      []Packet
 
 	recent    []time.Time // conflicts
 	slowUntil time.Time
@@ -31,32 +32,27 @@ type engine struct {
 type link struct {
 	key       Link
 	name      string
-	claims    []*claim // the engine's
+	host      *claim
 	addresses []netip.Prefix
 	records   []record
-	standings []standing             // by claim
+	standings map[*claim]*standing   // of all claims
 	multicast map[identity]time.Time // when a record was last told to all
 	waiting   []*answer
 }
 
 func newEngine(c *Config) *engine {
-	e := &engine{log: c.Logger, conflict: c.Conflict, links: map[Link]*link{}, own: map[netip.Addr]bool{}}
-	e.claims = append(e.claims, &claim{base: c.Host})
-	for _, s := range c.Services {
-		e.claims = append(e.claims, &claim{service: &s})
-	}
-	for _, c := range e.claims {
-		c.next()
-	}
+	e := &engine{log: c.Logger, conflict: c.Conflict, host: &claim{base: c.Host}, links: map[Link]*link{}, own: map[netip.Addr]bool{}}
+	e.host.next()
 
 	return e
 }
 
-func (l *link) standing(c *claim) *standing { return &l.standings[slices.Index(l.claims, c)] }
+// claims returns the host's, then the services'.
+func (e *engine) claims() []*claim { return append([]*claim{e.host}, e.services...) }
 
 // told tells whether a claim's records are known to be ours alone. A service is
 // nothing without its host.
-func (l *link) told(c *claim) bool { return l.standings[0].held && l.standing(c).held }
+func (l *link) told(c *claim) bool { return l.standings[l.host].held && l.standings[c].held }
 
 func (l *link) find(id identity) *record {
 	for i := range l.records {
@@ -89,7 +85,7 @@ func (e *engine) ours(id identity) bool {
 }
 
 func (e *engine) rebuild(l *link) {
-	l.records = records(e.claims[0], e.claims[1:], l.addresses)
+	l.records = records(e.host, e.services, l.addresses)
 	for id := range l.multicast {
 		if l.find(id) == nil {
 			delete(l.multicast, id)
@@ -145,11 +141,11 @@ func (e *engine) set(now time.Time, links map[Link]Interface) {
 // shall not speak together, so it is a random one.
 func (e *engine) add(key Link, i Interface, first time.Time) {
 	l := &link{
-		key: key, name: i.Name, claims: e.claims, addresses: i.Addresses,
-		standings: make([]standing, len(e.claims)), multicast: map[identity]time.Time{},
+		key: key, name: i.Name, host: e.host, addresses: i.Addresses,
+		standings: map[*claim]*standing{}, multicast: map[identity]time.Time{},
 	}
-	for i := range l.standings {
-		l.standings[i].start(first) // in one packet
+	for _, c := range e.claims() {
+		l.standings[c] = &standing{at: first} // in one packet
 	}
 	e.links[key] = l
 	e.rebuild(l)
@@ -161,9 +157,48 @@ func (e *engine) change(now time.Time, l *link, i Interface) {
 	before := l.records
 	l.addresses = i.Addresses
 	e.rebuild(l)
-	e.goodbye(l, slices.DeleteFunc(before, func(r record) bool { return l.find(r.identity) != nil }))
-	if host := &l.standings[0]; host.held {
+	e.goodbyeLost(l, before)
+	if host := l.standings[e.host]; host.held {
 		host.announce(now)
+	}
+}
+
+// offer takes the services that are announced from now on.
+func (e *engine) offer(now time.Time, services []Service) {
+	old := e.services
+	e.services = nil
+	changed := map[*claim]bool{} // or new
+	for _, s := range services {
+		var c *claim
+		if i := slices.IndexFunc(old, func(c *claim) bool { return c.service.id() == s.id() }); i >= 0 {
+			c = old[i]
+			changed[c] = c.service.Port != s.Port || !slices.Equal(c.service.TXT, s.TXT)
+			c.service = &s
+		} else {
+			c = &claim{service: &s}
+			c.next()
+			changed[c] = true
+		}
+		e.services = append(e.services, c)
+	}
+	first := now.Add(rand.N(probeTime))
+	for _, l := range e.links {
+		before := l.records
+		e.rebuild(l)
+		e.goodbyeLost(l, before)
+		for _, c := range old {
+			if !slices.Contains(e.services, c) {
+				delete(l.standings, c)
+			}
+		}
+		for _, c := range e.services {
+			switch s := l.standings[c]; {
+			case s == nil:
+				l.standings[c] = &standing{at: first}
+			case s.held && changed[c]:
+				s.announce(now)
+			}
+		}
 	}
 }
 
@@ -184,8 +219,8 @@ func (e *engine) due() (time.Time, bool) {
 		}
 	}
 	for _, l := range e.links {
-		for i := range l.standings {
-			sooner(l.standings[i].at)
+		for _, s := range l.standings {
+			sooner(s.at)
 		}
 		for _, a := range l.waiting {
 			sooner(a.at)
@@ -199,8 +234,8 @@ func (e *engine) due() (time.Time, bool) {
 func (e *engine) wake(now time.Time) {
 	for _, l := range e.links {
 		var probing, announcing []*claim
-		for i, c := range e.claims {
-			s := &l.standings[i]
+		for _, c := range e.claims() {
+			s := l.standings[c]
 			if s.at.IsZero() || s.at.After(now) {
 				continue
 			}
@@ -231,15 +266,15 @@ func (e *engine) wake(now time.Time) {
 
 // win takes a name on a link.
 func (e *engine) win(now time.Time, l *link, c *claim) {
-	s := l.standing(c)
+	s := l.standings[c]
 	s.held = true
 	s.announce(now)
-	if c != e.claims[0] {
+	if c != e.host {
 		return
 	}
-	for i := range l.standings[1:] {
-		if service := &l.standings[1+i]; service.held {
-			service.announce(now)
+	for _, service := range e.services {
+		if s := l.standings[service]; s.held {
+			s.announce(now)
 		}
 	}
 }
@@ -247,8 +282,8 @@ func (e *engine) win(now time.Time, l *link, c *claim) {
 // name returns the host name that is held on a link at least, or "".
 func (e *engine) name() string {
 	for _, l := range e.links {
-		if l.standings[0].held {
-			return plain(e.claims[0].name)
+		if l.standings[e.host].held {
+			return plain(e.host.name)
 		}
 	}
 
@@ -310,10 +345,15 @@ func (l *link) toldWithin(now time.Time, d time.Duration) func(*record) bool {
 // goodbye takes records back, as far as they were told (section 10.1).
 func (e *engine) goodbye(l *link, records []record) {
 	records = slices.DeleteFunc(slices.Clone(records), func(r record) bool {
-		return !l.told(r.claim) || l.standing(r.claim).said.IsZero()
+		return !l.told(r.claim) || l.standings[r.claim].said.IsZero()
 	})
 	messages, _ := responseMessages(&dns.Msg{}, records, nil, takenBack)
 	e.send(l, group(l.key), messages)
+}
+
+// goodbyeLost takes back what is no more.
+func (e *engine) goodbyeLost(l *link, before []record) {
+	e.goodbye(l, slices.DeleteFunc(before, func(r record) bool { return l.find(r.identity) != nil }))
 }
 
 // send hands packets out.

@@ -42,8 +42,9 @@ func FuzzPacket(f *testing.F) {
 	}
 	f.Add([]byte(strings.Repeat("\xc0\x0c", 4000)), uint16(1))
 	f.Fuzz(func(t *testing.T, payload []byte, from uint16) {
-		e := newEngine(&Config{Logger: slog.New(slog.DiscardHandler), Host: "pillarbox", Services: []Service{*service.service}})
+		e := newEngine(&Config{Logger: slog.New(slog.DiscardHandler), Host: "pillarbox"})
 		now := time.Unix(1_800_000_000, 0)
+		e.offer(now, []Service{*service.service})
 		i := Interface{Index: 1, Name: "eth0", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("fe80::2/64")}}
 		e.set(now, linksOf(&Network{Interfaces: []Interface{i}}))
 		for step := range 12 { // seconds

@@ -266,3 +266,46 @@ func TestSettingsThatCannotBe(t *testing.T) {
 		}
 	}
 }
+
+func TestServicesComeAndGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newLAN(t)
+		b := n.settled(services(), iface(1, boxAddress))
+		announce := func(all ...mdns.Service) []heard {
+			if err := b.Announce(all); err != nil {
+				t.Fatal(err)
+			}
+			return n.since(10 * time.Second)
+		}
+		mail, web := services()[0], services()[1]
+		if all := announce(mail, web); len(all) > 0 {
+			t.Errorf("for the same services there was %v", all)
+		}
+		want := []string{
+			"Pillarbox._http._tcp.local. 0 IN NSEC Pillarbox._http._tcp.local. TXT SRV", "Pillarbox._http._tcp.local. 0 IN SRV 0 0 80 pillarbox.local.",
+			`Pillarbox._http._tcp.local. 0 IN TXT ""`, "_http._tcp.local. 0 IN PTR Pillarbox._http._tcp.local.",
+			"_services._dns-sd._udp.local. 0 IN PTR _http._tcp.local.",
+		}
+		if diff := cmp.Diff(want, answers(announce(mail))); diff != "" {
+			t.Errorf("a service that went (-want +got):\n%s", diff)
+		}
+		mail.Port = 9993
+		all := announce(mail)
+		want = []string{
+			"Pillarbox._imaps._tcp.local. 120 IN SRV 0 0 9993 pillarbox.local. flush", mailTXT, mailPTR, mailType,
+		}
+		slices.Sort(want)
+		if len(all) != 4 || !cmp.Equal(texts(all[0].Answer), []string{"Pillarbox._imaps._tcp.local. 0 IN SRV 0 0 993 pillarbox.local."}) {
+			t.Errorf("a service that has moved: %v", all)
+		} else if diff := cmp.Diff(want, texts(all[1].Answer)); diff != "" {
+			t.Errorf("a service that has moved (-want +got):\n%s", diff)
+		}
+		all = announce(mail, web)
+		if len(all) != 6 || len(all[0].Question) != 1 || all[0].Question[0].Name != "Pillarbox._http._tcp.local." || len(all[3].Answer) != 4 {
+			t.Errorf("a service that came: %v", all)
+		}
+		if err := b.Announce([]mdns.Service{{}}); err == nil {
+			t.Error("a service without a name is announced")
+		}
+	})
+}

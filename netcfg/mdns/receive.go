@@ -80,7 +80,7 @@ func (e *engine) heard(now time.Time, l *link, p *Packet, msg *dns.Msg) {
 			continue
 		}
 		for _, c := range e.claimsOf([]dns.RR{rr}) {
-			if s := l.standing(c); !struck[c] && (s.held && l.has(id.name, id.kind) || !s.held && s.probes > 0) {
+			if s := l.standings[c]; !struck[c] && (s.held && l.has(id.name, id.kind) || !s.held && s.probes > 0) {
 				struck[c] = true
 				e.conflicts(now, l, c)
 			}

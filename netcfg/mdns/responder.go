@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -22,6 +23,7 @@ type Responder struct {
 	nudges chan struct{}
 
 	mu      sync.Mutex
+	config  Config // with the services that are wished
 	network Network
 	name    string
 }
@@ -32,7 +34,7 @@ func New(c *Config) (*Responder, error) {
 		return nil, fmt.Errorf("make a multicast DNS responder: %w", err)
 	}
 	r := &Responder{
-		log: c.Logger, open: c.Open, heldBy: c.Held, engine: newEngine(c), nudges: make(chan struct{}, 1),
+		log: c.Logger, open: c.Open, heldBy: c.Held, engine: newEngine(c), nudges: make(chan struct{}, 1), config: *c,
 	}
 	if r.open == nil {
 		r.open = Open
@@ -46,6 +48,25 @@ func (r *Responder) Set(n Network) {
 	r.mu.Lock()
 	r.network = n
 	r.mu.Unlock()
+	r.nudge()
+}
+
+// Announce replaces the services.
+func (r *Responder) Announce(services []Service) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	wished := r.config
+	wished.Services = slices.Clone(services)
+	if err := wished.validate(); err != nil {
+		return fmt.Errorf("announce services: %w", err)
+	}
+	r.config = wished
+	r.nudge()
+
+	return nil
+}
+
+func (r *Responder) nudge() {
 	select {
 	case r.nudges <- struct{}{}:
 	default:
@@ -212,8 +233,9 @@ func (s *session) untilNext() time.Duration {
 // apply brings sockets and engine to the network that was set.
 func (s *session) apply() {
 	s.mu.Lock()
-	network := s.network
+	network, services := s.network, s.config.Services
 	s.mu.Unlock()
+	s.engine.offer(time.Now(), services)
 	links := linksOf(&network)
 	s.lacking = false
 	for l := range links {
