@@ -22,6 +22,7 @@ type Status struct {
 
 // Interface is one interface of the machine.
 type Interface struct {
+	Index     int       `json:"index"` // the kernel's
 	Name      string    `json:"name"`
 	Kind      string    `json:"kind,omitempty"`
 	MAC       string    `json:"mac,omitempty"`
@@ -54,6 +55,8 @@ type Address struct {
 	Clashes bool         `json:"clashes,omitempty"` // another host has it
 	// Deprecated says that its network is being given up.
 	Deprecated bool `json:"deprecated,omitempty"`
+	// Tentative says that the kernel still asks whether another host has it.
+	Tentative bool `json:"tentative,omitempty"`
 }
 
 // Managed returns the interfaces that are managed.
@@ -114,7 +117,7 @@ func status(t *state.Target, o *state.Observed, leases map[string]*dhcp.Lease, p
 	for _, l := range o.Links {
 		want := t.Find(l.Name)
 		i := Interface{
-			Name: l.Name, Kind: l.Kind, MAC: l.MAC, MTU: l.MTU, Up: l.Up, Carrier: l.Carrier,
+			Index: l.Index, Name: l.Name, Kind: l.Kind, MAC: l.MAC, MTU: l.MTU, Up: l.Up, Carrier: l.Carrier,
 			Managed: want != nil,
 		}
 		lease := leases[l.Name]
@@ -124,6 +127,7 @@ func status(t *state.Target, o *state.Observed, leases map[string]*dhcp.Lease, p
 		for _, a := range l.Addresses {
 			i.Addresses = append(i.Addresses, Address{
 				Prefix: a.Prefix, Origin: origin(a, want, lease), Expires: a.Expires, Clashes: a.Conflict, Deprecated: a.Deprecated,
+				Tentative: a.Tentative,
 			})
 		}
 		s.Interfaces = append(s.Interfaces, i)
