@@ -14,6 +14,7 @@ func openBans(c *Config, o *office) (*access.Bans, error) {
 	return access.OpenBans(&access.BansConfig{
 		Logger:   c.Logger.With("service", "access"),
 		Store:    banStore{o.store.System()},
+		Firewall: c.Firewall,
 		Loopback: c.BoundLoopback,
 		Banned: func(ctx context.Context, ban access.Ban) {
 			_ = o.audit.Record(ctx, audit.Event{ // a failure has been logged

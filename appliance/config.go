@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
 	"pillarbox/appliance/factory"
 	"pillarbox/appliance/health"
@@ -45,11 +46,18 @@ type Config struct {
 	// lets them give way to the other ports also where they are in use.
 	Loopback bool
 
+	// NetworkSocket leads to the service that keeps the box's network and
+	// firewall; "" means that the machine's network is not ours.
+	NetworkSocket string
+
 	Hostname string   // "" means the machine's
 	Names    []string // more names for the certificate
 
 	MaxMessage int64 // octets; 0 means storage's default
 
+	// Firewall keeps who is banned from reaching the server at all; nil means
+	// that the server does it alone.
+	Firewall access.Firewall
 	// BoundLoopback has connections from this machine itself bounded, throttled
 	// and banned like those of others: for tests.
 	BoundLoopback bool

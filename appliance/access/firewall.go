@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// Firewall keeps banned networks from reaching this program at all. Both acts
-// may be repeated.
+// Firewall keeps banned sources from reaching this program at all: IPv4
+// addresses and IPv6 /64. Both acts may be repeated.
 type Firewall interface {
-	// Ban lets nothing of a network through for a time, from now.
-	Ban(ctx context.Context, network netip.Prefix, d time.Duration) error
-	// Unban ends that; a network that is not banned is no error.
-	Unban(ctx context.Context, network netip.Prefix) error
+	// Ban lets no new connection of a source through for a time, from now.
+	Ban(ctx context.Context, source netip.Prefix, d time.Duration) error
+	// Unban ends that; a source that is not banned is no error.
+	Unban(ctx context.Context, source netip.Prefix) error
 }
 
 const (
@@ -32,9 +32,11 @@ const (
 	maxRefusals = 3
 )
 
-// push has the firewall told of a network. b.mu is held.
+// push has the firewall told of a network, if it can know it: wider ones, and
+// single addresses of a private IPv6 network, are the Listener's alone. b.mu is
+// held.
 func (b *Bans) push(p netip.Prefix) {
-	if b.conf.Firewall == nil {
+	if b.conf.Firewall == nil || p.Addr().IsLoopback() || p.Addr().Is4() && p.Bits() != 32 || p.Addr().Is6() && p.Bits() != 64 {
 		return
 	}
 	b.unpushed[p] = struct{}{}
@@ -74,7 +76,7 @@ func (b *Bans) keepFirewall(ctx context.Context) {
 	all := time.NewTicker(tellAll)
 	defer all.Stop()
 	b.Resync()
-	retry := firstRetry
+	retry := time.Duration(0) // while it cannot be told
 	for {
 		select {
 		case <-b.pushing:
@@ -84,21 +86,24 @@ func (b *Bans) keepFirewall(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		err := b.tellFirewall(ctx)
-		if err == nil {
-			retry = firstRetry
+		switch err := b.tellFirewall(ctx); {
+		case err == nil && retry > 0:
+			retry = 0
+			b.log.Info("the firewall is told of bans again")
 			continue
-		}
-		if ctx.Err() != nil {
+		case err == nil:
+			continue
+		case ctx.Err() != nil:
 			return
+		case retry == 0:
+			b.log.Warn("the firewall cannot be told of bans; they hold without it", "err", err)
 		}
-		b.log.Warn("the firewall is not told of bans; they hold without it", "err", err)
+		retry = max(firstRetry, min(2*retry, lastRetry))
 		select {
 		case <-time.After(retry):
 		case <-ctx.Done():
 			return
 		}
-		retry = min(2*retry, lastRetry)
 		// It may have lost more than what it was not told.
 		b.Resync()
 		b.wake()
@@ -147,11 +152,11 @@ func (b *Bans) tellOne(ctx context.Context, p netip.Prefix) error {
 }
 
 // pushable returns for how long the firewall is to keep a network out; 0 means
-// not at all. A network in which somebody is spared is left to the Listener,
+// not at all. A source in which somebody is spared is left to the Listener,
 // which can tell them apart. b.mu is held.
 func (b *Bans) pushable(p netip.Prefix, now time.Time) time.Duration {
 	r := b.records[banKey{network: p}]
-	if r == nil || !r.active(now) || p.Addr().IsLoopback() {
+	if r == nil || !r.active(now) {
 		return 0
 	}
 	for a := range b.allowed {

@@ -81,7 +81,7 @@ func TestTheFirewallIsTold(t *testing.T) {
 				}
 			}
 		}
-		const bad, net, office, local = "198.51.100.1/32", "192.0.2.0/24", "203.0.113.0/24", "203.0.113.5/32"
+		const bad, net, office, local = "198.51.100.1/32", "2001:db8:1::/64", "2001:db8:2::/64", "2001:db8:2::5/128"
 		check := func(err error) {
 			t.Helper()
 			if err != nil {
@@ -95,11 +95,15 @@ func TestTheFirewallIsTold(t *testing.T) {
 			guess(b, "198.51.100.2", "anna", string(rune('a'+i)), false)
 		}
 		add(net, 24*time.Hour)
-		step("after a ban", map[string]bool{bad: true, net: true, "198.51.100.2/32": false})
+		add("192.0.2.0/24", 24*time.Hour)
+		add("fd00::1/128", 24*time.Hour) // its /64 would be the whole office
+		step("after a ban", map[string]bool{
+			bad: true, net: true, "198.51.100.2/32": false, "192.0.2.0/24": false, "fd00::1/128": false, "fd00::/64": false,
+		})
 
-		b.Exempt(netip.MustParseAddr("192.0.2.99"), 20*time.Minute)
+		b.Exempt(netip.MustParseAddr("2001:db8:1::99"), 20*time.Minute)
 		step("the administrator is in it", map[string]bool{bad: true, net: false})
-		if b.Connects(addr("192.0.2.98:1")) {
+		if b.Connects(addr("[2001:db8:1::98]:1")) {
 			t.Error("a neighbour of the administrator may connect")
 		}
 		time.Sleep(26 * time.Minute) // the automatic ban has ended meanwhile
