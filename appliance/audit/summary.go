@@ -24,6 +24,9 @@ const (
 	dailyStrange = 1 << 20
 	dailyKnown   = 8 << 20
 
+	// maxTogether is how many are written by one write.
+	maxTogether = 1000
+
 	// maxPart bounds one value of what is summarised, in octets.
 	maxPart = 128
 )
@@ -128,19 +131,21 @@ func (a *alike) entry(kind Kind) entry {
 func (s *summary) flush(now time.Time, all bool, write func(Book, ...entry) error) error {
 	var errs []error
 	for _, b := range []Book{Acts, Access} {
-		entries, written := s.collect(now, b, all)
-		if len(entries) == 0 {
-			continue
+		for {
+			entries, written := s.collect(now, b, all)
+			if len(entries) == 0 {
+				break
+			}
+			if err := write(b, entries...); err != nil {
+				errs = append(errs, err)
+				break
+			}
+			s.mu.Lock()
+			for _, f := range written {
+				f()
+			}
+			s.mu.Unlock()
 		}
-		if err := write(b, entries...); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		s.mu.Lock()
-		for _, f := range written {
-			f()
-		}
-		s.mu.Unlock()
 	}
 
 	return errors.Join(errs...)
@@ -168,7 +173,7 @@ func (s *summary) collect(now time.Time, b Book, all bool) (entries []entry, wri
 		}
 		for key, a := range c.alike {
 			switch {
-			case !all && !c.isDue(a, now):
+			case len(entries) >= maxTogether || !all && !c.isDue(a, now):
 			case a.count == 0: // silent for a whole window
 				delete(c.alike, key)
 			case budget < 0:

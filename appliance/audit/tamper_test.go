@@ -2,6 +2,8 @@ package audit_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -39,7 +41,11 @@ func readBook(t *testing.T, dir string) []file {
 		f := file{name: name}
 		for b = b[len(head):]; len(b) > 0; {
 			n := binary.LittleEndian.Uint32(b)
-			f.records = append(f.records, bytes.Clone(b[8:8+n]))
+			for frame := b[8 : 8+n]; len(frame) > 0; {
+				size, digits := binary.Uvarint(frame)
+				f.records = append(f.records, bytes.Clone(frame[digits:digits+int(size)]))
+				frame = frame[digits+int(size):]
+			}
 			b = b[8+n:]
 		}
 		files = append(files, f)
@@ -53,11 +59,12 @@ func (f *file) write(t *testing.T) {
 	t.Helper()
 	b := []byte(head)
 	for _, r := range f.records {
-		length := binary.LittleEndian.AppendUint32(nil, uint32(len(r)))
-		sum := crc32.Checksum(append(slices.Clone(length), r...), crc32.MakeTable(crc32.Castagnoli))
+		entry := append(binary.AppendUvarint(nil, uint64(len(r))), r...)
+		length := binary.LittleEndian.AppendUint32(nil, uint32(len(entry)))
+		sum := crc32.Checksum(append(slices.Clone(length), entry...), crc32.MakeTable(crc32.Castagnoli))
 		b = append(b, length...)
 		b = binary.LittleEndian.AppendUint32(b, sum)
-		b = append(b, r...)
+		b = append(b, entry...)
 	}
 	if err := os.WriteFile(f.name, b, 0o600); err != nil {
 		t.Fatal(err)
@@ -188,7 +195,10 @@ func TestAPlaceIsNamed(t *testing.T) {
 	if len(report.Findings) != 1 {
 		t.Fatalf("found %+v", report.Findings)
 	}
-	offset := int64(len(head) + 16 + len(f.records[0]) + len(f.records[1]))
+	offset := int64(len(head) + 8) // of the first entry; each has its frame and its length before it
+	for _, r := range f.records[:2] {
+		offset += int64(len(binary.AppendUvarint(nil, uint64(len(r)))) + len(r) + 8)
+	}
 	want := audit.Finding{What: audit.Altered, Book: audit.Acts, File: filepath.Base(f.name), Offset: offset, Seq: r.Seq}
 	got := report.Findings[0]
 	want.Text = fmt.Sprintf("record %d is not the one after which record %d was written", r.Seq, r.Seq+1)
@@ -308,5 +318,43 @@ func TestACheckpointThatIsGoneIsTold(t *testing.T) {
 				t.Errorf("after a start: found %+v", r.Findings)
 			}
 		})
+	}
+}
+
+// TestAForgedRemovalIsFound removes the first file and puts in what retention
+// writes, signed with another key.
+func TestAForgedRemovalIsFound(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, 100)
+	files := readBook(t, filepath.Join(dir, "acts"))
+	gone, err := audit.DecodeRecord(files[0].records[len(files[0].records)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(files[0].name); err != nil {
+		t.Fatal(err)
+	}
+	end := &files[len(files)-1]
+	newest := end.records[len(end.records)-1]
+	last, err := audit.DecodeRecord(newest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	through := audit.Head{Seq: gone.Seq, Hash: audit.HashOf(files[0].records[len(files[0].records)-1])}
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := audit.Record{Seq: last.Seq + 1, Time: last.Time, Kind: audit.AuditRetention, Prev: audit.HashOf(newest), Values: map[string]string{
+		"through": fmt.Sprint(through.Seq), "hash": through.Hash.String(), "key": base64.StdEncoding.EncodeToString(public), "why": "age",
+		"signature": base64.StdEncoding.EncodeToString(ed25519.Sign(private, fmt.Appendf(nil, "pillarbox-audit-anchor-1 book=acts through=%s", through))),
+	}}
+	end.records = append(end.records, forged.Encode())
+	end.write(t)
+	l := newLog(t, dir)
+	defer closeLog(t, l)
+	r := verify(t, l)
+	if len(r.Findings) != 2 || r.Findings[0].What != audit.ForeignKey || r.Findings[1].What != audit.BeginningRemoved {
+		t.Errorf("found %+v", r.Findings)
 	}
 }

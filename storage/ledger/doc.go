@@ -5,23 +5,24 @@
 //
 //	DIR/00000001.log   the first file, DIR/00000002.log the next, and so on
 //
-// A file begins with the eight octets "PBLEDG1\n"; then come entries: length
-// (4 octets, little-endian), CRC-32C of length and data (4 octets), data. A
+// A file begins with the eight octets "PBLEDG1\n"; then comes a frame for each
+// Append: length of its entries (4 octets, little-endian), CRC-32C of length
+// and entries (4 octets), and of each entry its length (uvarint) and data. A
 // new file is begun when the last one has reached its size. Whole files are
 // removed from the beginning; what is in a file never changes.
 //
 // # Order of writes
 //
-// Entries are written by one write and one fsync, and only then Append
-// returns. After a failed write or fsync the file is cut back to what was
-// durable before, because what the kernel holds after a failed fsync may never
-// reach the disk; until that has succeeded nothing more is appended. A new file
-// gets its name (fsync of the folder) before the first entry is written.
+// A frame is written by one write and one fsync, and only then Append returns.
+// After a failed write or fsync the file is cut back to what was durable
+// before, because what the kernel holds after a failed fsync may never reach
+// the disk; until that has succeeded nothing more is appended. A new file gets
+// its name (fsync of the folder) before the first frame is written.
 //
 // # The end
 //
-// A power cut in the middle of an Append leaves a torn end: the last file ends
-// within an entry, or it is zeros from the border of a sector on. Open cuts
-// that off and says so. Any other end that cannot be read is damage: the file
-// is left as it is, and what is appended goes into a new one.
+// A power cut in the middle of an Append leaves a torn end: a last frame that
+// is cut short, or of which sectors are zeros that were never written. Open
+// cuts that off and says so. Any other end that cannot be read is damage: the
+// file is left as it is, and what is appended goes into a new one.
 package ledger

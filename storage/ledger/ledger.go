@@ -157,15 +157,17 @@ type Gap struct {
 }
 
 // walk calls f for each sound entry of a segment, and gap for what cannot be
-// read, which ends where the next sound entry begins or at the end.
+// read, which ends where the next sound frame begins or at the end.
 func walk(b []byte, f func(offset int64, data []byte), gap func(Gap)) {
 	at := 0
 	if bytes.HasPrefix(b, []byte(magic)) {
 		at = len(magic)
 	}
 	for at < len(b) {
-		if data, size, ok := nextFrame(b[at:]); ok {
-			f(int64(at), data)
+		if entries, size, ok := nextFrame(b[at:]); ok {
+			for _, e := range entries {
+				f(int64(at+e.at), e.data)
+			}
 			at += size
 			continue
 		}
@@ -199,31 +201,28 @@ func (l *Ledger) load(s Segment) ([]byte, error) {
 }
 
 // Append adds entries, and returns when they are on the disk: all of them, or,
-// after an error, none.
+// after an error or a power cut, none.
 func (l *Ledger) Append(entries ...[]byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return ErrClosed
 	}
-	var batch []byte
-	for _, e := range entries {
-		if len(e) > MaxEntry {
-			return fmt.Errorf("append to ledger: an entry of %d octets is too long", len(e))
-		}
-		batch = appendFrame(batch, e)
-	}
-	if len(batch) == 0 {
+	if len(entries) == 0 {
 		return nil
 	}
-	if err := l.append(batch); err != nil {
+	frame := newFrame(entries)
+	if len(frame)-frameHead > MaxAppend {
+		return fmt.Errorf("append to ledger: %d octets are too many at once", len(frame))
+	}
+	if err := l.append(frame); err != nil {
 		return fmt.Errorf("append to ledger: %w", err)
 	}
 
 	return nil
 }
 
-func (l *Ledger) append(batch []byte) error {
+func (l *Ledger) append(frame []byte) error {
 	if err := l.cutBack(); err != nil {
 		return err
 	}
@@ -240,14 +239,14 @@ func (l *Ledger) append(batch []byte) error {
 	}
 	last := &l.segments[len(l.segments)-1]
 	l.dirty = true
-	if _, err := l.file.WriteAt(batch, last.Size); err != nil {
+	if _, err := l.file.WriteAt(frame, last.Size); err != nil {
 		return errors.Join(err, l.cutBack())
 	}
 	if err := l.file.Sync(); err != nil {
 		return errors.Join(err, l.cutBack())
 	}
 	l.dirty = false
-	last.Size += int64(len(batch))
+	last.Size += int64(len(frame))
 
 	return nil
 }

@@ -116,7 +116,7 @@ func TestEveryTornEndIsMended(t *testing.T) {
 	add(t, l, "one")
 	name := filepath.Join(dir, l.Segments()[0].Name())
 	before, _ := os.ReadFile(name)
-	add(t, l, "two, which will be torn")
+	add(t, l, "two, which will be torn", "with what came together with it")
 	whole, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func TestEveryTornEndIsMended(t *testing.T) {
 		}
 		add(t, l, "three")
 		if cut == len(whole) {
-			want(t, l, "one", "two, which will be torn", "three")
+			want(t, l, "one", "two, which will be torn", "with what came together with it", "three")
 		} else {
 			want(t, l, "one", "three")
 		}
@@ -178,7 +178,9 @@ func TestDamageIsKept(t *testing.T) {
 	dir := t.TempDir()
 	l, _ := open(t, dir, 0)
 	entries := []string{"one", "two", "three"}
-	add(t, l, entries...)
+	for _, e := range entries {
+		add(t, l, e)
+	}
 	name := filepath.Join(dir, l.Segments()[0].Name())
 	whole, err := os.ReadFile(name)
 	if err != nil {
@@ -219,7 +221,7 @@ func TestDamageIsKept(t *testing.T) {
 
 func TestAnEntryThatIsTooLongIsRefused(t *testing.T) {
 	l, _ := open(t, t.TempDir(), 0)
-	if err := l.Append(make([]byte, ledger.MaxEntry+1)); err == nil {
+	if err := l.Append(make([]byte, ledger.MaxAppend+1)); err == nil {
 		t.Error("it was taken")
 	}
 	add(t, l, "short")
