@@ -44,11 +44,15 @@ func makeDir(path string) error {
 			return err
 		}
 	}
-	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(path, 0o700); err != nil {
 		return err
 	}
+	if err := syncDir(above); err != nil {
+		// Left there, the next caller would take it for durable.
+		return errors.Join(err, os.Remove(path))
+	}
 
-	return syncDir(above)
+	return nil
 }
 
 func syncDir(path string) error {

@@ -77,6 +77,10 @@ func (l *Ledger) open() (Tail, error) {
 	if err := makeDir(l.dir); err != nil {
 		return Tail{}, err
 	}
+	// A process that was killed may have left entries of these unsynced.
+	if err := errors.Join(syncDir(filepath.Dir(l.dir)), syncDir(l.dir)); err != nil {
+		return Tail{}, err
+	}
 	entries, err := os.ReadDir(l.dir)
 	if err != nil {
 		return Tail{}, err
