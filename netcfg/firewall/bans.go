@@ -11,17 +11,17 @@ import (
 // ErrNoTable says that there is nowhere to put a ban: nothing was applied yet.
 var ErrNoTable = errors.New("no ruleset stands: apply a policy first")
 
-// Ban drops the new connections of a source for a time: an IPv4 address or an
-// IPv6 /64. A longer IPv6 prefix means its /64. A source that is banned already
-// gets the new time.
+// Ban drops the new connections of a source, or of a whole network, for a time.
+// A source is an IPv4 address or an IPv6 /64; a longer IPv6 prefix means its
+// /64. What is banned already gets the new time.
 func (f *Firewall) Ban(ctx context.Context, source netip.Prefix, d time.Duration) error {
 	return f.BanAll(ctx, []Ban{{Source: source, Left: d}})
 }
 
-// BanAll does what Ban does for many sources. Where one cannot be banned, none
-// is.
+// BanAll does what Ban does for many. Where one may not be banned, none is.
 func (f *Firewall) BanAll(ctx context.Context, bans []Ban) error {
-	lists := map[string][]element{}
+	var sets []set // those that are concerned, with what is to be added to each
+	elements := map[string][]element{}
 	place := make(map[netip.Prefix]int, len(bans))
 	for _, b := range bans {
 		source, err := bannable(b.Source)
@@ -31,21 +31,24 @@ func (f *Firewall) BanAll(ctx context.Context, bans []Ban) error {
 		if b.Left <= 0 {
 			return fmt.Errorf("ban %s: it must last for a time", source)
 		}
-		name := listOf(source, bans4, bans6)
+		s := banSet(familyOf(source.Addr()), uint8(source.Bits()))
 		if i, ok := place[source]; ok {
-			lists[name][i].left = b.Left // the last word counts
+			elements[s.name][i].left = b.Left // the last word counts
 			continue
 		}
-		place[source] = len(lists[name])
-		lists[name] = append(lists[name], element{source: source, left: b.Left})
+		if elements[s.name] == nil {
+			sets = append(sets, s)
+		}
+		place[source] = len(elements[s.name])
+		elements[s.name] = append(elements[s.name], element{source: source, left: b.Left})
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.stands == NothingStands {
 		return ErrNoTable
 	}
-	for _, name := range []string{bans4, bans6} {
-		if err := f.kernel.put(ctx, name, lists[name]); err != nil {
+	for i := range sets {
+		if err := f.kernel.put(ctx, &sets[i], elements[sets[i].name]); err != nil {
 			return fmt.Errorf("ban: %w", err)
 		}
 	}
@@ -59,12 +62,13 @@ func (f *Firewall) Unban(ctx context.Context, source netip.Prefix) error {
 	if err != nil {
 		return err
 	}
+	s := banSet(familyOf(source.Addr()), uint8(source.Bits()))
 
-	return f.end(ctx, listOf(source, bans4, bans6), source)
+	return f.end(ctx, &s, source)
 }
 
 // Bans returns all bans, in no order.
-func (f *Firewall) Bans(ctx context.Context) ([]Ban, error) { return f.list(ctx, bans4, bans6) }
+func (f *Firewall) Bans(ctx context.Context) ([]Ban, error) { return f.list(ctx, banSets()) }
 
 // Exempt lets a source's connections pass bans and bounds for a time, as far as
 // the policy lets them pass: it is for the address that the administrator is
@@ -74,16 +78,19 @@ func (f *Firewall) Exempt(ctx context.Context, a netip.Addr, d time.Duration) er
 	if !source.IsValid() {
 		return errors.New("exempt: there is no address")
 	}
-	name := listOf(source, exempt4, exempt6)
+	s := exemptSets()[0]
+	if source.Addr().Is6() {
+		s = exemptSets()[1]
+	}
 	if d <= 0 {
-		return f.end(ctx, name, source)
+		return f.end(ctx, &s, source)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.stands == NothingStands {
 		return ErrNoTable
 	}
-	if err := f.kernel.put(ctx, name, []element{{source: source, left: d}}); err != nil {
+	if err := f.kernel.put(ctx, &s, []element{{source: source, left: d}}); err != nil {
 		return fmt.Errorf("exempt: %w", err)
 	}
 
@@ -92,61 +99,57 @@ func (f *Firewall) Exempt(ctx context.Context, a netip.Addr, d time.Duration) er
 
 // Exemptions returns the sources that are exempt, in no order.
 func (f *Firewall) Exemptions(ctx context.Context) ([]Ban, error) {
-	return f.list(ctx, exempt4, exempt6)
+	return f.list(ctx, exemptSets())
 }
 
-// bannable returns what counts as one source, if it may be banned.
+// bannable returns a network, with what counts as one source at the least, if
+// it may be banned.
 func bannable(p netip.Prefix) (netip.Prefix, error) {
-	a := p.Addr().Unmap()
-	least := 64
-	switch {
-	case !p.IsValid():
+	if !p.IsValid() {
 		return netip.Prefix{}, errors.New("ban: there is no source")
-	case a.Is4():
-		least = 32
-		if p.Addr().Is4In6() {
-			least = 128
-		}
 	}
+	a, bits := p.Addr(), p.Bits()
+	if a.Is4In6() {
+		a, bits = a.Unmap(), max(bits-96, 0)
+	}
+	f := familyOf(a)
+	p = netip.PrefixFrom(a, min(bits, int(sourceBits(f)))).Masked()
 	switch {
-	case p.Bits() < least:
-		return netip.Prefix{}, fmt.Errorf("ban %s: that is more than one source; it must be an IPv4 address or an IPv6 /64", p)
+	case p.Bits() < int(widestBan(f)):
+		return netip.Prefix{}, fmt.Errorf("ban %s: a network that is banned is a /%d at the most", p, widestBan(f))
 	case a.IsLoopback() || a.IsUnspecified() || a.IsMulticast():
 		return netip.Prefix{}, fmt.Errorf("ban %s: no connection comes from there", p)
-	case a.Is6() && a.IsLinkLocalUnicast():
+	case p.Overlaps(linkLocal()):
 		return netip.Prefix{}, fmt.Errorf("ban %s: all link-local addresses are in one /64, the whole LAN would be banned", p)
 	}
 
-	return Source(a), nil
+	return p, nil
 }
 
-func listOf(source netip.Prefix, name4, name6 string) string {
-	if source.Addr().Is4() {
-		return name4
-	}
-
-	return name6
+// linkLocal is RFC 4291's, section 2.5.6.
+func linkLocal() netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfe, 0x80}), 10)
 }
 
-func (f *Firewall) end(ctx context.Context, name string, source netip.Prefix) error {
+func (f *Firewall) end(ctx context.Context, s *set, source netip.Prefix) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.stands == NothingStands {
 		return nil
 	}
 
-	return f.kernel.take(ctx, name, []element{{source: source}})
+	return f.kernel.take(ctx, s, []element{{source: source}})
 }
 
-func (f *Firewall) list(ctx context.Context, names ...string) ([]Ban, error) {
+func (f *Firewall) list(ctx context.Context, sets []set) ([]Ban, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.stands == NothingStands {
 		return nil, nil
 	}
 	var all []Ban
-	for _, name := range names {
-		elements, err := f.kernel.sources(ctx, name)
+	for i := range sets {
+		elements, err := f.kernel.sources(ctx, &sets[i])
 		if err != nil {
 			return nil, err
 		}

@@ -182,9 +182,10 @@ func TestWhatCannotBeBanned(t *testing.T) {
 		ban  firewall.Ban
 		want string
 	}{
-		{"a network", firewall.Ban{Source: prefix("198.51.100.0/24"), Left: time.Hour}, "more than one source"},
-		{"a network of IPv6", firewall.Ban{Source: prefix("2001:db8::/63"), Left: time.Hour}, "more than one source"},
-		{"a network in IPv6's clothes", firewall.Ban{Source: prefix("::ffff:198.51.100.0/120"), Left: time.Hour}, "more than one source"},
+		{"half the world", firewall.Ban{Source: prefix("198.0.0.0/7"), Left: time.Hour}, "a /8 at the most"},
+		{"half the world of IPv6", firewall.Ban{Source: prefix("2000::/15"), Left: time.Hour}, "a /16 at the most"},
+		{"half the world in IPv6's clothes", firewall.Ban{Source: prefix("::ffff:0:0/95"), Left: time.Hour}, "at the most"},
+		{"networks around the link", firewall.Ban{Source: prefix("fe80::/16"), Left: time.Hour}, "the whole LAN"},
 		{"the machine itself", firewall.Ban{Source: prefix("127.0.0.1/32"), Left: time.Hour}, "no connection comes from there"},
 		{"the link", firewall.Ban{Source: prefix("fe80::9/128"), Left: time.Hour}, "the whole LAN"},
 		{"nobody", firewall.Ban{Left: time.Hour}, "no source"},
@@ -208,6 +209,53 @@ func TestWhatCannotBeBanned(t *testing.T) {
 	cancel()
 	if err := fw.Ban(ctx, good.Source, time.Hour); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end of the context: %v", err)
+	}
+}
+
+func TestNetworksAreBannedEachForItsTime(t *testing.T) {
+	l := newLab(t)
+	fw := open(t)
+	apply(t, fw, public(), l.network())
+	open := func(want bool, sources ...string) {
+		t.Helper()
+		for _, s := range sources {
+			if got := l.opens(l.wan, addr(s), 993); got != want {
+				t.Errorf("%s is let in: %t", s, got)
+			}
+			d, err := fw.Explain(t.Context(), &firewall.Packet{Source: addr(s), Interface: wanName, Protocol: firewall.TCP, Port: 993})
+			if err != nil || d.Accepted != want {
+				t.Errorf("%s is explained as %+v, %v", s, d, err)
+			}
+		}
+	}
+	// Networks that lie within each other, and beside each other.
+	for _, text := range []string{"198.0.0.0/8", "198.51.100.0/24", "198.51.100.128/25", "45.9.9.128/31", "2001:db8::/32", "2001:db8:77::/48", "3fff::/20"} {
+		must(t, fw.Ban(t.Context(), prefix(text), time.Hour))
+	}
+	must(t, fw.Ban(t.Context(), prefix("198.51.100.7/32"), 2*time.Hour))
+	open(false, "198.0.0.0", "198.255.255.255", "198.51.100.200", "45.9.9.128", "45.9.9.129", "2001:db8:77::1", "2001:db8:ffff::1", "3fff:fff::1")
+	open(true, "197.255.255.255", "199.0.0.0", "45.9.9.127", "45.9.9.130", "2001:db7::1", "2001:db9::1", "3fff:1000::1")
+	must(t, fw.Unban(t.Context(), prefix("198.0.0.0/8")))
+	must(t, fw.Unban(t.Context(), prefix("2001:db8::/32")))
+	open(true, "198.0.0.0", "198.51.101.1", "2001:db8:ffff::1")
+	open(false, "198.51.100.1", "198.51.100.7", "198.51.100.200", "2001:db8:77::1")
+	must(t, fw.Unban(t.Context(), prefix("198.51.100.0/24")))
+	open(true, "198.51.100.1")
+	open(false, "198.51.100.7", "198.51.100.200")
+	next := public()
+	next.Services[policy.SMTP] = policy.Rule{From: policy.Nobody}
+	if r := apply(t, fw, next, l.network()); !r.Changed {
+		t.Error("the table was not replaced")
+	}
+	open(false, "198.51.100.7", "198.51.100.200", "45.9.9.128", "2001:db8:77::1", "3fff::1")
+	if d := left(t, fw, prefix("198.51.100.128/25")); d <= 0 || d > time.Hour {
+		t.Errorf("the ban of a network lasts %s", d)
+	}
+	must(t, fw.Ban(t.Context(), prefix("198.51.100.128/25"), 300*time.Millisecond))
+	netlab.Until(t, "the ban of a network ends", func() bool { return l.opens(l.wan, addr("198.51.100.200"), 993) })
+	must(t, fw.Exempt(t.Context(), addr("45.9.9.128"), time.Hour))
+	if !l.opens(l.wan, addr("45.9.9.128"), 993) || l.opens(l.wan, addr("45.9.9.129"), 993) {
+		t.Error("one of a banned network is not exempt alone")
 	}
 }
 

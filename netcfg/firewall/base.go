@@ -15,6 +15,8 @@ const (
 	bansChain     = "bans"
 	revisionChain = "revision"
 
+	wideChain4, wideChain6 = "bans-wide4", "bans-wide6"
+
 	bans4, bans6     = "bans4", "bans6"
 	exempt4, exempt6 = "exempt4", "exempt6"
 	lan4, lan6       = "lan4", "lan6"
@@ -23,6 +25,8 @@ const (
 const (
 	// maxBans bounds each of the two lists of bans: some 10 MB of the kernel's.
 	maxBans = 131_072
+	// maxWideBans bounds each list of networks; there are 72.
+	maxWideBans = 512
 	// maxExempt is far above the administrators that there can be.
 	maxExempt = 256
 
@@ -34,14 +38,65 @@ const (
 
 // baseSets returns the sets that every ruleset has.
 func baseSets(n *Network) []set {
-	all := []set{
-		{name: bans4, kind: sourcesSet, family: ipv4, size: maxBans},
-		{name: bans6, kind: sourcesSet, family: ipv6, size: maxBans},
-		{name: exempt4, kind: sourcesSet, family: ipv4, size: maxExempt},
-		{name: exempt6, kind: sourcesSet, family: ipv6, size: maxExempt},
-	}
+	all := append(banSets(), exemptSets()...)
 	for _, i := range n.Interfaces {
 		all = append(all, networkSets(interfaceSet(i.Name), i.Networks)...)
+	}
+
+	return all
+}
+
+func exemptSets() []set {
+	return []set{
+		{name: exempt4, kind: sourcesSet, family: ipv4, bits: sourceBits(ipv4), size: maxExempt},
+		{name: exempt6, kind: sourcesSet, family: ipv6, bits: sourceBits(ipv6), size: maxExempt},
+	}
+}
+
+// banSets returns the sets of banned sources and networks.
+func banSets() []set {
+	var all []set
+	for _, f := range []family{ipv4, ipv6} {
+		for bits := sourceBits(f); bits >= widestBan(f); bits-- {
+			all = append(all, banSet(f, bits))
+		}
+	}
+
+	return all
+}
+
+// banSet returns the set of banned networks of a length: each has its own, so
+// that networks may overlap and each ban ends by itself.
+func banSet(f family, bits uint8) set {
+	s := set{name: bans4, kind: sourcesSet, family: f, bits: bits, size: maxBans}
+	if f == ipv6 {
+		s.name = bans6
+	}
+	if bits != sourceBits(f) {
+		s.name, s.size = fmt.Sprintf("%s-%d", s.name, bits), maxWideBans
+	}
+
+	return s
+}
+
+// widestBan is the length of the widest network that may be banned.
+func widestBan(f family) uint8 {
+	if f == ipv4 {
+		return 8
+	}
+
+	return 16
+}
+
+// banRules returns the rules of a chain for the banned networks of a family.
+func banRules(f family) []rule {
+	var all []rule
+	for _, s := range banSets() {
+		if s.family == f && s.bits != sourceBits(f) {
+			all = append(all, rule{
+				name: fmt.Sprintf("banned/ipv%d/%d", f, s.bits), why: "the source's network is banned", family: f, source: s.name, verdict: drop,
+			})
+		}
 	}
 
 	return all
@@ -130,7 +185,11 @@ func baseChains() []chain {
 			{name: "exempt/ipv6", why: "the source is exempt from bans", family: ipv6, source: exempt6, verdict: back},
 			{name: "banned/ipv4", why: "the source is banned", family: ipv4, source: bans4, verdict: drop},
 			{name: "banned/ipv6", why: "the source is banned", family: ipv6, source: bans6, verdict: drop},
+			{name: "bans/ipv4", why: "its network may be banned", family: ipv4, verdict: goTo, target: wideChain4},
+			{name: "bans/ipv6", why: "its network may be banned", family: ipv6, verdict: goTo, target: wideChain6},
 		}},
+		{name: wideChain4, rules: banRules(ipv4)},
+		{name: wideChain6, rules: banRules(ipv6)},
 		{name: forwardChain, hook: forwardHook, rules: []rule{
 			{name: "forward", why: "the machine is not a router", verdict: drop},
 		}},

@@ -19,9 +19,9 @@ import (
 const modelVersion = 1
 
 const (
-	// maxSources bounds each set that packets fill. 16 of them, all full, take
-	// some 60 MB of the kernel's memory.
-	maxSources = 16_384
+	// maxSources bounds each of the 32 sets that packets fill. The kernel takes
+	// 128 KB for each at once, and some 2 MB for one that is full.
+	maxSources = 8192
 
 	// A source is forgotten after its bound has filled up again, within these.
 	minForget, maxForget = time.Minute, time.Hour
@@ -161,7 +161,7 @@ func (c *compiler) open(name, chainName string, want *policy.Rule) chain {
 	}}
 	add := func(kind setKind, label, why string, b bound) {
 		for _, f := range []family{ipv4, ipv6} {
-			s := set{name: fmt.Sprintf("%s-%s%d", name, label, f), kind: kind, family: f, size: maxSources}
+			s := set{name: fmt.Sprintf("%s-%s%d", name, label, f), kind: kind, family: f, bits: sourceBits(f), size: maxSources}
 			if kind == ratesSet {
 				s.timeout = forget(b)
 			}
@@ -222,11 +222,13 @@ func (r *Ruleset) seal(stands Stands) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%d\n%+v\n%+v\n", modelVersion, r.sets, r.chains)
 	r.stands, r.revision = stands, hex.EncodeToString(h.Sum(nil)[:16])
+	n := sha256.Sum256(fmt.Append(nil, r.interfaces))
+	r.network = hex.EncodeToString(n[:8])
 	r.chains = append(r.chains, chain{name: revisionChain, rules: []rule{{name: r.label(), verdict: back}}})
 }
 
 // label is what the table in the kernel says of itself.
-func (r *Ruleset) label() string { return string(r.stands) + " " + r.revision }
+func (r *Ruleset) label() string { return fmt.Sprintf("%s %s %s", r.stands, r.revision, r.network) }
 
 // networkSets returns the sets of some networks: one for each family that has
 // any.

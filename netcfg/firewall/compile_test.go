@@ -186,6 +186,7 @@ func TestTheRulesetInWords(t *testing.T) {
 		"all else is dropped, and nothing is forwarded",
 		"    dropped: 11 packets",
 		"banned: 4 sources",
+		"    dropped: 9 packets",
 		"note: this kernel cannot count the open connections of a source: the mail server does",
 		"",
 	}, "\n")
@@ -194,8 +195,9 @@ func TestTheRulesetInWords(t *testing.T) {
 		Counters: []firewall.Counter{
 			{Name: "smtp/accepted", Packets: 6}, {Name: "smtp/exempt/ipv6", Packets: 1}, {Name: "smtp/over-rate/ipv4", Packets: 5},
 			{Name: "imaps-legacy/refused", Packets: 3}, {Name: "default", Packets: 10}, {Name: "invalid", Packets: 1},
+			{Name: "banned/ipv4", Packets: 5}, {Name: "banned/ipv6/48", Packets: 4},
 		},
-		Sets: []firewall.SetState{{Name: "bans4", Elements: 3}, {Name: "bans6", Elements: 1}, {Name: "exempt4"}},
+		Sets: []firewall.SetState{{Name: "bans4", Elements: 3}, {Name: "bans6-48", Elements: 1}, {Name: "exempt4"}},
 	})
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -16,15 +16,15 @@ import (
 // element alone; sets of bans may have a hundred thousand.
 
 // sources returns what is in a set.
-func (k *kernel) sources(ctx context.Context, name string) ([]element, error) {
-	messages, err := k.ask(ctx, name, netip.Prefix{})
+func (k *kernel) sources(ctx context.Context, s *set) ([]element, error) {
+	messages, err := k.ask(ctx, s.name, netip.Prefix{})
 	if err != nil {
-		return nil, fmt.Errorf("list the set %s: %w", name, err)
+		return nil, fmt.Errorf("list the set %s: %w", s.name, err)
 	}
 	var all []element
 	for _, m := range messages {
-		if all, err = appendElements(all, m.Data); err != nil {
-			return nil, fmt.Errorf("list the set %s: %w", name, err)
+		if all, err = appendElements(all, m.Data, int(s.bits)); err != nil {
+			return nil, fmt.Errorf("list the set %s: %w", s.name, err)
 		}
 	}
 
@@ -90,8 +90,8 @@ func (k *kernel) ask(ctx context.Context, name string, source netip.Prefix) (ans
 // errMalformed says that the kernel's answer is not understood.
 var errMalformed = errors.New("the kernel's answer is malformed")
 
-// appendElements adds the elements of a message to some.
-func appendElements(all []element, message []byte) ([]element, error) {
+// appendElements adds the elements of a message, so many bits of each, to some.
+func appendElements(all []element, message []byte, bits int) ([]element, error) {
 	const header = 4 // struct nfgenmsg
 	if len(message) < header {
 		return all, errMalformed
@@ -105,7 +105,7 @@ func appendElements(all []element, message []byte) ([]element, error) {
 		if _, one, list, err = cut(list); err != nil {
 			return all, err
 		}
-		e, err := parseElement(one)
+		e, err := parseElement(one, bits)
 		if err != nil {
 			return all, err
 		}
@@ -115,7 +115,7 @@ func appendElements(all []element, message []byte) ([]element, error) {
 	return all, nil
 }
 
-func parseElement(b []byte) (e element, err error) {
+func parseElement(b []byte, bits int) (e element, err error) {
 	for len(b) > 0 {
 		var kind uint16
 		var value []byte
@@ -132,7 +132,7 @@ func parseElement(b []byte) (e element, err error) {
 			if !ok {
 				return e, errMalformed
 			}
-			e.source = Source(a)
+			e.source = netip.PrefixFrom(a, bits)
 		case unix.NFTA_SET_ELEM_EXPIRATION:
 			if len(value) != 8 {
 				return e, errMalformed

@@ -8,7 +8,7 @@ import (
 	"pillarbox/netcfg/policy"
 )
 
-// Lists are the sources that are banned and exempt.
+// Lists are what is banned and exempt.
 type Lists struct {
 	Bans, Exempt []netip.Prefix
 }
@@ -49,14 +49,19 @@ func (f *Firewall) Explain(ctx context.Context, k *Packet) (Decision, error) {
 		return Decision{}, ErrNoTable
 	}
 	var l Lists
-	for list, get := range map[*[]netip.Prefix]func(context.Context) ([]Ban, error){&l.Bans: f.Bans, &l.Exempt: f.Exemptions} {
-		all, err := get(ctx)
-		if err != nil {
-			return Decision{}, err
-		}
-		for _, b := range all {
-			*list = append(*list, b.Source)
-		}
+	bans, err := f.Bans(ctx)
+	if err != nil {
+		return Decision{}, err
+	}
+	for _, b := range bans {
+		l.Bans = append(l.Bans, b.Source)
+	}
+	exempt, err := f.Exemptions(ctx)
+	if err != nil {
+		return Decision{}, err
+	}
+	for _, b := range exempt {
+		l.Exempt = append(l.Exempt, b.Source)
 	}
 
 	return r.Explain(k, &l), nil
@@ -134,12 +139,17 @@ func (e *explanation) matches(r *rule) bool {
 // in tells whether the packet's source is in a set.
 func (e *explanation) in(name string) bool {
 	s := e.find(name)
-	switch name {
-	case bans4, bans6:
-		return slices.Contains(e.lists.Bans, Source(e.packet.Source))
-	case exempt4, exempt6:
-		return slices.Contains(e.lists.Exempt, Source(e.packet.Source))
+	switch {
+	case s == nil:
+		return false
+	case s.kind == networksSet:
+		return s.has(e.packet.Source)
 	}
+	list := e.lists.Bans
+	if name == exempt4 || name == exempt6 {
+		list = e.lists.Exempt
+	}
+	p, err := e.packet.Source.Prefix(int(s.bits))
 
-	return s != nil && s.has(e.packet.Source)
+	return err == nil && slices.Contains(list, p)
 }

@@ -18,11 +18,8 @@ func (f *Firewall) ApplyBroken(ctx context.Context, p *policy.Policy, n Network)
 	input := r.chain(inputChain)
 	input.rules = append(input.rules, rule{name: "broken", verdict: jump, target: "nowhere"})
 
-	return f.apply(ctx, r, &n)
+	return f.apply(ctx, r, nil, p, &n)
 }
-
-// Features returns what was found out about the kernel.
-func (f *Firewall) Features() Features { return f.features }
 
 // RuleNames returns the names of all rules, in order.
 func (r *Ruleset) RuleNames() []string {

@@ -1,7 +1,7 @@
 package firewall
 
 import (
-	"encoding/binary"
+	"net"
 	"net/netip"
 
 	"github.com/google/nftables"
@@ -29,7 +29,7 @@ const (
 
 // expressions returns a rule in the kernel's terms. Its counter begins where an
 // earlier one has stopped.
-func (r *rule) expressions(sets map[string]*nftables.Set, begin Counter) []expr.Any {
+func (r *rule) expressions(sets map[string]kernelSet, begin Counter) []expr.Any {
 	var all []expr.Any
 	add := func(e ...expr.Any) { all = append(all, e...) }
 	if r.iface != "" {
@@ -73,13 +73,13 @@ func (r *rule) expressions(sets map[string]*nftables.Set, begin Counter) []expr.
 		add(&expr.Ct{Key: expr.CtKeySTATE, Register: register}, masked(binaryutil.NativeEndian.PutUint32(stateBits(r.states))),
 			&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: make([]byte, 4)})
 	}
-	if s := sets[r.source]; s != nil {
-		add(loadSource(r.family, !s.Interval)...)
+	if s, ok := sets[r.source]; ok {
+		add(loadSource(r.family, s.bits)...)
 		add(&expr.Lookup{SourceRegister: register, SetName: s.Name, SetID: s.ID})
 	}
-	if s := sets[r.over.set]; s != nil {
-		add(loadSource(r.family, true)...)
-		add(r.over.expression(s))
+	if s, ok := sets[r.over.set]; ok {
+		add(loadSource(r.family, s.bits)...)
+		add(r.over.expression(s.Set))
 	}
 	if r.limit != (limit{}) {
 		add(&expr.Limit{
@@ -131,19 +131,18 @@ func (b *bound) expression(s *nftables.Set) expr.Any {
 	return e
 }
 
-// loadSource loads the source's address, or what counts as one source of it.
-func loadSource(f family, single bool) []expr.Any {
-	if f == ipv4 {
-		return []expr.Any{network(sourceOffset, 4)}
-	}
+// loadSource loads so many bits of the source's address; 0 means all.
+func loadSource(f family, bits uint8) []expr.Any {
 	all := []expr.Any{network(sourceOffset6, 16)}
-	if single {
-		mask := make([]byte, 16)
-		binary.BigEndian.PutUint64(mask, ^uint64(0))
-		all = append(all, masked(mask))
+	if f == ipv4 {
+		all = []expr.Any{network(sourceOffset, 4)}
+	}
+	length := int(all[0].(*expr.Payload).Len)
+	if bits == 0 || int(bits) == 8*length {
+		return all
 	}
 
-	return all
+	return append(all, masked(net.CIDRMask(int(bits), 8*length)))
 }
 
 func stateBits(states []ConnState) uint32 {
@@ -194,10 +193,17 @@ func commentOf(r *nftables.Rule) string {
 	return text
 }
 
+// kernelSet is a set that a batch makes.
+type kernelSet struct {
+	*nftables.Set
+	bits uint8
+}
+
 // kernelSet returns a set in the kernel's terms, with the elements that it has
 // from the beginning.
-func (s *set) kernelSet(t *nftables.Table, id uint32) (*nftables.Set, []nftables.SetElement) {
-	k := &nftables.Set{Table: t, ID: id, Name: s.name, KeyType: nftables.TypeIPAddr, Size: s.size}
+func (s *set) kernelSet(t *nftables.Table, id uint32) (kernelSet, []nftables.SetElement) {
+	k := kernelSet{bits: s.bits}
+	k.Set = &nftables.Set{Table: t, ID: id, Name: s.name, KeyType: nftables.TypeIPAddr, Size: s.size}
 	if s.family == ipv6 {
 		k.KeyType = nftables.TypeIP6Addr
 	}

@@ -38,7 +38,8 @@ func (f *Features) notes(log bool) []string {
 	return all
 }
 
-// loggerFile names what the kernel's log of IPv4 packets ends in.
+// loggerFile names what the kernel's log of IPv4 packets ends in: NONE, or
+// nfnetlink_log, which nobody reads here, or nf_log_ipv4 or nf_log_syslog.
 const loggerFile = "/proc/sys/net/netfilter/nf_log/2"
 
 // probe finds out what the kernel can do, by trying it in a table that no
@@ -54,7 +55,7 @@ func probe(ctx context.Context, table string) (f Features, err error) {
 	defer func() { err = errors.Join(err, k.remove(ctx)) }()
 	source := rule{name: "probe", family: ipv4}
 	try := func(missing string, kind setKind, r rule) (bool, error) {
-		s := set{name: "probe", kind: kind, family: ipv4, size: 16}
+		s := set{name: "probe", kind: kind, family: ipv4, bits: sourceBits(ipv4), size: 16}
 		if kind == ratesSet {
 			s.timeout = minForget
 		}
@@ -86,9 +87,9 @@ func probe(ctx context.Context, table string) (f Features, err error) {
 	if f.Log, err = try("the log of packets (CONFIG_NFT_LOG)", sourcesSet, rule{name: "probe", log: "probe: "}); err != nil {
 		return f, err
 	}
-	if b, err := os.ReadFile(loggerFile); f.Log && err == nil && strings.TrimSpace(string(b)) == "NONE" {
+	if b, err := os.ReadFile(loggerFile); f.Log && err == nil && !strings.HasPrefix(string(b), "nf_log") {
 		f.Log = false
-		f.Missing = append(f.Missing, "the log of packets goes nowhere (CONFIG_NF_LOG_SYSLOG)")
+		f.Missing = append(f.Missing, "a log of packets that can be read (CONFIG_NF_LOG_SYSLOG)")
 	}
 
 	return f, nil
@@ -106,11 +107,11 @@ func (k *kernel) can(ctx context.Context, s *set, r *rule) (bool, error) {
 		k.clear(c)
 		c.AddTable(k.table)
 		set, _ := s.kernelSet(k.table, 1)
-		if err := c.AddSet(set, nil); err != nil {
+		if err := c.AddSet(set.Set, nil); err != nil {
 			return fmt.Errorf("write a set: %w", err)
 		}
 		chain := c.AddChain(&nftables.Chain{Name: "probe", Table: k.table})
-		want := r.expressions(map[string]*nftables.Set{s.name: set}, Counter{})
+		want := r.expressions(map[string]kernelSet{s.name: set}, Counter{})
 		c.AddRule(&nftables.Rule{Table: k.table, Chain: chain, Exprs: want})
 		_ = c.Flush() // what it says is not to be relied upon
 		exists, err := k.exists(c)

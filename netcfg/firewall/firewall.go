@@ -14,13 +14,10 @@ import (
 // Config describes a firewall.
 type Config struct {
 	Logger *slog.Logger // must not be nil
-
-	// Table is the name of the table of family inet that is ours; "" means
-	// pillarbox.
-	Table string
 }
 
-const usualTable = "pillarbox"
+// tableName is our table's, of family inet.
+const tableName = "pillarbox"
 
 // installTries bounds how often the table is written again because what stands
 // is not what was written.
@@ -36,8 +33,9 @@ type Firewall struct {
 
 	mu      sync.Mutex
 	stands  Stands
-	ruleset *Ruleset // what stands; nil where an earlier run has put it there
-	mark    string   // the fingerprint of what stands; "" where it is not known
+	ruleset *Ruleset                           // what stands; nil where an earlier run has put it there
+	remake  func(n *Network) (*Ruleset, error) // compiles that policy for another network
+	mark    string                             // the fingerprint of what stands; "" where it is not known
 	problem string
 }
 
@@ -45,12 +43,8 @@ type Firewall struct {
 // run; it changes nothing. The error is ErrUnsupported where the kernel has no
 // nftables.
 func Open(ctx context.Context, c *Config) (*Firewall, error) {
-	name := c.Table
-	if name == "" {
-		name = usualTable
-	}
-	f := &Firewall{log: c.Logger, kernel: newKernel(name)}
-	features, err := probe(ctx, name+"-probe")
+	f := &Firewall{log: c.Logger, kernel: newKernel(tableName)}
+	features, err := probe(ctx, tableName+"-probe")
 	if err != nil {
 		return nil, fmt.Errorf("find out what the kernel can do: %w", err)
 	}
@@ -62,11 +56,23 @@ func Open(ctx context.Context, c *Config) (*Firewall, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.stands, _ = s.label(); f.stands == PolicyStands {
+	if f.stands = s.label().stands; f.stands == PolicyStands {
 		f.stands = PreviousStands
 	}
 
 	return f, nil
+}
+
+// Features returns what the kernel can do.
+func (f *Firewall) Features() Features { return f.features }
+
+// Guard makes the built-in Minimum stand unless something of ours does already:
+// it is for the time before a policy is known.
+func (f *Firewall) Guard(ctx context.Context, n Network) (Report, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	return f.fallBack(ctx, &n)
 }
 
 // Apply makes a policy stand for a network. It is called again when either
@@ -76,21 +82,29 @@ func (f *Firewall) Apply(ctx context.Context, p *policy.Policy, n Network) (Repo
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r, err := Compile(p, &n, f.features)
-	if err != nil {
-		return f.fallBack(ctx, &n, err)
-	}
 
-	return f.apply(ctx, r, &n)
+	return f.apply(ctx, r, err, p, &n)
 }
 
-func (f *Firewall) apply(ctx context.Context, r *Ruleset, n *Network) (Report, error) {
-	changed, err := f.put(ctx, r)
-	if err != nil {
-		return f.fallBack(ctx, n, err)
+// apply puts a ruleset there that was compiled, or could not be.
+func (f *Firewall) apply(ctx context.Context, r *Ruleset, err error, p *policy.Policy, n *Network) (Report, error) {
+	changed := false
+	if err == nil {
+		changed, err = f.put(ctx, r)
 	}
-	f.problem = ""
+	if err == nil {
+		kept := p.Clone()
+		f.remake = func(n *Network) (*Ruleset, error) { return Compile(&kept, n, f.features) }
+		f.problem = ""
+		return f.report(changed, r.notes), nil
+	}
+	if missing := f.features.Missing; len(missing) > 0 {
+		err = fmt.Errorf("%w (this kernel lacks %s)", err, strings.Join(missing, ", "))
+	}
+	f.problem = err.Error()
+	report, failed := f.fallBack(ctx, n)
 
-	return f.report(changed, r.notes), nil
+	return report, errors.Join(err, failed)
 }
 
 // put makes a ruleset stand, and tells whether it did not before.
@@ -109,7 +123,7 @@ func (f *Firewall) put(ctx context.Context, r *Ruleset) (changed bool, err error
 	}
 	counters := map[string]Counter{}
 	if before != nil {
-		for _, c := range before.counters(func(string) bool { return true }) {
+		for _, c := range before.counters() {
 			counters[c.Name] = c
 		}
 	}
@@ -145,46 +159,65 @@ func (f *Firewall) sources(ctx context.Context, s *standing) (map[string][]eleme
 	if s == nil {
 		return all, nil
 	}
-	for _, name := range []string{bans4, bans6, exempt4, exempt6} {
-		if s.sets[name] == nil {
+	for _, set := range append(banSets(), exemptSets()...) {
+		if s.sets[set.name] == nil {
 			continue
 		}
-		list, err := f.kernel.sources(ctx, name)
+		list, err := f.kernel.sources(ctx, &set)
 		if err != nil {
 			return nil, err
 		}
-		all[name] = list
+		all[set.name] = list
 	}
 
 	return all, nil
 }
 
-// fallBack sees to it that something stands although a policy cannot.
-func (f *Firewall) fallBack(ctx context.Context, n *Network, cause error) (Report, error) {
-	if missing := f.features.Missing; len(missing) > 0 {
-		cause = fmt.Errorf("%w (this kernel lacks %s)", cause, strings.Join(missing, ", "))
-	}
-	f.problem = cause.Error()
+// fallBack sees to it that something stands although a policy does not: what
+// stands, if it is for this network or this one is not valid; else the last policy, made for this
+// network; else the minimum. A table for another network could lock the
+// administrator out.
+func (f *Firewall) fallBack(ctx context.Context, n *Network) (Report, error) {
 	s, err := f.kernel.read(ctx)
 	if err != nil {
-		f.stands = NothingStands
-		return f.report(false, nil), errors.Join(cause, err)
+		return f.nothing(err)
 	}
-	if stands, _ := s.label(); stands == PolicyStands {
+	minimum := Minimum(n)
+	label := s.label()
+	unknown := n.validate() != nil
+	if label.stands == MinimumStands && unknown {
+		f.stands = MinimumStands
+		return f.report(false, nil), nil
+	}
+	if label.stands == PolicyStands && (unknown || label.network == minimum.network) {
 		f.stands = PreviousStands
-		if f.ruleset == nil || f.ruleset.stands != PolicyStands || s.differs(f.ruleset) != nil {
+		if f.ruleset != nil && s.differs(f.ruleset) != nil {
 			f.ruleset, f.mark = nil, ""
 		}
-		return f.report(false, []string{"the ruleset that stood before still stands"}), cause
+		return f.report(false, []string{"the policy that stood before still stands"}), nil
 	}
-	r := Minimum(n)
-	changed, err := f.put(ctx, r)
+	if label.stands == PolicyStands && f.remake != nil {
+		if r, err := f.remake(n); err == nil {
+			if changed, err := f.put(ctx, r); err == nil {
+				f.stands = PreviousStands
+				return f.report(changed, append([]string{"the policy that stood before stands, for the network as it is now"}, r.notes...)), nil
+			}
+		}
+	}
+	changed, err := f.put(ctx, minimum)
 	if err != nil {
-		f.stands, f.ruleset, f.mark = NothingStands, nil, ""
-		return f.report(changed, nil), errors.Join(cause, fmt.Errorf("put the built-in minimum there: %w", err))
+		return f.nothing(fmt.Errorf("put the built-in minimum there: %w", err))
 	}
 
-	return f.report(changed, r.notes), cause
+	return f.report(changed, minimum.notes), nil
+}
+
+// nothing reports that it is not known that anything stands.
+func (f *Firewall) nothing(err error) (Report, error) {
+	f.stands, f.ruleset, f.mark = NothingStands, nil, ""
+	f.problem = err.Error()
+
+	return f.report(false, nil), err
 }
 
 func (f *Firewall) report(changed bool, notes []string) Report {
@@ -201,11 +234,6 @@ func (f *Firewall) report(changed bool, notes []string) Report {
 func (f *Firewall) Verify(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-
-	return f.verify(ctx)
-}
-
-func (f *Firewall) verify(ctx context.Context) error {
 	if f.ruleset == nil {
 		return nil
 	}
@@ -213,6 +241,11 @@ func (f *Firewall) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
+	return f.verify(s)
+}
+
+func (f *Firewall) verify(s *standing) error {
 	if err := s.differs(f.ruleset); err != nil {
 		return fmt.Errorf("the kernel's table is not what was put there: %w", err)
 	}

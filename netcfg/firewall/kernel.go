@@ -117,14 +117,14 @@ func (k *kernel) install(ctx context.Context, r *Ruleset, sources map[string][]e
 	return k.with(ctx, func(c *nftables.Conn) error {
 		k.clear(c)
 		c.AddTable(k.table)
-		sets := map[string]*nftables.Set{}
+		sets := map[string]kernelSet{}
 		for i := range r.sets {
 			s, elements := r.sets[i].kernelSet(k.table, uint32(i+1))
-			if err := c.AddSet(s, elements); err != nil {
+			if err := c.AddSet(s.Set, elements); err != nil {
 				return fmt.Errorf("write the set %s: %w", s.Name, err)
 			}
 			sets[s.Name] = s
-			if err := addElements(c, s, sources[s.Name]); err != nil {
+			if err := addElements(c, s.Set, sources[s.Name]); err != nil {
 				return err
 			}
 		}

@@ -10,6 +10,7 @@ import (
 type Ruleset struct {
 	stands   Stands // PolicyStands or MinimumStands
 	revision string
+	network  string // tells networks apart
 	sets     []set
 	chains   []chain
 	notes    []string
@@ -70,6 +71,7 @@ type set struct {
 	kind     setKind
 	family   family
 	networks []netip.Prefix // of a networksSet; sorted, none within another
+	bits     uint8          // how much of an address its elements have; not of a networksSet
 	size     uint32         // how many elements it may have; not of a networksSet
 	timeout  time.Duration  // of a ratesSet: after how long without a packet a source is forgotten
 }
@@ -183,14 +185,18 @@ func (s *set) has(a netip.Addr) bool {
 // address (RFC 6177: the least that a subscriber is given).
 func Source(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, err := a.Prefix(bits)
+	p, err := a.Prefix(int(sourceBits(familyOf(a))))
 	if err != nil {
 		return netip.Prefix{} // of the zero Addr
 	}
 
 	return p
+}
+
+func sourceBits(f family) uint8 {
+	if f == ipv4 {
+		return 32
+	}
+
+	return 64
 }

@@ -11,22 +11,22 @@ type Stands string
 // What may stand.
 const (
 	PolicyStands   Stands = "policy"   // the one that was asked for
-	PreviousStands Stands = "previous" // an earlier one, because the new one could not be put there
+	PreviousStands Stands = "previous" // an earlier policy, because the new one could not be put there, or none is known yet
 	MinimumStands  Stands = "minimum"  // the built-in one: only the administrator's pages, from the LAN
 	NothingStands  Stands = "nothing"  // the machine is open
 )
 
 // Report says what Apply has done. It is filled also beside an error.
 type Report struct {
-	Stands   Stands
-	Revision string // of what stands
-	Changed  bool   // the kernel's table was replaced
-	Notes    []string
+	Stands   Stands   `json:"stands"`
+	Revision string   `json:"revision,omitempty"` // of what stands; "" where an earlier run has put it there
+	Changed  bool     `json:"changed"`            // the kernel's table was replaced
+	Notes    []string `json:"notes,omitempty"`
 }
 
-// Ban is a source whose new connections are dropped.
+// Ban is a source, or a network, whose new connections are dropped.
 type Ban struct {
-	Source netip.Prefix  `json:"source"` // an IPv4 address or an IPv6 /64
+	Source netip.Prefix  `json:"source"` // an IPv4 address, an IPv6 /64, or a wider network
 	Left   time.Duration `json:"left"`   // how long it still lasts
 }
 

@@ -67,38 +67,38 @@ func (k *kernel) sourceSet(name string) *nftables.Set {
 
 // put puts sources into a set, or gives those that are there a new end, and
 // makes sure that they are there.
-func (k *kernel) put(ctx context.Context, name string, elements []element) error {
-	if err := k.change(ctx, name, elements, true); err != nil {
-		return fmt.Errorf("add to the set %s: %w", name, err)
+func (k *kernel) put(ctx context.Context, s *set, elements []element) error {
+	if err := k.change(ctx, s, elements, true); err != nil {
+		return fmt.Errorf("add to the set %s: %w", s.name, err)
 	}
 
 	return nil
 }
 
 // take takes sources out of a set, and makes sure that they are gone.
-func (k *kernel) take(ctx context.Context, name string, elements []element) error {
-	if err := k.change(ctx, name, elements, false); err != nil {
-		return fmt.Errorf("take from the set %s: %w", name, err)
+func (k *kernel) take(ctx context.Context, s *set, elements []element) error {
+	if err := k.change(ctx, s, elements, false); err != nil {
+		return fmt.Errorf("take from the set %s: %w", s.name, err)
 	}
 
 	return nil
 }
 
-func (k *kernel) change(ctx context.Context, name string, elements []element, add bool) error {
+func (k *kernel) change(ctx context.Context, s *set, elements []element, add bool) error {
 	if len(elements) == 0 {
 		return nil
 	}
 	var failed error
 	for range sourceTries {
-		there, err := k.present(ctx, name, elements)
+		there, err := k.present(ctx, s, elements)
 		if err != nil {
 			return err
 		}
-		failed = k.write(ctx, name, elements, there, add)
+		failed = k.write(ctx, s.name, elements, there, add)
 		if errors.Is(failed, unix.ENFILE) {
 			return errors.New("it is full")
 		}
-		if there, err = k.present(ctx, name, elements); err != nil {
+		if there, err = k.present(ctx, s, elements); err != nil {
 			return err
 		}
 		if add && len(there) == len(elements) && failed == nil || !add && len(there) == 0 {
@@ -145,16 +145,16 @@ func (k *kernel) write(ctx context.Context, name string, elements []element, the
 }
 
 // present returns which of some sources are in a set.
-func (k *kernel) present(ctx context.Context, name string, elements []element) (map[netip.Prefix]bool, error) {
+func (k *kernel) present(ctx context.Context, s *set, elements []element) (map[netip.Prefix]bool, error) {
 	there := make(map[netip.Prefix]bool, len(elements))
 	if len(elements) == 1 {
-		ok, err := k.lookup(ctx, name, elements[0].source)
+		ok, err := k.lookup(ctx, s.name, elements[0].source)
 		if ok {
 			there[elements[0].source] = true
 		}
 		return there, err
 	}
-	all, err := k.sources(ctx, name)
+	all, err := k.sources(ctx, s)
 	if err != nil {
 		return nil, err
 	}

@@ -70,19 +70,28 @@ func (k *kernel) read(ctx context.Context) (*standing, error) {
 	return s, nil
 }
 
-// label returns what the table says of itself: what stands, and its revision.
-func (s *standing) label() (Stands, string) {
+// tag is what a table says of itself.
+type tag struct {
+	stands            Stands // PolicyStands, MinimumStands or NothingStands
+	revision, network string
+}
+
+func (s *standing) label() tag {
+	nothing := tag{stands: NothingStands}
 	if s == nil || len(s.rules[revisionChain]) != 1 {
-		return NothingStands, ""
+		return nothing
 	}
-	stands, revision, _ := strings.Cut(commentOf(s.rules[revisionChain][0]), " ")
-	switch Stands(stands) {
+	words := strings.Fields(commentOf(s.rules[revisionChain][0]))
+	if len(words) != 3 {
+		return nothing
+	}
+	switch stands := Stands(words[0]); stands {
 	case PolicyStands, MinimumStands:
-		return Stands(stands), revision
+		return tag{stands: stands, revision: words[1], network: words[2]}
 	case PreviousStands, NothingStands:
 	}
 
-	return NothingStands, ""
+	return nothing
 }
 
 // differs returns in what the table is not what a ruleset says, or nil.
@@ -213,7 +222,7 @@ func expressionText(e expr.Any) string {
 }
 
 // counters returns what the rules have counted, in the order of the rules.
-func (s *standing) counters(of func(name string) bool) []Counter {
+func (s *standing) counters() []Counter {
 	var all []Counter
 	for _, c := range s.chains {
 		if c.Name == revisionChain {
@@ -221,7 +230,7 @@ func (s *standing) counters(of func(name string) bool) []Counter {
 		}
 		for _, r := range s.rules[c.Name] {
 			for _, e := range r.Exprs {
-				if n, ok := e.(*expr.Counter); ok && of(commentOf(r)) {
+				if n, ok := e.(*expr.Counter); ok {
 					all = append(all, Counter{Name: commentOf(r), Packets: n.Packets, Bytes: n.Bytes})
 				}
 			}

@@ -17,7 +17,7 @@ func (f *Firewall) State(ctx context.Context) (State, error) {
 	}
 	if f.ruleset != nil {
 		s.Notes = append(s.Notes, f.ruleset.notes...)
-		if err := f.verify(ctx); err != nil && s.Problem == "" {
+		if err := f.verify(table); err != nil && s.Problem == "" {
 			s.Problem = err.Error()
 		}
 	}
@@ -25,8 +25,8 @@ func (f *Firewall) State(ctx context.Context) (State, error) {
 		s.Stands = NothingStands
 		return s, nil
 	}
-	_, s.Revision = table.label()
-	s.Counters = table.counters(func(string) bool { return true })
+	s.Revision = table.label().revision
+	s.Counters = table.counters()
 	if f.ruleset != nil {
 		words := f.ruleset.why()
 		for i := range s.Counters {
@@ -49,12 +49,15 @@ func (f *Firewall) fill(ctx context.Context, s *State, table *standing) error {
 		if set.kind == networksSet || table.sets[set.name] == nil {
 			continue
 		}
-		list, err := f.kernel.sources(ctx, set.name)
+		list, err := f.kernel.sources(ctx, set)
 		if err != nil {
 			failed = append(failed, err)
 			continue
 		}
 		n := len(list)
+		if n == 0 && set.size == maxWideBans {
+			continue // there are many, and few are used
+		}
 		full := n >= int(set.size)
 		s.Sets = append(s.Sets, SetState{Name: set.name, Elements: n, Size: int(set.size), Full: full})
 		if full && set.kind != sourcesSet {

@@ -1,16 +1,22 @@
 package firewall_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"net/netip"
 	"os/exec"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 
 	"pillarbox/netcfg/firewall"
 	"pillarbox/netcfg/netlab"
@@ -159,6 +165,123 @@ func TestTheMinimumStandsWhereNothingElseDoes(t *testing.T) {
 			}
 			must(t, fw.Remove(t.Context()))
 		})
+	}
+}
+
+// TestNoOldNetworkLocksTheAdministratorOut has the LAN change while the policy
+// cannot be applied: what stood is for a network that is no more.
+func TestNoOldNetworkLocksTheAdministratorOut(t *testing.T) {
+	l := newLab(t)
+	var before firewall.Network
+	before.Add(lanName, prefix("192.168.7.1/24"))
+	bad := public()
+	bad.Services[policy.IMAPSLegacy] = policy.Rule{From: policy.Anyone}
+
+	fw := open(t)
+	apply(t, fw, public(), before)
+	must(t, fw.Ban(t.Context(), prefix("198.51.100.7/32"), time.Hour))
+	if l.opens(l.lan, peer4, 443) && l.opens(l.lan, peer4, 587) {
+		t.Fatal("the LAN of now is known too early")
+	}
+	r, err := fw.Apply(t.Context(), bad, l.network())
+	if err == nil || r.Stands != firewall.PreviousStands || !r.Changed {
+		t.Fatalf("%+v %v", r, err)
+	}
+	if !l.opens(l.lan, peer4, 443) || !l.opens(l.lan, peer4, 587) || !l.opens(l.wan, remote4, 993) || l.opens(l.wan, addr("198.51.100.7"), 993) {
+		t.Error("the policy that stood does not stand for the network as it is now")
+	}
+	apply(t, fw, public(), before)
+
+	// A process that has just begun does not know what the policy was.
+	again := open(t)
+	if r, err = again.Apply(t.Context(), bad, before); err == nil || r.Stands != firewall.PreviousStands || r.Changed || !l.opens(l.wan, remote4, 993) {
+		t.Errorf("for the same network: %+v %v", r, err)
+	}
+	var wrong firewall.Network
+	wrong.Add("")
+	if r, err = again.Apply(t.Context(), public(), wrong); err == nil || r.Stands != firewall.PreviousStands || r.Changed {
+		t.Errorf("for a network that cannot be: %+v %v", r, err)
+	}
+	if r, err = again.Apply(t.Context(), bad, l.network()); err == nil || r.Stands != firewall.MinimumStands {
+		t.Errorf("for another network: %+v %v", r, err)
+	}
+	if !l.opens(l.lan, peer4, 443) || l.opens(l.wan, remote4, 993) {
+		t.Error("the administrator is locked out, or more than the minimum is open")
+	}
+	if r, err = again.Apply(t.Context(), public(), wrong); err == nil || r.Stands != firewall.MinimumStands || !l.opens(l.lan, peer4, 443) {
+		t.Errorf("for a network that cannot be, after the minimum: %+v %v", r, err)
+	}
+}
+
+func TestAGuardStandsUntilAPolicyDoes(t *testing.T) {
+	l := newLab(t)
+	fw := open(t)
+	if !l.opens(l.wan, remote4, 993) {
+		t.Fatal("without a firewall nothing is open")
+	}
+	if r, err := fw.Guard(t.Context(), l.network()); err != nil || r.Stands != firewall.MinimumStands || !r.Changed {
+		t.Errorf("%+v %v", r, err)
+	}
+	if l.opens(l.wan, remote4, 993) || !l.opens(l.lan, peer4, 443) {
+		t.Error("the minimum does not stand")
+	}
+	apply(t, fw, public(), l.network())
+	if r, err := fw.Guard(t.Context(), l.network()); err != nil || r.Stands != firewall.PreviousStands || r.Changed || !l.opens(l.wan, remote4, 993) {
+		t.Errorf("a guard takes a policy's place: %+v %v", r, err)
+	}
+}
+
+// TestWithoutTheRightNothingIsDoneAndThatIsSaid runs on a thread that may not
+// administer the network.
+func TestWithoutTheRightNothingIsDoneAndThatIsSaid(t *testing.T) {
+	said := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and end with it
+		head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var none [2]unix.CapUserData
+		if err := unix.Capset(&head, &none[0]); err != nil {
+			said <- err
+			return
+		}
+		_, err := firewall.Open(t.Context(), &firewall.Config{Logger: slog.New(slog.DiscardHandler)})
+		said <- err
+	}()
+	if err := <-said; !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "the right to administer the network is missing") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestCallersMayComeAtOnce has all that changes the table done by many.
+func TestCallersMayComeAtOnce(t *testing.T) {
+	l := newLab(t)
+	fw := open(t)
+	apply(t, fw, public(), l.network())
+	var callers sync.WaitGroup
+	for i := range 4 {
+		callers.Go(func() {
+			for n := range 5 {
+				p := public()
+				p.Services[policy.SMTP] = policy.Rule{From: policy.LAN, Rate: 10 + i*10 + n}
+				if r, err := fw.Apply(t.Context(), p, l.network()); err != nil || r.Stands != firewall.PolicyStands {
+					t.Errorf("%+v %v", r, err)
+				}
+				if err := fw.Ban(t.Context(), banned(i*100+n), time.Hour); err != nil {
+					t.Error(err)
+				}
+				if _, err := fw.State(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if err := fw.Verify(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	callers.Wait()
+	all, err := fw.Bans(t.Context())
+	must(t, err)
+	if len(all) != 20 {
+		t.Errorf("%d bans of 20", len(all))
 	}
 }
 

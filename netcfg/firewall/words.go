@@ -13,9 +13,13 @@ import (
 // be nil, it says what has been counted.
 func (r *Ruleset) Words(s *State) string {
 	w := words{state: s, counted: map[string]uint64{}}
+	var banned []string
 	if s != nil {
 		for _, c := range s.Counters {
 			w.counted[c.Name] = c.Packets
+			if strings.HasPrefix(c.Name, "banned/") {
+				banned = append(banned, c.Name)
+			}
 		}
 	}
 	w.line("stands: the %s, revision %s", r.stands, r.revision)
@@ -40,9 +44,9 @@ func (r *Ruleset) Words(s *State) string {
 	}
 	w.line("all else is dropped, and nothing is forwarded")
 	w.counts("dropped", "default", "invalid", "forward", "icmp/echo-over", "icmpv6/echo-over")
-	w.sources("banned", bans4, bans6)
-	w.counts("dropped", "banned/ipv4", "banned/ipv6")
-	w.sources("exempt from bans and bounds", exempt4, exempt6)
+	w.sources("banned", "bans")
+	w.counts("dropped", banned...)
+	w.sources("exempt from bans and bounds", "exempt")
 	notes := r.notes
 	if s != nil {
 		notes = s.Notes
@@ -105,16 +109,15 @@ func (w *words) counts(what string, names ...string) {
 	}
 }
 
-func (w *words) sources(what string, names ...string) {
+// sources says how many are in the sets whose names begin alike.
+func (w *words) sources(what, names string) {
 	if w.state == nil {
 		return
 	}
 	n := 0
 	for _, s := range w.state.Sets {
-		for _, name := range names {
-			if s.Name == name {
-				n += s.Elements
-			}
+		if strings.HasPrefix(s.Name, names) {
+			n += s.Elements
 		}
 	}
 	if n > 0 {

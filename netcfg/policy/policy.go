@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -110,6 +111,19 @@ func Default() Policy {
 	p.Services[LMTP] = Rule{From: Nobody}
 
 	return p
+}
+
+// Clone returns a copy that shares nothing with the policy.
+func (p *Policy) Clone() Policy {
+	c := *p
+	c.LAN = slices.Clone(p.LAN)
+	c.Services = maps.Clone(p.Services)
+	for s, r := range c.Services {
+		r.Networks = slices.Clone(r.Networks)
+		c.Services[s] = r
+	}
+
+	return c
 }
 
 // Rule returns the rule of a service with the usual bounds filled in.
