@@ -116,15 +116,15 @@ func appendBackup(b, bucket, k, v []byte) []byte {
 
 // readBackup calls visit with each record until the end or the first damage,
 // which is ErrCorrupt.
-func readBackup(ctx context.Context, path string, visit func(bucket string, k, v []byte)) error {
+func readBackup(ctx context.Context, path, magic string, visit func(bucket string, k, v []byte)) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	in := bufio.NewReaderSize(f, 64<<10)
-	head := make([]byte, len(backupMagic))
-	if _, err := io.ReadFull(in, head); err != nil || string(head) != backupMagic {
+	head := make([]byte, len(magic))
+	if _, err := io.ReadFull(in, head); err != nil || string(head) != magic {
 		return fmt.Errorf("read backup: %w", errors.Join(err, ErrCorrupt))
 	}
 	z := bufio.NewReaderSize(flate.NewReader(in), 64<<10)

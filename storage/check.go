@@ -37,7 +37,7 @@ type CheckReport struct {
 	Bytes     int64 // of the messages, each copy counted
 	Orphans   int   // bodies of deliveries that were cut off, which are kept for a week
 	Problems  int
-	Repaired  int // accounts whose index was built anew
+	Repaired  int // databases that were built anew: an account's, the system's
 	Left      int // problems that are there after the repair; all where there was none
 }
 
@@ -62,10 +62,9 @@ func (s *Store) Check(ctx context.Context, o CheckOptions) (CheckReport, error) 
 		return report, err
 	}
 	c := &checker{ctx: ctx, o: o, report: &report}
-	if err := c.read(s.system.db, func(*bolt.Tx) error { return nil }); err != nil {
+	if err := c.system(s); err != nil {
 		return report, fmt.Errorf("check system database: %w", err)
 	}
-	report.Left = report.Problems
 	for _, id := range ids {
 		// What an account that cannot be opened holds is not known.
 		if a, err := s.Account(ctx, id); err == nil {
@@ -78,6 +77,45 @@ func (s *Store) Check(ctx context.Context, o CheckOptions) (CheckReport, error) 
 		}
 	}
 	return report, nil
+}
+
+// system checks the system database and, if that is asked for and needed,
+// mends it.
+func (c *checker) system(s *Store) error {
+	look := func(c *checker) error {
+		if err := c.read(s.system.db, func(tx *bolt.Tx) error {
+			_, err := readSystem(tx, nil)
+			return err
+		}); err != nil {
+			return err
+		}
+		_, err := readSystemCopy(c.ctx, s.system.copy.path, nil)
+		if errors.Is(err, ErrCorrupt) {
+			c.found(Problem{Text: fmt.Sprintf("%s: %v", systemBackup, err)})
+			return nil
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // none is due yet
+		}
+		return err
+	}
+	if err := look(c); err != nil {
+		return err
+	}
+	c.report.Left = c.report.Problems
+	if c.report.Problems == 0 || c.o.Mended == nil {
+		return nil
+	}
+	if err := s.system.repair(c.ctx, s.dir, s.now(), c.o.Mended); err != nil {
+		return err
+	}
+	c.report.Repaired++
+	again := &checker{ctx: c.ctx, o: c.o, report: &CheckReport{}}
+	if err := look(again); err != nil {
+		return err
+	}
+	c.report.Left = again.report.Problems
+	return nil
 }
 
 // one checks an account and, if that is asked for and needed, repairs it and
@@ -189,6 +227,10 @@ func (c *checker) check(a *Account) error {
 // read checks a database's pages, then calls f in the same transaction.
 // Damage at which bbolt panics is a problem found.
 func (c *checker) read(db *database, f func(*bolt.Tx) error) error {
+	name := "database"
+	if c.a == nil {
+		name = "system database"
+	}
 	err := pages.ErrGone
 	for errors.Is(err, pages.ErrGone) { // commits overtook the transaction
 		err = db.view(func(tx *bolt.Tx) error {
@@ -197,17 +239,17 @@ func (c *checker) read(db *database, f func(*bolt.Tx) error) error {
 				return err
 			}
 			if r.Torn {
-				c.problem("", 0, "database: one of its two headers is damaged; the last change may be missing")
+				c.problem("", 0, "%s: one of its two headers is damaged; the last change may be missing", name)
 			}
 			if r.Leaked > 0 {
-				c.problem("", 0, "database: %d pages are neither in use nor free", r.Leaked)
+				c.problem("", 0, "%s: %d pages are neither in use nor free", name, r.Leaked)
 			}
 			return f(tx)
 		})
 	}
 	if errors.Is(err, ErrCorrupt) {
 		text, _, _ := strings.Cut(err.Error(), "\n")
-		c.problem("", 0, "database: %s", text)
+		c.problem("", 0, "%s: %s", name, text)
 		return nil
 	}
 	return err

@@ -8,11 +8,13 @@
 //
 //	DIR/LOCK                          held (flock) by the one process that owns DIR
 //	DIR/system.db                     bbolt: key/value sections for the rooms above (directory, certificates, …)
+//	DIR/system.bak                    a copy of system.db's records, for repairs
 //	DIR/reserve                       room for deleting on a full disk
 //	DIR/staging/                      bodies being received; emptied at start
 //	DIR/pool/hh/HASH                  hard links to bodies by SHA-256, so that the same mail is kept once
 //	DIR/accounts/ID/index.db          bbolt: mailboxes, messages, mod-sequences, traces of expunges, parsed data, small bodies
 //	DIR/accounts/ID/index.bak         a copy of the index's records, for repairs
+//	DIR/accounts/ID/owner             whose it is, should system.db and its copy be lost
 //	DIR/accounts/ID/bodies/hh/N-HASH  larger bodies: N is the data identifier, HASH the SHA-256, both in hexadecimal
 //
 // A body is immutable. One that several accounts share is one inode with one
@@ -45,6 +47,18 @@
 // a fault, what is not in it is gone. Messages that no mailbox lists go to a
 // mailbox "Recovered". Nothing is deleted: the files that were there and a
 // report lie in DIR/accounts/ID/damaged-TIME/.
+//
+// system.db is read wholly when it is opened. Each record of a section, whoever
+// keeps it, has a checksum and a stamp, and the file has a head that tells how
+// many there are and the sum of their fingerprints, so that also an older page
+// in the place of a newer one is found. One with a fault, or one that is older
+// than system.bak or missing beside accounts, is refused (ErrSystemDamaged):
+// opened from what is left it would bounce the mail of whom it lacks, while a
+// server that is not there makes others keep their mail and try again.
+// [RepairSystem] builds it anew in the same way, from the same kinds of places,
+// and the rooms above mend what only they can know. system.bak is made anew
+// within seconds of a change, and by Close, but never so often that a day's
+// copies are more than 16 MiB.
 //
 // # Reading
 //

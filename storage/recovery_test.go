@@ -56,6 +56,10 @@ func TestNewerFormatIsRefusedUntouched(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = db.Update(func(tx *bolt.Tx) error {
+			if h, err := readHead(tx); err == nil {
+				h.format++
+				return h.write(tx)
+			}
 			return tx.Bucket(metaBucket).Put(formatKey, binary.BigEndian.AppendUint32(nil, formatVersion+1))
 		})
 		if err := errors.Join(err, db.Close()); err != nil {
@@ -99,20 +103,20 @@ func TestUpgradeStepsRunInOrderAndAllOrNone(t *testing.T) {
 	}
 	defer db.close()
 	broken := errors.New("broken")
-	err = upgrade(db, migrations{0: func(tx *bolt.Tx) error {
+	err = upgrade(db, formatVersion, migrations{0: func(tx *bolt.Tx) error {
 		_, err := tx.CreateBucket([]byte("new"))
 		return errors.Join(err, broken)
 	}})
 	if !errors.Is(err, broken) {
 		t.Fatalf("err = %v", err)
 	}
-	if err := upgrade(db, migrations{0: func(tx *bolt.Tx) error {
+	if err := upgrade(db, formatVersion, migrations{0: func(tx *bolt.Tx) error {
 		_, err := tx.CreateBucket([]byte("new")) // fails if the broken step left it
 		return err
 	}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := upgrade(db, nil); err != nil {
+	if err := upgrade(db, formatVersion, nil); err != nil {
 		t.Errorf("a database of this format: %v", err)
 	}
 }

@@ -181,26 +181,9 @@ func (r *repair) start() {
 // install keeps the old files aside and puts the new index in its place. Until
 // the rename the account is as it was.
 func (r *repair) install(path string) error {
-	aside := filepath.Join(r.dir, damagedPrefix+time.Unix(r.now, 0).UTC().Format("20060102-150405"))
-	for n := 2; ; n++ {
-		err := os.Mkdir(aside, 0o700)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, fs.ErrExist) || n > 1000 {
-			return err
-		}
-		aside = fmt.Sprintf("%s-%d", strings.TrimSuffix(aside, fmt.Sprintf("-%d", n-1)), n)
-	}
-	for _, name := range []string{indexFile, backupFile} {
-		from, to := filepath.Join(r.dir, name), filepath.Join(aside, name)
-		err := os.Link(from, to)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			err = copyFile(from, to)
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("keep the damaged files: %w", err)
-		}
+	aside, err := keepAside(r.dir, time.Unix(r.now, 0), indexFile, backupFile)
+	if err != nil {
+		return err
 	}
 	r.tell("", 0, "what was there before is kept in %s; delete that folder when nothing is missing", aside)
 	if err := os.WriteFile(filepath.Join(aside, "report.txt"), []byte(r.report.String()), 0o600); err != nil {

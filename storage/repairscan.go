@@ -171,7 +171,7 @@ func (s *scanner) all(ctx context.Context) error {
 	s.lost = len(s.boxes) == 0 && len(s.data) == 0
 	s.miss()
 	backup := func(visit func(bucket string, k, v []byte)) error {
-		err := readBackup(ctx, s.backup, visit)
+		err := readBackup(ctx, s.backup, backupMagic, visit)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrCorrupt) {
 			return nil
 		}

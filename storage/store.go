@@ -91,6 +91,7 @@ func Open(ctx context.Context, c *Config) (*Store, error) {
 	}
 	s.sweeper = startSweeper(s)
 	s.upkeep = startUpkeep(s)
+	s.system.copy.start(s.system.backup)
 	return s, nil
 }
 
@@ -116,7 +117,7 @@ func (s *Store) open(ctx context.Context) error {
 		}
 	}
 	var err error
-	if s.system, err = openSystem(filepath.Join(s.dir, "system.db")); err != nil {
+	if s.system, err = openSystem(s.dir, s.log); err != nil {
 		return err
 	}
 	return s.collectAccounts(ctx)
@@ -160,6 +161,7 @@ func (s *Store) Close() error {
 	open := s.accounts
 	s.mu.Unlock()
 
+	s.system.copy.stop()
 	s.upkeep.stop()
 	s.sweeper.stop()
 	var errs []error

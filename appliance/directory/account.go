@@ -104,6 +104,8 @@ func (d *Directory) add(ctx context.Context, n NewAccount) (Account, error) {
 		// The caller may have gone away; half an account must not stay for it.
 		return Account{}, errors.Join(err, d.erase(context.WithoutCancel(ctx), id))
 	}
+	r.State = stateActive
+	d.keepOwner(ctx, id, r)
 	return d.state.Load().accounts[id].Account, nil
 }
 
@@ -191,6 +193,7 @@ func (d *Directory) SetQuota(ctx context.Context, address string, quota int64) e
 	}); err != nil {
 		return fmt.Errorf("set quota: %w", err)
 	}
+	d.keepOwner(ctx, e.ID, r)
 	acct, err := d.store.Account(ctx, e.ID)
 	if err != nil {
 		return fmt.Errorf("set quota: %w", err)

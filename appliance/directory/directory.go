@@ -1,7 +1,9 @@
 package directory
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -85,6 +87,17 @@ func (d *Directory) recover(ctx context.Context) error {
 		if e.state == stateActive {
 			continue
 		}
+		if e.state == stateAdding && d.inUse(ctx, id) {
+			// The record is older than the folder: a damaged database may have
+			// been mended from what an older page knew.
+			d.log.Warn("an account was said to be half made, and has an owner or mail; it is kept", "account", id, "address", e.Address)
+			r := e.record()
+			r.State = stateActive
+			if err := d.update(ctx, func(tx *storage.SystemTx) error { return put(tx, sectionAccounts, string(id), r) }); err != nil {
+				return err
+			}
+			continue
+		}
 		d.log.Info("finishing what was interrupted", "account", id, "address", e.Address, "state", e.state)
 		if err := d.erase(ctx, id); err != nil {
 			return err
@@ -96,10 +109,47 @@ func (d *Directory) recover(ctx context.Context) error {
 	}
 	for _, id := range folders {
 		if _, ok := d.state.Load().accounts[id]; !ok {
-			d.log.Warn("an account's folder belongs to no account; it is left alone", "account", id)
+			d.log.Warn("an account's folder belongs to no account; it is left alone: pillarbox check --repair makes it one's", "account", id)
 		}
 	}
+	d.keepOwners(ctx)
 	return nil
+}
+
+// inUse tells whether an account's folder shows that the account was whole.
+func (d *Directory) inUse(ctx context.Context, id storage.AccountID) bool {
+	if owner, err := d.store.Owner(id); owner != nil || errors.Is(err, storage.ErrCorrupt) {
+		return true
+	}
+	a, err := d.store.Account(ctx, id)
+	if errors.Is(err, storage.ErrNoAccount) {
+		return false
+	}
+	return err != nil || a.Quota().UsedMessages > 0
+}
+
+// keepOwners has each account's folder say whose it is, see package doc. Where
+// that fails the next start tries again.
+func (d *Directory) keepOwners(ctx context.Context) {
+	for id, e := range d.state.Load().accounts {
+		if e.state == stateActive {
+			d.keepOwner(ctx, id, e.record())
+		}
+	}
+}
+
+func (d *Directory) keepOwner(ctx context.Context, id storage.AccountID, r accountRecord) {
+	text, err := json.Marshal(r)
+	if err == nil {
+		// One that cannot be read is written anew.
+		if have, readErr := d.store.Owner(id); readErr == nil && bytes.Equal(have, text) {
+			return
+		}
+		err = d.store.SetOwner(ctx, id, text)
+	}
+	if err != nil {
+		d.log.Warn("the folder of an account does not say whose it is", "account", id, "address", r.Address, "err", err)
+	}
 }
 
 // erase deletes an account's folder, then its record.

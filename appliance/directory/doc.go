@@ -31,7 +31,22 @@
 //
 // New rolls back what is "adding" and finishes what is "removing". A folder
 // that no record names is reported and left alone: it may be all that is left
-// when system.db was restored from an older backup.
+// when system.db was restored from an older backup. A record "adding" of an
+// account that has mail, or an owner, is such an older one: the account is kept.
+//
+// # Damage
+//
+// system.db is mended by package storage from its own pages and its copy,
+// system.bak, which has the credentials too. For the day on which neither is
+// left each account's folder says whose it is: accounts/ID/owner is the
+// account's record, written when it is whole. [Mend] makes lost accounts anew
+// from it. Hashes of passwords are not in it. The folder of an account is what
+// gets copied by itself or handed over, and its mail is no secret to who has
+// it, but the password may be another thing's as well; and a hash that was left
+// there would bring a password back that was changed because it was known. So
+// after the loss of both files each account is there with its mail, and by name
+// among those that need a new password. Aliases and the administrator's
+// password are then lost; Mend cannot know which there were.
 //
 // # Threats
 //

@@ -123,13 +123,13 @@ func (d *Directory) load() error {
 }
 
 func (s *state) loadAccount(key string, value []byte) error {
-	var r accountRecord
-	if err := json.Unmarshal(value, &r); err != nil {
-		return fmt.Errorf("account %s: %w: %w", key, storage.ErrCorrupt, err)
+	r, err := decodeAccount(value)
+	if err != nil {
+		return fmt.Errorf("account %s: %w", key, err)
 	}
 	addr, err := ParseAddress(r.Address)
 	if err != nil {
-		return fmt.Errorf("account %s: %w: %w", key, storage.ErrCorrupt, err)
+		return fmt.Errorf("account %s: %w", key, err)
 	}
 	id := storage.AccountID(key)
 	s.accounts[id] = &entry{

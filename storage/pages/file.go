@@ -57,7 +57,7 @@ type File struct {
 	b        []byte
 	pageSize int
 	metas    []meta // those that are valid, the newest first
-	torn     bool   // one of them is not valid, and was not erased
+	torn     bool   // one of them is not valid
 }
 
 // Open maps a file. Where it has no valid header, it can only be salvaged.
@@ -100,6 +100,14 @@ func (f *File) Close() error {
 	return nil
 }
 
+// Transaction returns the number of the newest state, 0 if no header is valid.
+func (f *File) Transaction() uint64 {
+	if len(f.metas) == 0 {
+		return 0
+	}
+	return f.metas[0].tx
+}
+
 // Torn tells whether one of the two headers is damaged.
 func (f *File) Torn() bool { return f.torn }
 
@@ -112,14 +120,14 @@ func (f *File) readMetas() {
 		if m, ok := f.metaAt(f.pageSize, 1); ok && int(m.pageSize) == f.pageSize {
 			f.metas = append(f.metas, m)
 		} else {
-			f.torn = !f.erased(f.pageSize)
+			f.torn = true
 		}
 	}
 	for size := 1 << 10; size <= 1<<16 && len(f.metas) == 0; size <<= 1 {
 		if m, ok := f.metaAt(size, 1); ok && int(m.pageSize) == size {
 			f.pageSize = size
 			f.metas = append(f.metas, m)
-			f.torn = !f.erased(0)
+			f.torn = true
 		}
 	}
 	switch {
@@ -128,19 +136,6 @@ func (f *File) readMetas() {
 	case len(f.metas) == 0:
 		f.pageSize = f.guessPageSize()
 	}
-}
-
-// erased tells whether the header at an offset was taken back on purpose.
-func (f *File) erased(at int) bool {
-	if at >= len(f.b) {
-		return false
-	}
-	for _, x := range f.b[at:min(at+headerSize+metaSize, len(f.b))] {
-		if x != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // guessPageSize returns the size at which most pages have the right number.

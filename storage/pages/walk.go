@@ -74,6 +74,8 @@ type walker struct {
 	visit func(bucket string, key, value []byte)
 	// damaged is called with each fault; nil ends the walk at the first.
 	damaged func(bucket string, err error)
+
+	low, high []byte // the keys that the page being read may have; nil: any
 }
 
 func newWalker(ctx context.Context, f *File, m *meta) *walker {
@@ -188,6 +190,8 @@ func (w *walker) tree(bucket string, id uint64, low, high []byte, depth int) err
 	if depth > maxDepth {
 		return w.fault(bucket, "page %d lies too deep", id)
 	}
+	defer func(low, high []byte) { w.low, w.high = low, high }(w.low, w.high)
+	w.low, w.high = low, high
 	p, err := w.take(id)
 	if err != nil {
 		if w.damaged == nil || w.ctx.Err() != nil {
@@ -273,6 +277,8 @@ func (w *walker) bucket(name string, value []byte) error {
 	if root := u64(value); root != 0 {
 		return w.tree(name, root, nil, nil, 1)
 	}
+	defer func(low, high []byte) { w.low, w.high = low, high }(w.low, w.high)
+	w.low, w.high = nil, nil
 	p := page(value[headerSize:])
 	if len(p) < headerSize || p.kind() != leafKind || !p.fits() {
 		return w.fault(name, "the bucket %q is damaged", name)
@@ -337,6 +343,31 @@ func (s *Salvage) Tree(visit func(bucket string, key, value []byte), damaged fun
 		return nil
 	}
 	return s.w.root()
+}
+
+// Bounds tells, within the calls of Tree's functions, which keys can be on the
+// page that is being read, and so which ones a fault can have taken along: from
+// low on, below high; nil means any.
+func (s *Salvage) Bounds() (low, high []byte) { return s.w.low, s.w.high }
+
+// Buckets calls visit with the name of each bucket that any page of the file,
+// in its place or not, tells of; with one more than once.
+func (f *File) Buckets(ctx context.Context, visit func(name string)) error {
+	for at := firstPage * f.pageSize; at+f.pageSize <= len(f.b); at += f.pageSize {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		p := page(f.b[at : at+f.pageSize])
+		if !readable(p) || p.kind() != leafKind || !p.fits() {
+			continue
+		}
+		for i := range p.count() {
+			if key, _, flags := p.leaf(i); len(key) > 0 && flags == bucketFlag {
+				visit(string(key))
+			}
+		}
+	}
+	return nil
 }
 
 // Rest calls visit for each record of the pages that Tree did not come to:
