@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -104,6 +103,9 @@ type patient struct {
 
 func startPatient(t *testing.T, fs *faultfs.FS) *patient {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("it is slow under the race detector, and its steps go one by one")
+	}
 	device, err := unix.Open(faultfs.Device, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	switch {
 	case err == nil:
@@ -239,9 +241,9 @@ func contents(l *ledger.Ledger) (entries []string, err error) {
 	return entries, err
 }
 
-// TestAnyOperationMayFail lets each operation fail once, in a run of its own.
-// Then the power is cut: what was acknowledged before and after is there in
-// its order, and what was not is not.
+// TestAnyOperationMayFail lets each operation fail once, in a run of its own,
+// which goes on with something else. Then the power is cut: what was
+// acknowledged is there in its order, and what was not is not.
 func TestAnyOperationMayFail(t *testing.T) {
 	for kth := 1; ; kth++ {
 		fs := faultfs.New(uint64(kth))
@@ -258,14 +260,15 @@ func TestAnyOperationMayFail(t *testing.T) {
 			return faultfs.Fault{Err: []syscall.Errno{syscall.EIO, syscall.ENOSPC}[kth%2], Part: op.Size / 2}
 		})
 		var want []string
-		end := time.Now().Add(2 * time.Minute)
-		for n := 0; n < steps; n++ {
-			for !p.step(n) {
-				if time.Now().After(end) {
-					t.Fatalf("%s failed once, and step %d does so for ever", failed, n)
-				}
+		refused := 0
+		for n := range steps {
+			if p.step(n) {
+				want = append(want, stepEntries(n)...)
+				continue
 			}
-			want = append(want, stepEntries(n)...)
+			if refused++; refused > 1 {
+				t.Fatalf("%s failed once, and step %d does so, too", failed, n)
+			}
 		}
 		fs.SetHook(nil)
 		if failed == "" {
@@ -280,7 +283,7 @@ func TestAnyOperationMayFail(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s failed: %v", failed, err)
 		}
-		if got, err := contents(l); err != nil || !slices.Equal(got, want) || tail.Damaged {
+		if got, err := contents(l); err != nil || !slices.Equal(got, want) || tail.Damaged || tail.Torn > 0 {
 			t.Errorf("%s failed: there is %.60q and %+v, %v", failed, got, tail, err)
 		}
 		if err := l.Close(); err != nil {
