@@ -81,6 +81,8 @@ type banRecord struct {
 	Ban
 
 	Level int `json:"level"` // steps of the measure, as they were at Until
+
+	stored bool // some form of it is, or is just being
 }
 
 func (r *banRecord) key() banKey { return banKey{r.Network, r.Account} }
@@ -162,7 +164,7 @@ func (s *suspect) note(name string) {
 
 // cleanText makes what a stranger sent safe to print and bounds it.
 func cleanText(s string, most int) string {
-	s = strings.ToValidUTF8(s[:min(len(s), most)], "")
+	s = strings.ToValidUTF8(s[:min(len(s), most)], string(unicode.ReplacementChar))
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return unicode.ReplacementChar

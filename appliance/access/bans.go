@@ -162,7 +162,7 @@ func (b *Bans) weigh(addr netip.Addr, from source, a *Attempt, pair counterKey, 
 		s.score, s.strangers = fading{}, fading{}
 		return b.ban(banKey{network: from.Prefix}, reason, s, now, m.steps)
 	}
-	if a.Unchecked {
+	if a.Unchecked || a.Account == "" {
 		return nil
 	}
 	// An unknown name weighs no more here: who waits for the refusal must not
@@ -240,7 +240,8 @@ func (b *Bans) put(r *banRecord) {
 
 // remove forgets a record. b.mu is held.
 func (b *Bans) remove(k banKey) {
-	if _, ok := b.records[k]; !ok {
+	r, ok := b.records[k]
+	if !ok {
 		return
 	}
 	delete(b.records, k)
@@ -248,6 +249,9 @@ func (b *Bans) remove(k banKey) {
 		b.lengths[family(k.network.Addr())][k.network.Bits()]--
 	}
 	b.changed(k)
+	if !r.stored {
+		delete(b.unsaved, k) // or a flood would fill it while nothing can be stored
+	}
 }
 
 // changed has a record stored, and the firewall told. b.mu is held.

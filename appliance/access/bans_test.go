@@ -21,6 +21,7 @@ type shelf struct {
 	mu     sync.Mutex
 	kept   map[string]map[string][]byte
 	writes int
+	wrote  int // changes of the last write
 	fail   error
 }
 
@@ -43,7 +44,7 @@ func (s *shelf) Save(_ context.Context, changes []access.Change) error {
 	if s.fail != nil {
 		return s.fail
 	}
-	s.writes++
+	s.writes, s.wrote = s.writes+1, len(changes)
 	for _, c := range changes {
 		if s.kept[c.Section] == nil {
 			s.kept[c.Section] = map[string][]byte{}
@@ -157,6 +158,19 @@ func TestOneAccountIsBannedForAnAddressBeforeTheAddressIs(t *testing.T) {
 	}
 	if !b.Connects(addr(at(from))) {
 		t.Error("the address may not connect")
+	}
+}
+
+func TestAnEmptyNameBansNoAddress(t *testing.T) {
+	for _, name := range []string{"", "\xff\xfe", "\x00"} {
+		b := openBans(t, newShelf(), newClock().now)
+		b.Passed(addr(at("198.51.100.1")), "anna")
+		if n := guesses(b, "198.51.100.1", 200, func(int) string { return name }, true); n != 0 {
+			t.Errorf("%q: an office is banned after %d tries", name, n)
+		}
+		if _, refused := b.Refuses(addr(at("198.51.100.1")), "ben"); refused {
+			t.Errorf("%q: another account is refused", name)
+		}
 	}
 }
 
@@ -344,6 +358,12 @@ func TestARestartKeepsBansAllowListAndMemory(t *testing.T) {
 	if len(again.List()) != 3 || again.Connects(addr("192.0.2.9:1")) || !again.Connects(addr("203.0.113.9:1")) {
 		t.Errorf("%+v", again.List())
 	}
+	if _, err := again.Lift(ctx, prefix("192.0.2.0/24"), ""); err != nil {
+		t.Fatal(err)
+	}
+	if !openBans(t, s, c.now).Connects(addr("192.0.2.9:1")) {
+		t.Error("a ban from before a restart comes back after it was lifted")
+	}
 	c.advance(20 * time.Minute)
 	guesses(again, "198.51.100.1", 100, func(i int) string { return "other" + dictionary(i) }, true)
 	if ban := again.List()[0]; ban.Until.Sub(ban.Since) != time.Hour || ban.Times != 2 {
@@ -400,18 +420,36 @@ func TestWhatIsDamagedOrNewer(t *testing.T) {
 	}
 }
 
+// TestAFloodOfBansIsBounded is one that comes while the disk is full.
 func TestAFloodOfBansIsBounded(t *testing.T) {
 	c := newClock()
-	b := openBans(t, newShelf(), c.now)
+	s := newShelf()
+	b := openBans(t, s, c.now)
 	manual := netip.MustParsePrefix("203.0.113.0/24")
 	if _, err := b.Add(t.Context(), manual, "", "", 20*time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 10_000 {
+	s.fail = errors.New("the disk is full")
+	for i := range 12_000 {
 		for j := range 10 {
 			guess(b, fmt.Sprintf("11.0.%d.%d", i>>8, i&255), dictionary(j), "x", true)
 		}
 		c.advance(time.Millisecond)
+		if i%4000 == 0 {
+			if _, err := b.Allow(t.Context(), prefix("10.0.0.0/8"), ""); !errors.Is(err, s.fail) {
+				t.Errorf("a full disk: %v", err)
+			}
+		}
+	}
+	s.fail = nil
+	if _, err := b.Allow(t.Context(), prefix("10.0.0.0/8"), ""); err != nil {
+		t.Fatal(err)
+	}
+	if s.wrote > 8192+10 {
+		t.Errorf("%d changes were held until they could be written", s.wrote)
+	}
+	if n := len(s.kept["access/bans"]); n != b.Count() {
+		t.Errorf("%d are kept of %d", n, b.Count())
 	}
 	if n := b.Count(); n > 8192 || n < 7000 {
 		t.Errorf("%d bans", n)

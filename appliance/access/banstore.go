@@ -63,6 +63,7 @@ func (b *Bans) load() error {
 			b.log.Error("a ban cannot be read and is left out", "key", key, "err", err)
 			return nil
 		}
+		r.stored = true
 		b.put(&r)
 		return nil
 	})
@@ -97,6 +98,13 @@ func (b *Bans) save(ctx context.Context) error {
 	bans, allowed := b.unsaved, b.unallowed
 	b.unsaved, b.unallowed = map[banKey]struct{}{}, map[netip.Prefix]struct{}{}
 	changes, err := b.changes(bans, allowed)
+	var fresh []*banRecord
+	for k := range bans {
+		if r := b.records[k]; r != nil && !r.stored {
+			r.stored = true
+			fresh = append(fresh, r)
+		}
+	}
 	b.mu.Unlock()
 	if len(changes) > 0 && err == nil {
 		format := Change{sectionAccess, keyFormat, []byte(strconv.Itoa(banFormat))}
@@ -107,6 +115,9 @@ func (b *Bans) save(ctx context.Context) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	for _, r := range fresh {
+		r.stored = false
+	}
 	for k := range bans {
 		b.unsaved[k] = struct{}{}
 	}
@@ -151,17 +162,24 @@ func (b *Bans) Run(ctx context.Context) error {
 	}
 	t := time.NewTicker(saveEvery)
 	defer t.Stop()
-	for ctx.Err() == nil {
+	for {
 		select {
 		case <-t.C:
-			if err := b.save(ctx); err != nil && ctx.Err() == nil {
-				b.log.Error("bans not stored; a restart would forget them", "err", err)
-			}
+			b.trySave(ctx)
+			continue
 		case <-ctx.Done():
 		}
+		all.Wait()
+		b.trySave(context.WithoutCancel(ctx))
+		return nil
 	}
-	all.Wait()
-	return b.save(context.WithoutCancel(ctx))
+}
+
+// trySave saves; a full disk must neither stop nor fail anything else.
+func (b *Bans) trySave(ctx context.Context) {
+	if err := b.save(ctx); err != nil && ctx.Err() == nil {
+		b.log.Error("bans not stored; a restart would forget them", "err", err)
+	}
 }
 
 // keepTelling tells of the bans that the box made.

@@ -39,6 +39,9 @@ func (b *Bans) push(p netip.Prefix) {
 	if b.conf.Firewall == nil || p.Addr().IsLoopback() || p.Addr().Is4() && p.Bits() != 32 || p.Addr().Is6() && p.Bits() != 64 {
 		return
 	}
+	if len(b.unpushed) >= 2*maxRecords {
+		return // it has been gone for long; what holds is told again and again
+	}
 	b.unpushed[p] = struct{}{}
 	b.wake()
 }
