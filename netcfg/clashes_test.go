@@ -88,14 +88,15 @@ func TestWhoHasAnAddressIsAsked(t *testing.T) {
 // TestAnAddressOfDHCPThatAnotherHostHasIsDeclined has somebody claim the first
 // address that the server gives.
 func TestAnAddressOfDHCPThatAnotherHostHasIsDeclined(t *testing.T) {
+	t.Parallel()
 	peer := netlab.NewPeer(t)
-	peer.Plug("eth0", "192.0.2.1/24")
+	peer.Plug("declined", "203.0.113.1/24")
 	squatted := squatOnTheFirst(t, peer)
-	server := serve(peer, t.TempDir(), "--dhcp-range=192.0.2.100,192.0.2.101,1h", "--dhcp-authoritative")
+	server := serve(peer, t.TempDir(), "--dhcp-range=203.0.113.100,203.0.113.101,1h", "--dhcp-authoritative")
 	b := newBox(t)
-	b.run(onDHCP(), nil)
-	netlab.Until(t, "an address is there", func() bool { return inRange(t, "eth0", "192.0.2.100", "192.0.2.101") })
-	if got := netlab.Addresses(t, "eth0")[0].Addr(); got == squatted() {
+	b.run(askOn("declined"), nil)
+	netlab.Until(t, "an address is there", func() bool { return inRange(t, "declined", "203.0.113.100", "203.0.113.101") })
+	if got := netlab.Addresses(t, "declined")[0].Addr(); got == squatted() {
 		t.Errorf("the box took %s, which another host has", got)
 	}
 	if want := "DHCPDECLINE(lan0) " + squatted().String(); !strings.Contains(server.Said(), want) {

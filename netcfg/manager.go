@@ -46,6 +46,12 @@ const (
 
 	auditTime = time.Minute // see Config.Audit
 
+	// passTime is how often looking at all is worth it in the long run, and
+	// passBurst how many times it may be more often: anybody on the local
+	// network can have the kernel say that something has changed.
+	passTime  = 500 * time.Millisecond
+	passBurst = 40
+
 	// watchPause follows lost messages of the kernel.
 	watchPause = time.Second
 
@@ -126,6 +132,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	retry := firstRetry
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var paid time.Time // until when the passes so far are paid for
 	for {
 		select {
 		case <-ctx.Done():
@@ -134,10 +141,14 @@ func (m *Manager) Run(ctx context.Context) error {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-time.After(settle):
+			case <-time.After(max(settle, time.Until(paid)-passBurst*passTime)):
 			}
 		case <-timer.C:
 		}
+		if now := time.Now(); paid.Before(now) {
+			paid = now
+		}
+		paid = paid.Add(passTime)
 		if m.pass(ctx) {
 			retry = firstRetry
 			timer.Reset(m.untilNext())

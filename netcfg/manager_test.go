@@ -111,6 +111,12 @@ func has(t *testing.T, link string, prefixes ...string) func() bool {
 
 func onDHCP() state.Desired { return state.Default() }
 
+// askOn returns settings for one interface alone. Tests that wait for leases to
+// end have one of their own, and so can wait together.
+func askOn(name string) state.Desired {
+	return state.Desired{Version: state.Version, Interfaces: []state.Interface{{Name: name, IPv4: state.IPv4{Method: state.MethodDHCP}}}}
+}
+
 // inRange tells whether an interface has an address between two, and only that.
 func inRange(t *testing.T, link, low, high string) bool {
 	all := netlab.Addresses(t, link)
@@ -169,13 +175,14 @@ func TestAnAddressByDHCPWithAllThatComesWithIt(t *testing.T) {
 }
 
 func TestALeaseIsRenewedAndItsServerLost(t *testing.T) {
+	t.Parallel()
 	peer := netlab.NewPeer(t)
-	peer.Plug("eth0", "192.0.2.1/24")
+	peer.Plug("renewed", "192.0.2.1/24")
 	dir := t.TempDir()
 	server := serve(peer, dir, "--dhcp-range=192.0.2.100,192.0.2.110,1h", "--dhcp-authoritative")
 	b := newBox(t)
-	b.run(onDHCP(), func(c *netcfg.Config) { c.MaxLease = 6 * time.Second })
-	netlab.Until(t, "an address is there", func() bool { return inRange(t, "eth0", "192.0.2.100", "192.0.2.110") })
+	b.run(askOn("renewed"), func(c *netcfg.Config) { c.MaxLease = 6 * time.Second })
+	netlab.Until(t, "an address is there", func() bool { return inRange(t, "renewed", "192.0.2.100", "192.0.2.110") })
 	// A DHCPACK that has no DHCPDISCOVER before it is a renewal.
 	netlab.Until(t, "the lease is renewed twice", func() bool {
 		return strings.Count(server.Said(), "DHCPACK(") >= strings.Count(server.Said(), "DHCPDISCOVER(")+2
@@ -185,35 +192,36 @@ func TestALeaseIsRenewedAndItsServerLost(t *testing.T) {
 	}
 
 	server.Kill()
-	netlab.Until(t, "the address is given up without a server", func() bool { return len(netlab.Addresses(t, "eth0")) == 0 })
+	netlab.Until(t, "the address is given up without a server", func() bool { return len(netlab.Addresses(t, "renewed")) == 0 })
 	netlab.Until(t, "the route and the name servers go with it", func() bool {
-		return b.lease("eth0") == nil && len(b.status().DNS) == 0
+		return b.lease("renewed") == nil && len(b.status().DNS) == 0
 	})
 
 	serve(peer, t.TempDir(), "--dhcp-range=192.0.2.200,192.0.2.210,1h", "--dhcp-authoritative")
-	netlab.Until(t, "another server gives another address", func() bool { return inRange(t, "eth0", "192.0.2.200", "192.0.2.210") })
+	netlab.Until(t, "another server gives another address", func() bool { return inRange(t, "renewed", "192.0.2.200", "192.0.2.210") })
 }
 
 // TestAnotherServerExtendsTheLeaseOfALostOne has a server die after whose T2
 // another one answers, that has another address.
 func TestAnotherServerExtendsTheLeaseOfALostOne(t *testing.T) {
+	t.Parallel()
 	peer := netlab.NewPeer(t)
-	peer.Plug("eth0", "192.0.2.1/24")
+	peer.Plug("extended", "198.51.100.1/24")
 	dir := t.TempDir()
-	server := serve(peer, dir, "--dhcp-range=192.0.2.100,192.0.2.110,1h", "--dhcp-authoritative")
+	server := serve(peer, dir, "--dhcp-range=198.51.100.100,198.51.100.110,1h", "--dhcp-authoritative")
 	b := newBox(t)
-	b.run(onDHCP(), func(c *netcfg.Config) { c.MaxLease = 10 * time.Second })
-	netlab.Until(t, "a lease is there", func() bool { return b.lease("eth0") != nil })
-	before := b.lease("eth0")
+	b.run(askOn("extended"), func(c *netcfg.Config) { c.MaxLease = 10 * time.Second })
+	netlab.Until(t, "a lease is there", func() bool { return b.lease("extended") != nil })
+	before := b.lease("extended")
 	server.Kill()
-	peer.Remove("192.0.2.1/24")
-	peer.Add("192.0.2.2/24")
-	server = serve(peer, dir, "--dhcp-range=192.0.2.100,192.0.2.110,1h", "--dhcp-authoritative")
+	peer.Remove("198.51.100.1/24")
+	peer.Add("198.51.100.2/24")
+	server = serve(peer, dir, "--dhcp-range=198.51.100.100,198.51.100.110,1h", "--dhcp-authoritative")
 	netlab.Until(t, "the other server has extended it", func() bool {
-		l := b.lease("eth0")
-		return l != nil && l.Server == netip.MustParseAddr("192.0.2.2")
+		l := b.lease("extended")
+		return l != nil && l.Server == netip.MustParseAddr("198.51.100.2")
 	})
-	if after := b.lease("eth0"); after.Address != before.Address {
+	if after := b.lease("extended"); after.Address != before.Address {
 		t.Errorf("the address was %s and is %s", before.Address, after.Address)
 	}
 	if strings.Contains(server.Said(), "DHCPDISCOVER(") {
@@ -222,16 +230,17 @@ func TestAnotherServerExtendsTheLeaseOfALostOne(t *testing.T) {
 }
 
 func TestAServerTakesALeaseBack(t *testing.T) {
+	t.Parallel()
 	peer := netlab.NewPeer(t)
-	peer.Plug("eth0", "192.0.2.1/24", "198.51.100.1/24")
-	server := serve(peer, t.TempDir(), "--dhcp-range=192.0.2.100,192.0.2.110,1h", "--dhcp-authoritative")
+	peer.Plug("refused", "198.18.0.1/24", "198.18.1.1/24")
+	server := serve(peer, t.TempDir(), "--dhcp-range=198.18.0.100,198.18.0.110,1h", "--dhcp-authoritative")
 	b := newBox(t)
-	b.run(onDHCP(), func(c *netcfg.Config) { c.MaxLease = 20 * time.Second })
-	netlab.Until(t, "an address is there", func() bool { return inRange(t, "eth0", "192.0.2.100", "192.0.2.110") })
+	b.run(askOn("refused"), func(c *netcfg.Config) { c.MaxLease = 12 * time.Second })
+	netlab.Until(t, "an address is there", func() bool { return inRange(t, "refused", "198.18.0.100", "198.18.0.110") })
 	server.Kill()
-	server = serve(peer, t.TempDir(), "--dhcp-range=198.51.100.50,198.51.100.60,1h", "--dhcp-authoritative")
+	server = serve(peer, t.TempDir(), "--dhcp-range=198.18.1.50,198.18.1.60,1h", "--dhcp-authoritative")
 	netlab.Until(t, "the address of the other network is there alone", func() bool {
-		return inRange(t, "eth0", "198.51.100.50", "198.51.100.60")
+		return inRange(t, "refused", "198.18.1.50", "198.18.1.60")
 	})
 	if !strings.Contains(server.Said(), "DHCPNAK(") {
 		t.Error("the server refused nothing")

@@ -83,6 +83,8 @@ func describeInterface(b *strings.Builder, i *netcfg.Interface, now time.Time) {
 		switch {
 		case a.Clashes:
 			b.WriteString(", but another host has it")
+		case a.Deprecated:
+			b.WriteString(", its network is being given up")
 		case !a.Expires.IsZero():
 			fmt.Fprintf(b, ", for %s", a.Expires.Sub(now).Round(time.Second))
 		}

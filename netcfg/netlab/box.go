@@ -96,3 +96,21 @@ func Loop(t *testing.T, name, other string) {
 	}
 	t.Cleanup(func() { Unplug(t, name) })
 }
+
+// Flap gives an interface of the box an address and takes it away.
+func Flap(t *testing.T, name string, address netip.Prefix) {
+	t.Helper()
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := netlink.ParseAddr(address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, do := range []func(netlink.Link, *netlink.Addr) error{netlink.AddrAdd, netlink.AddrDel} {
+		if err := do(l, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -37,8 +37,9 @@ const (
 	maxItems = 8
 
 	// maxLifetime is how long anything is believed; all ones means for ever
-	// (RFC 8106, section 5.1). A router that is there says it again.
-	maxLifetime = 7 * 24 * time.Hour
+	// (RFC 8106, section 5.1). A router that is there says it again within half
+	// an hour (RFC 4861, section 6.2.1), and one that lied may be gone.
+	maxLifetime = 9000 * time.Second
 
 	routerAdvertisement = 134
 )

@@ -93,6 +93,7 @@ func TestAPlanReadsWell(t *testing.T) {
   ~ disable_ipv6 none -> 0
   ~ accept_ra none -> 1
   ~ autoconf none -> 1
+  ~ ra_defrtr_metric none -> 110
   ~ ignore_routes_with_linkdown none -> 1
   ~ state down -> up
 office

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -46,6 +47,8 @@ const (
 	SettingDisableIPv6 = "disable_ipv6"
 	SettingAcceptRA    = "accept_ra"
 	SettingAutoConf    = "autoconf"
+	// SettingMetric is the metric of routers' routes; older kernels have none.
+	SettingMetric = "ra_defrtr_metric"
 	// SettingSkipDown keeps the kernel from sending into a pulled cable while
 	// another interface has a route.
 	SettingSkipDown = "ignore_routes_with_linkdown"
@@ -53,7 +56,7 @@ const (
 
 // Settings are all of them, in the order in which they are set.
 func Settings() []string {
-	return []string{SettingDisableIPv6, SettingAcceptRA, SettingAutoConf, SettingSkipDown}
+	return []string{SettingDisableIPv6, SettingAcceptRA, SettingAutoConf, SettingMetric, SettingSkipDown}
 }
 
 // The first interface's routes are preferred, then the second's. The steps
@@ -183,7 +186,7 @@ func choose(i *Interface, o *Observed, chosen map[string]bool) (string, error) {
 
 // target returns what an entry asks of a link.
 func (i *Interface) target(name string, metric int, a Acquired, decided bool) LinkTarget {
-	l := LinkTarget{Name: name, MTU: i.MTU, Settings: i.IPv6.settings(), SLAAC: i.IPv6.wantsSLAAC()}
+	l := LinkTarget{Name: name, MTU: i.MTU, Settings: i.IPv6.settings(metric), SLAAC: i.IPv6.wantsSLAAC()}
 	if i.Bridge != nil {
 		l.Kind = KindBridge
 	}
@@ -235,13 +238,13 @@ func zoned(all []netip.Addr, link string) []netip.Addr {
 
 func (v *IPv6) wantsSLAAC() bool { return v.Method == "" || v.Method == MethodSLAAC }
 
-func (v *IPv6) settings() map[string]string {
+func (v *IPv6) settings(metric int) map[string]string {
 	all := map[string]string{SettingDisableIPv6: "0", SettingAcceptRA: "0", SettingAutoConf: "0", SettingSkipDown: "1"}
 	switch {
 	case v.Method == MethodOff:
 		return map[string]string{SettingDisableIPv6: "1", SettingSkipDown: "1"}
 	case v.wantsSLAAC():
-		all[SettingAcceptRA], all[SettingAutoConf] = "1", "1"
+		all[SettingAcceptRA], all[SettingAutoConf], all[SettingMetric] = "1", "1", strconv.Itoa(metric)
 	}
 
 	return all
