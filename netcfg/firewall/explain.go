@@ -23,6 +23,9 @@ func (r *Ruleset) Explain(k *Packet, l *Lists) Decision {
 	if e.packet.State == "" {
 		e.packet.State = New
 	}
+	if e.packet.Interface == "" {
+		e.packet.Interface = r.arrival(e.packet.Source)
+	}
 	d, decided := e.walk(inputChain, 0)
 	if !decided {
 		d = Decision{Rule: "end", Why: "nothing lets it in"}
@@ -30,6 +33,29 @@ func (r *Ruleset) Explain(k *Packet, l *Lists) Decision {
 	d.Path = e.path
 
 	return d
+}
+
+// arrival returns the interface of the LAN at which packets of a source arrive,
+// as far as that can be known from its address.
+func (r *Ruleset) arrival(source netip.Addr) string {
+	name, bits := "", -1
+	for _, i := range r.interfaces {
+		for _, n := range i.Networks {
+			if n.Contains(source) && n.Bits() > bits {
+				name, bits = i.Name, n.Bits()
+			}
+		}
+	}
+	switch {
+	case bits >= 0:
+		return name
+	case source.IsLoopback():
+		return "lo"
+	case source.Is6() && source.IsLinkLocalUnicast() && len(r.interfaces) > 0:
+		return r.interfaces[0].Name
+	}
+
+	return ""
 }
 
 // Explain tells what a policy would do with a packet.

@@ -96,6 +96,16 @@ func TestWhatIsExplainedIsWhatTheKernelDoes(t *testing.T) {
 			t.Errorf("%s: the rule %s has counted %d packets", name, d.Rule, n)
 		}
 	}
+	// Where it arrives need not be known.
+	for source, want := range map[string]string{
+		"192.0.2.2": "admin/https", "2001:db8:a::2": "admin/https", "fe80::2": "admin/https", "127.0.0.1": "loopback",
+		"203.0.113.2": "https/accepted", "2001:db8:66::99": "banned/ipv6", "10.9.0.1": "https/accepted",
+	} {
+		d, err := fw.Explain(t.Context(), &firewall.Packet{Source: addr(source), Protocol: firewall.TCP, Port: 443})
+		if err != nil || d.Rule != want {
+			t.Errorf("%s, without an interface: %+v %v", source, d, err)
+		}
+	}
 	// What is open already is never asked about again.
 	for _, state := range []firewall.ConnState{firewall.Established, firewall.Related} {
 		d, err := fw.Explain(t.Context(), &firewall.Packet{

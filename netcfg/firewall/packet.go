@@ -45,17 +45,21 @@ const (
 
 // Packet is a packet that arrives, as Explain is asked about it.
 type Packet struct {
-	Source     netip.Addr
-	Interface  string
-	Protocol   Protocol
-	Port       uint16 // where it goes to: TCP and UDP
-	SourcePort uint16
-	Type       uint8     // ICMP and ICMPv6
-	HopLimit   uint8     // in IPv4 the time to live
-	State      ConnState // "" means New
+	Source netip.Addr `json:"source"`
+	// Interface is where it arrives; "" means that of the LAN whose network the
+	// source is in, or none of the LAN's.
+	Interface  string    `json:"interface,omitempty"`
+	Protocol   Protocol  `json:"protocol"`
+	Port       uint16    `json:"port,omitempty"` // where it goes to: TCP and UDP
+	SourcePort uint16    `json:"source_port,omitempty"`
+	Type       uint8     `json:"type,omitempty"`      // ICMP and ICMPv6
+	HopLimit   uint8     `json:"hop_limit,omitempty"` // in IPv4 the time to live
+	State      ConnState `json:"state,omitempty"`     // "" means New
 
 	// OverRate and OverConnections say that the source has already made use of
 	// what one source may have; OverLimit that all sources together have (echo
 	// requests).
-	OverRate, OverConnections, OverLimit bool
+	OverRate        bool `json:"over_rate,omitempty"`
+	OverConnections bool `json:"over_connections,omitempty"`
+	OverLimit       bool `json:"over_limit,omitempty"`
 }

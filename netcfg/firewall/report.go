@@ -59,8 +59,8 @@ type State struct {
 
 // Decision is what happens to a packet, and why.
 type Decision struct {
-	Accepted bool
-	Rule     string   // the one that decides; its counter has the same name
-	Why      string   // in plain words
-	Path     []string // the rules that had a say before, by name
+	Accepted bool     `json:"accepted"`
+	Rule     string   `json:"rule"`           // the one that decides; its counter has the same name
+	Why      string   `json:"why"`            // in plain words
+	Path     []string `json:"path,omitempty"` // the rules that had a say before, by name
 }
