@@ -117,6 +117,9 @@ func (b *Bans) sparedWhole(network netip.Prefix, now time.Time) error {
 	if network.Addr().IsLoopback() && !b.conf.Loopback {
 		return fmt.Errorf("%s is %w: it is this machine", network, ErrSpared)
 	}
+	if a := network.Addr(); a.IsMulticast() || a.IsUnspecified() {
+		return fmt.Errorf("%s is %w: no connection comes from there", network, ErrSpared)
+	}
 	if now.Before(b.exempt[network.Addr()]) && network.IsSingleIP() {
 		return fmt.Errorf("%s is %w: the administrator is there", network, ErrSpared)
 	}

@@ -29,6 +29,8 @@ func TestAnAdministratorBans(t *testing.T) {
 		{"127.0.0.1/32", "", time.Hour, "", access.ErrSpared},
 		{"::1/128", "", time.Hour, "", access.ErrSpared},
 		{"203.0.113.9/32", "", time.Hour, "", access.ErrSpared}, // on the allow-list
+		{"224.0.0.1/32", "", time.Hour, "", access.ErrSpared},
+		{"0.0.0.0/8", "", time.Hour, "", access.ErrSpared},
 		{"198.51.100.77/32", "", time.Hour, "", access.ErrSpared},
 		{"192.0.2.7/32", "", 0, "", access.ErrBanTime},
 		{"192.0.2.7/32", "", -time.Hour, "", access.ErrBanTime},

@@ -8,13 +8,14 @@ import (
 	"time"
 )
 
-// Firewall keeps banned sources from reaching this program at all: IPv4
-// addresses and IPv6 /64. Both acts may be repeated.
+// Firewall keeps banned networks from reaching this program at all. Both acts
+// may be repeated.
 type Firewall interface {
-	// Ban lets no new connection of a source through for a time, from now.
-	Ban(ctx context.Context, source netip.Prefix, d time.Duration) error
-	// Unban ends that; a source that is not banned is no error.
-	Unban(ctx context.Context, source netip.Prefix) error
+	// Ban lets no new connection of a network through for a time, from now.
+	// An IPv6 network is a /64 at the least.
+	Ban(ctx context.Context, network netip.Prefix, d time.Duration) error
+	// Unban ends that; a network that is not banned is no error.
+	Unban(ctx context.Context, network netip.Prefix) error
 }
 
 const (
@@ -32,11 +33,12 @@ const (
 	maxRefusals = 3
 )
 
-// push has the firewall told of a network, if it can know it: wider ones, and
-// single addresses of a private IPv6 network, are the Listener's alone. b.mu is
-// held.
+// push has the firewall told of a network. Link-local addresses, and single
+// ones of a private IPv6 network, are the Listener's alone: their /64 is the
+// whole office. b.mu is held.
 func (b *Bans) push(p netip.Prefix) {
-	if b.conf.Firewall == nil || p.Addr().IsLoopback() || p.Addr().Is4() && p.Bits() != 32 || p.Addr().Is6() && p.Bits() != 64 {
+	a := p.Addr()
+	if b.conf.Firewall == nil || a.IsLoopback() || a.Is6() && (a.IsLinkLocalUnicast() || p.Bits() > 64) {
 		return
 	}
 	if len(b.unpushed) >= 2*maxRecords {
@@ -155,7 +157,7 @@ func (b *Bans) tellOne(ctx context.Context, p netip.Prefix) error {
 }
 
 // pushable returns for how long the firewall is to keep a network out; 0 means
-// not at all. A source in which somebody is spared is left to the Listener,
+// not at all. A network in which somebody is spared is left to the Listener,
 // which can tell them apart. b.mu is held.
 func (b *Bans) pushable(p netip.Prefix, now time.Time) time.Duration {
 	r := b.records[banKey{network: p}]

@@ -97,8 +97,9 @@ func TestTheFirewallIsTold(t *testing.T) {
 		add(net, 24*time.Hour)
 		add("192.0.2.0/24", 24*time.Hour)
 		add("fd00::1/128", 24*time.Hour) // its /64 would be the whole office
+		add("fe80::/64", 24*time.Hour)
 		step("after a ban", map[string]bool{
-			bad: true, net: true, "198.51.100.2/32": false, "192.0.2.0/24": false, "fd00::1/128": false, "fd00::/64": false,
+			bad: true, net: true, "198.51.100.2/32": false, "192.0.2.0/24": true, "fd00::1/128": false, "fd00::/64": false, "fe80::/64": false,
 		})
 
 		b.Exempt(netip.MustParseAddr("2001:db8:1::99"), 20*time.Minute)
