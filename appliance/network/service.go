@@ -13,6 +13,7 @@ import (
 	"pillarbox/appliance/timesync"
 	"pillarbox/netcfg"
 	"pillarbox/netcfg/dhcp"
+	"pillarbox/netcfg/mdns"
 	"pillarbox/netcfg/state"
 )
 
@@ -33,6 +34,10 @@ type Config struct {
 	Release    bool
 	MaxLease   time.Duration // see netcfg.Config
 
+	// Services are announced by multicast DNS, beside the box's name, while
+	// something listens on their ports; nil announces nothing, nor the name.
+	Services []mdns.Service
+
 	Clock timesync.Clock // must not be nil
 	Built time.Time      // the clock is never set to before
 	Pool  []string       // time servers of last resort
@@ -43,6 +48,7 @@ type service struct {
 	*Config
 	manager *netcfg.Manager
 	keeper  *timesync.Keeper
+	known   *announcer
 
 	mu     sync.Mutex
 	status Status
@@ -61,6 +67,11 @@ func Run(ctx context.Context, c *Config) error {
 	s.keeper = timesync.New(&timesync.Config{
 		Logger: c.Logger, Clock: c.Clock, Floor: c.Built, Servers: desired.NTP, Pool: c.Pool, Changed: s.timeChanged,
 	})
+	if c.Services != nil {
+		if s.known, err = newAnnouncer(c.Logger, host, c.Services, s.named); err != nil {
+			return err
+		}
+	}
 	s.manager = netcfg.New(&netcfg.Config{
 		Logger: c.Logger, Desired: desired, Identity: c.Identity, Hostname: host, ResolvFile: c.ResolvFile,
 		Leases: dhcp.Store{Dir: c.LeaseDir}, MaxLease: c.MaxLease, Release: c.Release, Changed: s.networkChanged,
@@ -68,6 +79,7 @@ func Run(ctx context.Context, c *Config) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error { return s.manager.Run(ctx) })
 	all.Go(func() error { return s.keeper.Run(ctx) })
+	all.Go(func() error { return s.known.run(ctx) })
 	all.Go(func() error { return s.reload(ctx) })
 
 	return all.Wait()
@@ -118,12 +130,20 @@ func (s *service) reload(ctx context.Context) error {
 func (s *service) networkChanged(n netcfg.Status) {
 	s.keeper.Learn(n.NTP)
 	s.keeper.Nudge()
+	s.known.learn(&n)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.wrong != "" {
 		n.Problems = append(n.Problems, s.wrong)
 	}
 	s.status.Network = n
+	s.publish()
+}
+
+func (s *service) named(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Name = name
 	s.publish()
 }
 

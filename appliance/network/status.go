@@ -24,11 +24,14 @@ const maxStatus = 4 << 20
 type Status struct {
 	// PID is the service's process; 0 means that none runs and all was found
 	// by looking.
-	PID     int             `json:"pid"`
-	Since   time.Time       `json:"since,omitzero"`
-	Updated time.Time       `json:"updated"`
-	Network netcfg.Status   `json:"network"`
-	Time    timesync.Status `json:"time"`
+	PID     int           `json:"pid"`
+	Since   time.Time     `json:"since,omitzero"`
+	Updated time.Time     `json:"updated"`
+	Network netcfg.Status `json:"network"`
+	// Name is the box's by multicast DNS, as "pillarbox.local"; "" while it has
+	// none.
+	Name string          `json:"name,omitempty"`
+	Time timesync.Status `json:"time"`
 }
 
 // ReadStatus returns what the service says, or, where none runs, what the kernel

@@ -66,10 +66,13 @@ var (
 	serviceType = regexp.MustCompile(`^_[A-Za-z0-9]([A-Za-z0-9-]{0,13}[A-Za-z0-9])?\._(tcp|udp)$`)
 )
 
+// ValidHost tells whether a name can be a Config's Host.
+func ValidHost(name string) bool { return hostLabel.MatchString(name) }
+
 // validate returns all that is wrong with the wishes.
 func (c *Config) validate() error {
 	var wrong []error
-	if !hostLabel.MatchString(c.Host) {
+	if !ValidHost(c.Host) {
 		wrong = append(wrong, fmt.Errorf("host: %q is not a label of letters, digits and hyphens", c.Host))
 	}
 	if len(c.Services) > maxServices {
