@@ -79,6 +79,7 @@ type Manager struct {
 	clients  map[string]*client
 	solicits map[int]*solicit // by the link's index
 	clashes  clashes
+	mtus     map[int]int // before DHCP said another, by the link's index
 	last     state.Observed
 	failed   string // the plan that was not carried out wholly
 	said     string // the problems that were logged last
@@ -96,7 +97,7 @@ func New(c *Config) *Manager {
 	m := &Manager{
 		Config: *c, desired: c.Desired, nudges: make(chan struct{}, 1),
 		leases: map[string]*dhcp.Lease{}, saved: map[string]savedLease{}, clients: map[string]*client{},
-		solicits: map[int]*solicit{}, clashes: clashes{known: map[place]finding{}},
+		solicits: map[int]*solicit{}, mtus: map[int]int{}, clashes: clashes{known: map[place]finding{}},
 	}
 	if m.Audit == 0 {
 		m.Audit = auditTime
@@ -207,6 +208,7 @@ func (m *Manager) pass(ctx context.Context) bool {
 		return false
 	}
 	target, leases, problems := m.resolve(&o)
+	m.restoreMTU(&target, &o, leases)
 	plan := append(m.clashes.again(&target, &o, m.Audit), state.Diff(&target, &o)...)
 	m.announce(ctx, plan)
 	failed := false

@@ -328,10 +328,11 @@ func TestClasslessRoutesTakeThePlaceOfTheRouter(t *testing.T) {
 func TestACableThatIsPluggedInElsewhereGetsThatNetworksAddress(t *testing.T) {
 	peer := netlab.NewPeer(t)
 	peer.Plug("eth0", "192.0.2.1/24", "198.51.100.1/24")
-	server := serve(peer, t.TempDir(), "--dhcp-range=192.0.2.100,192.0.2.110,1h", "--dhcp-authoritative")
+	server := serve(peer, t.TempDir(), "--dhcp-range=192.0.2.100,192.0.2.110,1h", "--dhcp-authoritative", "--dhcp-option=option:mtu,1400")
 	b := newBox(t)
 	b.run(onDHCP(), nil)
 	netlab.Until(t, "an address is there", func() bool { return inRange(t, "eth0", "192.0.2.100", "192.0.2.110") })
+	netlab.Until(t, "the network's MTU is set", func() bool { return b.find("eth0").MTU == 1400 })
 	peer.SetCarrier(false)
 	netlab.Until(t, "the cable is seen as pulled", func() bool {
 		return slices.ContainsFunc(b.status().Interfaces, func(i netcfg.Interface) bool { return i.Name == "eth0" && !i.Carrier })
@@ -340,6 +341,7 @@ func TestACableThatIsPluggedInElsewhereGetsThatNetworksAddress(t *testing.T) {
 	serve(peer, t.TempDir(), "--dhcp-range=198.51.100.50,198.51.100.60,1h", "--dhcp-authoritative")
 	peer.SetCarrier(true)
 	netlab.Until(t, "the other network's address is there", func() bool { return inRange(t, "eth0", "198.51.100.50", "198.51.100.60") })
+	netlab.Until(t, "the MTU is that from before", func() bool { return b.find("eth0").MTU == 1500 })
 }
 
 func TestANetworkCardThatIsPluggedInLater(t *testing.T) {
