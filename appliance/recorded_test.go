@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,12 @@ func TestWhatHappensAtTheDoorIsRecorded(t *testing.T) {
 			for _, e := range entries {
 				if e.Book != b {
 					continue
+				}
+				i := slices.IndexFunc(audit.Kinds(), func(s audit.Spec) bool { return s.Kind == e.Kind })
+				for name := range e.Values {
+					if i < 0 || !slices.Contains(audit.Kinds()[i].Values, name) {
+						t.Errorf("%s has %s, of which audit.Kinds tells nothing", e.Kind, name)
+					}
 				}
 				line := string(e.Kind)
 				for _, name := range []string{"account", "remote", "count", "mechanism", "tls", "reason", "mail", "requested"} {

@@ -95,10 +95,10 @@ type Spec struct {
 // Kinds returns all kinds, in a fixed order.
 func Kinds() []Spec {
 	return []Spec{
-		{SignInOK, Access, Info, "somebody signed in", []string{"account", "remote", "port", "mechanism", "tls", "count", "since"}, true, time.Hour, false},
-		{SignInFailed, Access, Notice, "a sign-in was refused", []string{"account", "remote", "port", "mechanism", "tls", "reason", "count", "since"}, true, 10 * time.Minute, true},
-		{HandshakeFailed, Access, Info, "a TLS handshake failed", []string{"remote", "port", "reason", "count", "since"}, true, 10 * time.Minute, true},
-		{BanMade, Access, Notice, "the box banned an address, or an account from there", []string{"account", "remote", "reason", "until", "count", "since"}, true, 10 * time.Minute, true},
+		{SignInOK, Access, Info, "somebody signed in", []string{"account", "remote", "port", "mechanism", "tls", "count", "since", "others"}, true, time.Hour, false},
+		{SignInFailed, Access, Notice, "a sign-in was refused", []string{"account", "remote", "port", "mechanism", "tls", "reason", "count", "since", "others"}, true, 10 * time.Minute, true},
+		{HandshakeFailed, Access, Info, "a TLS handshake failed", []string{"remote", "port", "reason", "count", "since", "others"}, true, 10 * time.Minute, true},
+		{BanMade, Access, Notice, "the box banned an address, or an account from there", []string{"account", "remote", "reason", "until", "count", "since", "others"}, true, 10 * time.Minute, true},
 		{BanAdded, Access, Notice, "an administrator banned an address or account", []string{"actor", "account", "remote", "reason", "until"}, true, 0, false},
 		{BanLifted, Access, Notice, "a ban was lifted", []string{"actor", "account", "remote", "reason"}, true, 0, false},
 		{NetworkAllowed, Acts, Notice, "a network is never banned any more", []string{"actor", "remote", "reason"}, true, 0, false},
@@ -110,8 +110,8 @@ func Kinds() []Spec {
 		{AliasAdded, Acts, Notice, "an alias was made or got targets", []string{"actor", "alias", "before", "after"}, true, 0, false},
 		{AliasRemoved, Acts, Notice, "an alias or some of its targets were removed", []string{"actor", "alias", "before", "after"}, true, 0, false},
 		{AdminPassword, Acts, Warning, "the administrator's password was set", []string{"actor"}, false, 0, false},
-		{MessagesPut, Acts, Notice, "an administrator put messages into a mailbox", []string{"actor", "account", "mailbox", "count", "since"}, true, 10 * time.Minute, false},
-		{StorageChecked, Acts, Info, "the stored mail was checked", []string{"actor", "problems"}, false, 0, false},
+		{MessagesPut, Acts, Notice, "an administrator put messages into a mailbox", []string{"actor", "account", "mailbox", "count", "since", "others"}, true, 10 * time.Minute, false},
+		{StorageChecked, Acts, Info, "the stored mail was checked", []string{"actor", "problems", "repaired", "left"}, false, 0, false},
 		{StorageRepaired, Acts, Warning, "the stored mail was repaired", []string{"actor", "problems", "repaired", "left"}, false, 0, false},
 
 		{ConfigProposed, Acts, Info, "a configuration was proposed", []string{"actor", "version", "before", "after"}, false, 0, false},
@@ -121,9 +121,9 @@ func Kinds() []Spec {
 		{ConfigRestored, Acts, Warning, "an earlier configuration was restored", []string{"actor", "version", "before", "after"}, false, 0, false},
 		{Port990Override, Acts, Warning, "port 990 was kept open against the plan", []string{"actor", "reason", "until"}, false, 0, false},
 
-		{CertificateMade, Acts, Notice, "a certificate was made", []string{"names", "expires", "fingerprint", "issuer"}, false, 0, false},
-		{CertificateRenewed, Acts, Notice, "the certificate was renewed", []string{"names", "expires", "fingerprint", "issuer", "before"}, false, 0, false},
-		{CertificateLoaded, Acts, Notice, "a certificate was taken into use from the disk", []string{"names", "expires", "fingerprint", "issuer", "before"}, false, 0, false},
+		{CertificateMade, Acts, Notice, "a certificate was made", []string{"actor", "names", "expires", "fingerprint", "issuer"}, false, 0, false},
+		{CertificateRenewed, Acts, Notice, "the certificate was renewed", []string{"actor", "names", "expires", "fingerprint", "issuer", "before"}, false, 0, false},
+		{CertificateLoaded, Acts, Notice, "a certificate was taken into use from the disk", []string{"actor", "names", "expires", "fingerprint", "issuer", "before"}, false, 0, false},
 
 		{ServerStarted, Acts, Info, "the server started", []string{"version", "fingerprint"}, false, 0, false},
 		{ServerStopped, Acts, Info, "the server stopped in order", []string{"version"}, false, 0, false},

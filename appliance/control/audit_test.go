@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +60,9 @@ func TestEveryActIsRecorded(t *testing.T) {
 			if strings.Contains(value, "words") {
 				t.Errorf("%s: %s is %q", e.Kind, name, value)
 			}
+			if !told(e.Kind, name) {
+				t.Errorf("%s has %s, of which audit.Kinds tells nothing", e.Kind, name)
+			}
 		}
 		line := string(e.Kind)
 		for _, name := range []string{"account", "alias", "filter"} {
@@ -90,6 +94,13 @@ func TestEveryActIsRecorded(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("recorded (-want +got):\n%s", d)
 	}
+}
+
+// told tells whether people can read that a kind of record has a value.
+func told(kind audit.Kind, value string) bool {
+	return slices.ContainsFunc(audit.Kinds(), func(s audit.Spec) bool {
+		return s.Kind == kind && slices.Contains(s.Values, value)
+	})
 }
 
 // TestAnActThatCannotBeRecordedIsNotAcknowledged has something else where the
