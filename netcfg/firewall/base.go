@@ -19,7 +19,6 @@ const (
 
 	bans4, bans6     = "bans4", "bans6"
 	exempt4, exempt6 = "exempt4", "exempt6"
-	lan4, lan6       = "lan4", "lan6"
 )
 
 const (
@@ -197,8 +196,8 @@ func baseChains() []chain {
 	}
 }
 
-// Minimum is the ruleset that stands where no policy can: it needs nothing but
-// what every kernel with nftables has. The network may be empty.
+// Minimum is the ruleset that stands where no policy does; it needs none of the
+// Features. The network may be empty.
 func Minimum(n *Network) *Ruleset {
 	if n.validate() != nil {
 		n = &Network{} // what is wrong is told by Compile

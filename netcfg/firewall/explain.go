@@ -16,8 +16,12 @@ type Lists struct {
 // maxHops bounds how many chains a packet goes through; no ruleset has loops.
 const maxHops = 16
 
-// Explain tells which rule of a ruleset decides about a packet, and why.
+// Explain tells which rule of a ruleset decides about a packet, and why. Without
+// lists nobody is banned or exempt.
 func (r *Ruleset) Explain(k *Packet, l *Lists) Decision {
+	if l == nil {
+		l = &Lists{}
+	}
 	e := explanation{Ruleset: r, packet: *k, lists: l}
 	e.packet.Source = k.Source.Unmap().WithZone("")
 	if e.packet.State == "" {

@@ -34,9 +34,9 @@ type Firewall struct {
 	mu      sync.Mutex
 	stands  Stands
 	ruleset *Ruleset                           // what stands; nil where an earlier run has put it there
-	remake  func(n *Network) (*Ruleset, error) // compiles that policy for another network
-	mark    string                             // the fingerprint of what stands; "" where it is not known
-	problem string
+	mark    string                             // its fingerprint; "" where that is not known
+	remake  func(n *Network) (*Ruleset, error) // compiles the last policy that stood; nil where that is not known
+	problem string                             // why a policy does not stand
 }
 
 // Open looks at what the kernel can do and at what stands there from an earlier
@@ -88,18 +88,18 @@ func (f *Firewall) Apply(ctx context.Context, p *policy.Policy, n Network) (Repo
 
 // apply puts a ruleset there that was compiled, or could not be.
 func (f *Firewall) apply(ctx context.Context, r *Ruleset, err error, p *policy.Policy, n *Network) (Report, error) {
-	changed := false
 	if err == nil {
-		changed, err = f.put(ctx, r)
-	}
-	if err == nil {
-		kept := p.Clone()
-		f.remake = func(n *Network) (*Ruleset, error) { return Compile(&kept, n, f.features) }
-		f.problem = ""
-		return f.report(changed, r.notes), nil
-	}
-	if missing := f.features.Missing; len(missing) > 0 {
-		err = fmt.Errorf("%w (this kernel lacks %s)", err, strings.Join(missing, ", "))
+		changed, failed := f.put(ctx, r)
+		if failed == nil {
+			kept := p.Clone()
+			f.remake = func(n *Network) (*Ruleset, error) { return Compile(&kept, n, f.features) }
+			f.problem = ""
+			return f.report(changed, r.notes), nil
+		}
+		err = failed
+		if missing := f.features.Missing; len(missing) > 0 {
+			err = fmt.Errorf("%w (this kernel lacks %s)", err, strings.Join(missing, ", "))
+		}
 	}
 	f.problem = err.Error()
 	report, failed := f.fallBack(ctx, n)
@@ -174,9 +174,9 @@ func (f *Firewall) sources(ctx context.Context, s *standing) (map[string][]eleme
 }
 
 // fallBack sees to it that something stands although a policy does not: what
-// stands, if it is for this network or this one is not valid; else the last policy, made for this
-// network; else the minimum. A table for another network could lock the
-// administrator out.
+// stands, if it is for this network or this one is not valid; else the last
+// policy, made for this network; else the minimum. A table for another network
+// could lock the administrator out.
 func (f *Firewall) fallBack(ctx context.Context, n *Network) (Report, error) {
 	s, err := f.kernel.read(ctx)
 	if err != nil {
@@ -263,7 +263,7 @@ func (f *Firewall) Remove(ctx context.Context) error {
 	if err := f.kernel.remove(ctx); err != nil {
 		return err
 	}
-	f.stands, f.ruleset, f.mark, f.problem = NothingStands, nil, "", ""
+	f.stands, f.ruleset, f.mark, f.remake, f.problem = NothingStands, nil, "", nil, ""
 	f.log.Info("firewall", "stands", f.stands)
 
 	return nil

@@ -179,9 +179,10 @@ func TestTheKernelDecidesAsThePolicySays(t *testing.T) {
 			if got := l.opens(cable, source, port); got != want {
 				t.Errorf("%s: the kernel lets it in: %t, the policy: %t", label(cable, source, port), got, want)
 			}
-			d := fw.Ruleset().Explain(&firewall.Packet{Source: source, Interface: cable.name, Protocol: firewall.TCP, Port: port}, &firewall.Lists{})
-			if d.Accepted != want {
-				t.Errorf("%s: explained as %+v, the policy lets it in: %t", label(cable, source, port), d, want)
+			packet := firewall.Packet{Source: source, Interface: cable.name, Protocol: firewall.TCP, Port: port}
+			d, err := firewall.Explain(p, &n, fw.Features(), &packet, nil)
+			if err != nil || d.Accepted != want {
+				t.Errorf("%s: explained as %+v (%v), the policy lets it in: %t", label(cable, source, port), d, err, want)
 			}
 		}
 	})
