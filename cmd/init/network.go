@@ -31,7 +31,7 @@ const (
 // networkCommands returns the program that gives the box its addresses and its
 // time.
 func networkCommands(log *slog.Logger, s *firmware.System) []*exec.Cmd {
-	c := exec.Command(networkProgram, "network", "run", "--resolv", resolvFile,
+	c := exec.Command(networkProgram, "network", "run", "--announce", "--resolv", resolvFile,
 		"--built", s.Built.UTC().Format(time.RFC3339), "--identity", firmware.Perm+"/machine-id")
 	if s.ReadOnly {
 		c.Args = append(c.Args, "--leases", volatileLeaseDir)

@@ -14,6 +14,7 @@ import (
 	"pillarbox/appliance/network"
 	"pillarbox/appliance/timesync"
 	"pillarbox/netcfg"
+	"pillarbox/netcfg/mdns"
 	"pillarbox/netcfg/state"
 )
 
@@ -32,6 +33,7 @@ type networkRunCommand struct {
 	Status   string    `help:"Where the state is written to." placeholder:"FILE" default:"/run/pillarbox-network.json"`
 	Built    time.Time `help:"A time that has passed for certain." placeholder:"TIME"`
 	Release  bool      `help:"Give the addresses back at the end."`
+	Announce bool      `help:"Make the box known by multicast DNS on the interfaces that are managed."`
 	Anywhere bool      `help:"Change this machine's network although it is not the firmware's."`
 
 	Manifest string `hidden:"" default:"/etc/pillarbox/manifest.json"` // the image builder puts it there
@@ -55,12 +57,16 @@ func (c *networkRunCommand) Run(ctx context.Context, e *env) error {
 		}
 		identity = string(text)
 	}
+	var services []mdns.Service
+	if c.Announce {
+		services = announced()
+	}
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 	err := network.Run(ctx, &network.Config{
 		Logger: log, Settings: c.Settings, Reload: reload, LeaseDir: c.Leases, Identity: identity, ResolvFile: c.Resolv,
-		StatusFile: c.Status, Release: c.Release, Clock: timesync.System{}, Built: c.Built, Pool: timesync.Pool(),
+		StatusFile: c.Status, Release: c.Release, Clock: timesync.System{}, Built: c.Built, Pool: timesync.Pool(), Services: services,
 	})
 	if errors.Is(err, context.Canceled) {
 		return nil

@@ -57,6 +57,9 @@ func describeNetwork(s *network.Status, now time.Time) string {
 		fmt.Fprintf(&b, "\nPillarbox does not manage the network of this machine.\n")
 		return b.String()
 	}
+	if s.Name != "" {
+		fmt.Fprintf(&b, "known  as %s by multicast DNS\n", s.Name)
+	}
 	fmt.Fprintf(&b, "time   %s\n", describeTime(&s.Time, now))
 	for _, p := range s.Network.Problems {
 		fmt.Fprintf(&b, "\nAttention: %s\n", p)
