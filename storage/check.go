@@ -37,8 +37,9 @@ type CheckReport struct {
 	Bytes     int64 // of the messages, each copy counted
 	Orphans   int   // bodies of deliveries that were cut off, which are kept for a week
 	Problems  int
-	Repaired  int // databases that were built anew: an account's, the system's
-	Left      int // problems that are there after the repair; all where there was none
+	Repaired  int  // accounts whose index was built anew
+	System    bool // the system database was built anew
+	Left      int  // problems that are there after the repair; all where there was none
 }
 
 // Problem is one inconsistency. Account, Mailbox and UID are empty where it
@@ -109,7 +110,7 @@ func (c *checker) system(s *Store) error {
 	if err := s.system.repair(c.ctx, s.dir, s.now(), c.o.Mended); err != nil {
 		return err
 	}
-	c.report.Repaired++
+	c.report.System = true
 	again := &checker{ctx: c.ctx, o: c.o, report: &CheckReport{}}
 	if err := look(again); err != nil {
 		return err

@@ -50,7 +50,8 @@ type Report struct {
 	Messages  int64 `json:"messages"`
 	Bytes     int64 `json:"bytes"`
 	Problems  int   `json:"problems"`
-	Repaired  int   `json:"repaired"` // accounts
+	Repaired  int   `json:"repaired"` // accounts whose mail was mended
+	System    bool  `json:"system"`   // what the server knows of its accounts was mended
 	Left      int   `json:"left"`     // problems that a repair did not mend; all where there was none
 }
 
@@ -96,6 +97,10 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
 		send(Finding{Error: asError(err)})
 		return nil
 	}
+	if err := h.checkDirectory(ctx, &report, options.Found, options.Mended); err != nil {
+		send(Finding{Error: asError(err)})
+		return nil
+	}
 	if err := h.record(ctx, audit.Event{Kind: done, More: map[string]string{
 		"problems": strconv.Itoa(report.Problems), "repaired": strconv.Itoa(report.Repaired), "left": strconv.Itoa(report.Left),
 	}}); err != nil {
@@ -104,8 +109,22 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
 	}
 	send(Finding{Report: &Report{
 		Accounts: report.Accounts, Mailboxes: report.Mailboxes, Messages: report.Messages,
-		Bytes: report.Bytes, Problems: report.Problems, Repaired: report.Repaired, Left: report.Left,
+		Bytes: report.Bytes, Problems: report.Problems, Repaired: report.Repaired, System: report.System, Left: report.Left,
 	}})
+
+	return nil
+}
+
+// checkDirectory adds what is wrong with the accounts themselves to a report.
+func (h *Handler) checkDirectory(ctx context.Context, report *storage.CheckReport, found, mended func(storage.Problem)) error {
+	problems := 0
+	left, err := h.directory.Check(ctx, func(p storage.Problem) { problems++; found(p) }, mended)
+	if err != nil {
+		return err
+	}
+	report.Problems += problems
+	report.Left += left
+	report.System = report.System || left < problems
 
 	return nil
 }

@@ -94,6 +94,8 @@ func explainFolder(e *folderError) string {
 	case errors.Is(e.err, appliance.ErrInUse):
 		return fmt.Sprintf("another process holds the data folder %s, but no server answers on its control socket.\n"+
 			"If another pillarbox command works on it, wait until it is done; otherwise stop the process that holds it.", e.dir)
+	case errors.Is(e.err, storage.ErrCorrupt):
+		return fmt.Sprintf("no server is running on the data folder %s, and it cannot be opened: %s.\n%s", e.dir, oneLine(e.err), mendHint(e.dir))
 	case errors.Is(e.err, fs.ErrPermission):
 		return fmt.Sprintf("no server can be reached on the data folder %s, and the folder cannot be opened: %s.\n"+
 			"Run this as the user that owns the folder, or as root.", e.dir, oneLine(e.err))

@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"crlf":      crlf,
 			"fetch":     fetch,
 			"damage":    damage,
+			"spoil":     spoil,
 		},
 	})
 }
@@ -140,6 +141,22 @@ func crlf(ts *testscript.TestScript, neg bool, args []string) {
 		text := strings.ReplaceAll(ts.ReadFile(name), "\n", "\r\n")
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
 	}
+}
+
+// spoil changes an octet wherever a text stands in a file: spoil FILE TEXT.
+func spoil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: spoil FILE TEXT")
+	}
+	path, text := ts.MkAbs(args[0]), []byte(args[1])
+	b, err := os.ReadFile(path)
+	ts.Check(err)
+	if !bytes.Contains(b, text) {
+		ts.Fatalf("%q is not in %s", text, path)
+	}
+	other := bytes.Clone(text)
+	other[len(other)/2] ^= 1
+	ts.Check(os.WriteFile(path, bytes.ReplaceAll(b, text, other), 0o600))
 }
 
 // damage overwrites the index of an account: damage ADDRESS.

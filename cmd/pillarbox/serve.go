@@ -116,6 +116,9 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 	if errors.Is(err, storage.ErrLocked) {
 		return &heldError{pid: holder(ctx, c.Data), err: err}
 	}
+	if errors.Is(err, storage.ErrCorrupt) {
+		return &hintError{hint: "Nothing was changed, and no mail is refused: who has some for this server keeps it and tries again. " + mendHint(c.Data), err: err}
+	}
 
 	return err
 }
