@@ -24,8 +24,8 @@ type Packet struct {
 	Link Link
 	// Peer is who sent it or who shall have it.
 	Peer netip.AddrPort
-	// Multicast says that it came to the group. One that goes does so if its
-	// peer is the group.
+	// Multicast says of one that came that it came to the group. One that goes
+	// does so if its peer is the group.
 	Multicast bool
 	Payload   []byte
 }
@@ -40,7 +40,7 @@ type Conn interface {
 	Send(Packet) error
 
 	// Receive returns the next packet, of whatever link; its payload lies in
-	// buf. It fails when the Conn is closed.
+	// buf. It fails with net.ErrClosed when the Conn is closed.
 	Receive(buf []byte) (Packet, error)
 
 	Close() error

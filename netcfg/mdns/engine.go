@@ -359,6 +359,6 @@ func (e *engine) goodbyeLost(l *link, before []record) {
 // send hands packets out.
 func (e *engine) send(l *link, to netip.AddrPort, messages [][]byte) {
 	for _, m := range messages {
-		e.out = append(e.out, Packet{Link: l.key, Peer: to, Multicast: to.Addr().IsMulticast(), Payload: m})
+		e.out = append(e.out, Packet{Link: l.key, Peer: to, Payload: m})
 	}
 }

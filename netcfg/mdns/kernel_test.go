@@ -2,6 +2,7 @@ package mdns_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -446,6 +447,10 @@ func TestPacketsAsTheRFCWantsThem(t *testing.T) {
 	}
 	box := all[0].respond()
 	box.untilNamed(t, "pillarbox.local")
+	late := time.Now().Add(time.Minute)
+	if err := errors.Join(four.SetReadDeadline(late), six.SetReadDeadline(late)); err != nil {
+		t.Fatal(err)
+	}
 	buf := make([]byte, 9000)
 	_, cm, from, err := four.ReadFrom(buf)
 	if err != nil || cm == nil || cm.TTL != 255 || from.String() != "192.0.2.1:5353" {

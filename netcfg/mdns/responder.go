@@ -171,9 +171,11 @@ func (s *session) conn(l Link) Conn {
 
 // read hands on what comes.
 func (s *session) read(ctx context.Context, c Conn) {
-	for ctx.Err() == nil {
-		buf := make([]byte, maxPacket+1) // a longer packet is recognised by it
-		p, err := c.Receive(buf)
+	// While a packet is acted on, the next one is read into the other buffer. A
+	// packet that is too long is recognised by the octet too many.
+	var bufs [2][maxPacket + 1]byte
+	for i := 0; ctx.Err() == nil; i ^= 1 {
+		p, err := c.Receive(bufs[i][:])
 		if err != nil {
 			if !errors.Is(err, net.ErrClosed) {
 				select {
