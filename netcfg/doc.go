@@ -12,6 +12,7 @@
 //	netcfg/dhcp      the DHCP client
 //	netcfg/arp       whether another host has an IPv4 address
 //	netcfg/ra        what routers say beside addresses
+//	netcfg/mdns      the box's name and services by multicast DNS
 //	netcfg/resolv    the resolver's configuration
 //	netcfg/policy    who may reach which service; pure
 //	netcfg/firewall  the kernel's nftables, as a policy says
