@@ -68,6 +68,32 @@ func TestTheRateOfOneSourceIsBoundedAndOthersAreSpared(t *testing.T) {
 	}
 }
 
+// TestWhatIsLeftOfALostConnectionIsAnswered has segments come that belong to
+// connections of before a restart: who sends them shall learn at once that they
+// are no more, and they are not new ones.
+func TestWhatIsLeftOfALostConnectionIsAnswered(t *testing.T) {
+	l := newLab(t)
+	fw := open(t)
+	p := public()
+	p.Services[policy.IMAPS] = policy.Rule{From: policy.Anyone, Rate: 1, Burst: 1}
+	apply(t, fw, p, l.network())
+	for _, source := range []netip.Addr{remote4, remote6} {
+		var segments [][]byte
+		for range 20 {
+			segments = append(segments, l.segment(l.wan, source, 993, 0x10)) // ACK
+		}
+		if n := l.answers(l.wan, segments...); n < len(segments) {
+			t.Errorf("%s: %d of %d are answered", source, n, len(segments))
+		}
+		if !l.opens(l.wan, source, 993) {
+			t.Errorf("%s: they count as new connections", source)
+		}
+		if l.answers(l.wan, l.segment(l.wan, source, 587, 0x10)) > 0 {
+			t.Errorf("%s: a port that is not open answers", source)
+		}
+	}
+}
+
 func TestARateFillsUpAgain(t *testing.T) {
 	l := newLab(t)
 	fw := open(t)

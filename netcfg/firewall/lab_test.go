@@ -172,6 +172,11 @@ func (l *lab) opens(c *cable, source netip.Addr, port uint16) bool {
 
 // syn returns the first segment of a connection, of a new one each time.
 func (l *lab) syn(c *cable, source netip.Addr, port uint16) []byte {
+	return l.segment(c, source, port, 0x02)
+}
+
+// segment returns a segment with some flags, of a new connection each time.
+func (l *lab) segment(c *cable, source netip.Addr, port uint16, flags byte) []byte {
 	l.port++
 	if l.port < 20_000 {
 		l.port = 20_000
@@ -180,7 +185,7 @@ func (l *lab) syn(c *cable, source netip.Addr, port uint16) []byte {
 	binary.BigEndian.PutUint16(tcp, l.port)
 	binary.BigEndian.PutUint16(tcp[2:], port)
 	binary.BigEndian.PutUint32(tcp[4:], uint32(l.port)*7919)
-	tcp[12], tcp[13] = 5<<4, 0x02
+	tcp[12], tcp[13] = 5<<4, flags
 	binary.BigEndian.PutUint16(tcp[14:], 65535)
 
 	return ip(source, l.address(c, source), 6, 64, tcp, 16)
