@@ -53,7 +53,6 @@ func probe(ctx context.Context, table string) (f Features, err error) {
 		return f, err
 	}
 	defer func() { err = errors.Join(err, k.remove(ctx)) }()
-	source := rule{name: "probe", family: ipv4}
 	try := func(missing string, kind setKind, r rule) (bool, error) {
 		s := set{name: "probe", kind: kind, family: ipv4, bits: sourceBits(ipv4), size: 16}
 		if kind == ratesSet {
@@ -66,8 +65,7 @@ func probe(ctx context.Context, table string) (f Features, err error) {
 		return there, err
 	}
 	// Every ruleset needs these: without them none stands, and why is said.
-	source.source = "probe"
-	if _, err = try("sets of addresses", sourcesSet, source); err != nil {
+	if _, err = try("sets of addresses", sourcesSet, rule{name: "probe", family: ipv4, source: "probe"}); err != nil {
 		return f, err
 	}
 	if _, err = try("connection tracking (CONFIG_NFT_CT)", sourcesSet, rule{name: "probe", states: []ConnState{Established}}); err != nil {
