@@ -73,7 +73,7 @@ func TestEndlessLineIsForgotten(t *testing.T) {
 func mail(t *testing.T) (m *console.Mail, restarts *int) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "program")
-	script := "#!/bin/sh\necho \"$PILLARBOX_DATA $EXTRA: $*\"\n[ \"$2\" != passwd ]\n"
+	script := "#!/bin/sh\necho \"$PILLARBOX_DATA $EXTRA: $*\"\ncase \"$*\" in *passwd*|check) exit 1; esac\n"
 	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +107,9 @@ func TestMailActionsCallTheServersProgram(t *testing.T) {
 		{"Give the administrator a new password", "", called + "admin passwd --generate-password\n"},
 		{"Show the mail server's log", "", called + "log -n 100\n"},
 		{"Show the last words of a crash", "", "has not left any"},
+		{"Check the stored mail and mend it", "mend\n", called + "check\n"},
+		{"Check the stored mail and mend it", "mend\n", called + "check --repair\n"},
+		{"Check the stored mail and mend it", "\n", console.ErrNothing.Error()},
 	} {
 		t.Run(tt.title, func(t *testing.T) {
 			out := session(t, &console.Config{Status: status, Actions: m.Actions()}, pick(t, m.Actions(), tt.title)+"\n"+tt.typed)

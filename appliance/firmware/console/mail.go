@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	// commandTime bounds a command of the mail server.
+	// commandTime bounds a command of the mail server, checkTime one that reads
+	// all mail: 100 GB from a slow card take two hours.
 	commandTime = time.Minute
+	checkTime   = 6 * time.Hour
 
 	// logLines is how much of the log is shown.
 	logLines = "100"
@@ -47,6 +49,7 @@ func (m *Mail) Actions() []Action {
 		{Title: "Give the administrator a new password", Run: m.page("admin", "passwd", "--generate-password")},
 		{Title: "Show the mail server's log", Run: m.page("log", "-n", logLines)},
 		{Title: "Show the last words of a crash", Run: m.words},
+		{Title: "Check the stored mail and mend it", Run: m.mend},
 		{Title: "Factory reset", Run: m.reset},
 	}
 }
@@ -86,6 +89,29 @@ func (m *Mail) words(_ context.Context, t *Terminal) error {
 	}
 
 	return t.Page(lines(text))
+}
+
+// mend checks all mail, and mends it where something is found. A server that
+// refuses to start because it does not know its accounts starts after that.
+func (m *Mail) mend(ctx context.Context, t *Terminal) error {
+	t.Printf("All mail is read. That may take long; nothing is changed.\n")
+	out, found := m.within(ctx, checkTime, "check")
+	if len(bytes.TrimSpace(out)) == 0 {
+		return found
+	}
+	if err := t.Page(lines(out)); err != nil || found == nil {
+		return err
+	}
+	t.Printf("\nWhat is lost for good will be named. The files as they are now will be kept beside the mail.\n")
+	if err := t.Confirm("mend", "go on"); err != nil {
+		return err
+	}
+	out, err := m.within(ctx, checkTime, "check", "--repair")
+	if len(bytes.TrimSpace(out)) == 0 {
+		return err
+	}
+
+	return t.Page(lines(out))
 }
 
 // reset makes the box as new. It is ordered here and carried out by the next
@@ -138,7 +164,11 @@ func (m *Mail) page(args ...string) func(context.Context, *Terminal) error {
 }
 
 func (m *Mail) call(ctx context.Context, args ...string) ([]byte, error) {
-	ctx, stop := context.WithTimeout(ctx, commandTime)
+	return m.within(ctx, commandTime, args...)
+}
+
+func (m *Mail) within(ctx context.Context, limit time.Duration, args ...string) ([]byte, error) {
+	ctx, stop := context.WithTimeout(ctx, limit)
 	defer stop()
 	cmd := exec.CommandContext(ctx, m.Program, args...)
 	cmd.Env = append([]string{"PILLARBOX_DATA=" + m.Data}, m.Env...)
