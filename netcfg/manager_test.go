@@ -93,7 +93,7 @@ func (b *box) lease(name string) *dhcp.Lease {
 // serve starts a DHCP server on a peer.
 func serve(p *netlab.Peer, dir string, args ...string) *netlab.Program {
 	return p.Start("dnsmasq", append([]string{
-		"--keep-in-foreground", "--conf-file=/dev/null", "--log-facility=-", "--log-dhcp", "--port=0", "--user=root", "--no-ping",
+		"--no-daemon", "--conf-file=/dev/null", "--log-facility=-", "--log-dhcp", "--port=0", "--user=root", "--no-ping",
 		"--interface=" + netlab.Cable, "--bind-interfaces", "--pid-file=", "--no-hosts", "--no-resolv",
 		"--dhcp-leasefile=" + filepath.Join(dir, "leases"),
 	}, args...)...)

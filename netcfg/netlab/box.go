@@ -3,6 +3,7 @@ package netlab
 import (
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -20,13 +21,18 @@ func Unplug(t *testing.T, name string) {
 	}
 }
 
-// Tap makes an interface of the box that leads nowhere.
+// Tap makes an interface of the box that leads nowhere. Where that cannot be
+// made the test is skipped, but not in CI.
 func Tap(t *testing.T, name string) {
 	t.Helper()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = name
-	if err := netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TAP}); err != nil {
+	err := netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TAP})
+	switch {
+	case err != nil && os.Getenv("CI") == "true":
 		t.Fatalf("make a tap: %v", err)
+	case err != nil:
+		t.Skipf("no tap can be made here: %v", err)
 	}
 	t.Cleanup(func() { Unplug(t, name) })
 }
