@@ -39,8 +39,13 @@ func openStore(t testing.TB, dir string) *storage.Store {
 
 func newOffice(t testing.TB) *office {
 	t.Helper()
+	return newOfficeIn(t, t.TempDir())
+}
+
+func newOfficeIn(t testing.TB, dir string) *office {
+	t.Helper()
 	o := &office{
-		store: openStore(t, t.TempDir()),
+		store: openStore(t, dir),
 		log:   &bytes.Buffer{},
 		now:   time.Date(2026, 5, 4, 9, 0, 0, 0, time.UTC),
 	}
