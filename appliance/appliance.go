@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
 	"pillarbox/appliance/certs"
+	"pillarbox/appliance/config"
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/directory"
 	"pillarbox/appliance/health"
@@ -40,6 +42,8 @@ type Appliance struct {
 	access    *access.Listener
 	smtp      *smtp.Server
 	listeners []*listener
+	legacy    *legacyPort
+	settings  *config.Manager
 	control   net.Listener
 	health    *health.Tracker
 	pace      pace
@@ -60,7 +64,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 			a = nil
 		}
 	}()
-	if a.office, err = openOffice(ctx, c, a.describe); err != nil {
+	if a.office, err = openOffice(ctx, c, a.describe, func() *config.Manager { return a.settings }); err != nil {
 		return a, err
 	}
 	a.takeAdminHash(ctx)
@@ -72,7 +76,12 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	}); err != nil {
 		return a, err
 	}
+	a.awaitRules(ctx)
 	if a.listeners, err = openListeners(ctx, c); err != nil {
+		return a, err
+	}
+	a.legacy = newLegacyPort(c, a.listeners)
+	if a.settings, err = openSettings(ctx, c, a.office, a.legacy); err != nil {
 		return a, err
 	}
 	if a.control, err = control.Listen(ctx, c.Dir); err != nil {
@@ -111,13 +120,20 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 // Addresses returns where a listener ("imaps", "imaps-legacy", "lmtp") listens.
 func (a *Appliance) Addresses(name string) []string {
 	var addrs []string
-	for _, l := range a.listeners {
+	for _, l := range a.listening() {
 		if l.name == name {
 			addrs = append(addrs, l.address())
 		}
 	}
 
 	return addrs
+}
+
+// listening returns what is open now.
+func (a *Appliance) listening() []*listener {
+	all := slices.DeleteFunc(slices.Clone(a.listeners), func(l *listener) bool { return l.name == nameLegacy })
+
+	return append(all, a.legacy.listeners()...)
 }
 
 // CAFile returns the path of the certificate that clients are to trust.
@@ -150,9 +166,26 @@ func (a *Appliance) Run(ctx context.Context) error {
 	inner.start(background, stopFront, "control", func(ctx context.Context) error {
 		return control.Serve(ctx, a.control, a.office.handler, a.log.With("service", "control"))
 	})
-	for _, l := range a.listeners {
+	serve := func(l *listener) (stop func()) {
+		ctx, cancel := context.WithCancel(front)
 		a.log.Info("listening", "listener", l.name, "addr", l.address())
-		outer.start(front, stopFront, l.name, func(ctx context.Context) error { return a.serve(ctx, l) })
+		outer.start(ctx, stopFront, l.name, func(ctx context.Context) error { return a.serve(ctx, l) })
+
+		return func() {
+			a.log.Info("closing", "listener", l.name, "addr", l.address())
+			cancel()
+			_ = l.Close() // at once: its service does it too, but later
+		}
+	}
+	for _, l := range a.listeners {
+		if l.name != nameLegacy {
+			defer serve(l)()
+		}
+	}
+	a.legacy.start(serve)
+	inner.start(background, stopFront, "settings", a.settings.Run)
+	if err := a.settings.Start(front); err != nil {
+		a.log.Error("the confirmed settings may not hold", "err", err)
 	}
 	outer.start(front, stopFront, "health", a.watch)
 	outer.start(front, stopFront, "accounts", a.watchAccounts)
@@ -266,7 +299,9 @@ func (s *services) start(ctx context.Context, stop func(), name string, run func
 			s.errs = append(s.errs, fmt.Errorf("%s: %w", name, err))
 			s.mu.Unlock()
 		}
-		stop()
+		if ctx.Err() == nil {
+			stop()
+		}
 	})
 }
 

@@ -6,15 +6,21 @@ import (
 
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
+	"pillarbox/appliance/network"
 	"pillarbox/storage"
 )
 
 // openBans reads who is banned.
 func openBans(c *Config, o *office) (*access.Bans, error) {
+	var wall access.Firewall
+	if c.NetworkSocket != "" {
+		wall = network.NewClient(c.NetworkSocket)
+	}
+
 	return access.OpenBans(&access.BansConfig{
 		Logger:   c.Logger.With("service", "access"),
+		Firewall: wall,
 		Store:    banStore{o.store.System()},
-		Firewall: c.Firewall,
 		Loopback: c.BoundLoopback,
 		Banned: func(ctx context.Context, ban access.Ban) {
 			_ = o.audit.Record(ctx, audit.Event{ // a failure has been logged

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
 	"pillarbox/appliance/factory"
 	"pillarbox/appliance/health"
@@ -46,6 +45,10 @@ type Config struct {
 	// lets them give way to the other ports also where they are in use.
 	Loopback bool
 
+	// BoundLoopback has connections from this machine itself bounded, throttled
+	// and banned like those of others: for tests.
+	BoundLoopback bool
+
 	// NetworkSocket leads to the service that keeps the box's network and
 	// firewall; "" means that the machine's network is not ours.
 	NetworkSocket string
@@ -54,13 +57,6 @@ type Config struct {
 	Names    []string // more names for the certificate
 
 	MaxMessage int64 // octets; 0 means storage's default
-
-	// Firewall keeps who is banned from reaching the server at all; nil means
-	// that the server does it alone.
-	Firewall access.Firewall
-	// BoundLoopback has connections from this machine itself bounded, throttled
-	// and banned like those of others: for tests.
-	BoundLoopback bool
 
 	// Health gets the conditions; nil means that the Appliance has its own.
 	Health *health.Tracker

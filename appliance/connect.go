@@ -37,7 +37,7 @@ func Connect(ctx context.Context, c *Config, create bool) (client *control.Clien
 		if !errors.Is(err, control.ErrNoServer) {
 			return nil, nil, err
 		}
-		o, err := openOffice(ctx, c, nil)
+		o, err := openOffice(ctx, c, nil, nil)
 		if err == nil {
 			client, stopServing := control.Local(ctx, o.handler, c.Logger)
 			return client, func() error { return errors.Join(stopServing(), o.close(c.Logger)) }, nil

@@ -48,7 +48,7 @@ func takeOver(f *os.File) (*listener, error) {
 		return nil, errors.Join(err, ln.Close())
 	}
 
-	return &listener{Listener: ln, name: f.Name()}, nil
+	return &listener{Listener: ln, name: f.Name(), inherited: true}, nil
 }
 
 // fits tells whether a service may listen on an address.

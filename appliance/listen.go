@@ -18,8 +18,9 @@ import (
 type listener struct {
 	net.Listener
 
-	name  string
-	probe probe
+	name      string
+	probe     probe
+	inherited bool // systemd has opened it
 }
 
 // Names of listeners in the log.
@@ -71,12 +72,7 @@ func openListeners(ctx context.Context, c *Config) (all []*listener, err error) 
 		if !wants(w.name, w.addrs) {
 			continue
 		}
-		var opened []*listener
-		if w.addrs == nil {
-			opened, err = listenDefault(ctx, c, w.name, w.port, w.fallback)
-		} else {
-			opened, err = listenTLS(ctx, w.name, w.addrs)
-		}
+		opened, err := listenAt(ctx, c, w.name, w.addrs, w.port, w.fallback)
 		all = append(all, opened...)
 		if err != nil {
 			return all, err
@@ -97,6 +93,20 @@ func openListeners(ctx context.Context, c *Config) (all []*listener, err error) 
 	}
 
 	return all, nil
+}
+
+// listenAt opens the addresses that were given, or the usual port.
+func listenAt(ctx context.Context, c *Config, name string, addrs []string, port, fallback int) ([]*listener, error) {
+	if addrs == nil {
+		return listenDefault(ctx, c, name, port, fallback)
+	}
+
+	return listenTLS(ctx, name, addrs)
+}
+
+// openLegacy opens port 990.
+func openLegacy(ctx context.Context, c *Config) ([]*listener, error) {
+	return listenAt(ctx, c, nameLegacy, c.IMAPSLegacy, portIMAPSLegacy, fallbackLegacy)
 }
 
 // lmtpAddresses returns where LMTP listens.

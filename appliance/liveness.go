@@ -116,6 +116,19 @@ func (a *Appliance) checks() []health.Check {
 	all := []health.Check{
 		{
 			Kind: &health.Kind{
+				Name: "firewall", Title: "The firewall is not as it should be", Severity: health.Medium, After: 20 * time.Second,
+			},
+			Every: a.pace.read, Limit: a.pace.listenerLimit, Run: a.checkFirewall,
+		},
+		{
+			Kind: &health.Kind{
+				Name: "settings", Title: "The settings may not hold everywhere", Severity: health.Medium, After: 20 * time.Second,
+				Follows: []string{"firewall"},
+			},
+			Every: a.pace.read, Limit: a.pace.listenerLimit, Run: a.checkSettings,
+		},
+		{
+			Kind: &health.Kind{
 				Name: "storage-read", Title: "Stored mail cannot be read", Severity: health.High,
 			},
 			Every: a.pace.read, Limit: a.pace.storageLimit, Run: a.office.readStorage,
@@ -153,15 +166,20 @@ func (a *Appliance) checks() []health.Check {
 			Every: a.pace.listen, Limit: a.pace.listenerLimit, Strikes: strikes, Run: a.askControl,
 		},
 	}
-	for i, l := range a.listeners {
+	port := func(name string, check func(context.Context) error) {
 		all = append(all, health.Check{
 			Kind: &health.Kind{
-				Name:  fmt.Sprintf("listener-%s-%d", l.name, i),
-				Title: "A port takes no connections", Severity: health.High, After: a.pace.listen,
+				Name: "listener-" + name, Title: "A port takes no connections", Severity: health.High, After: a.pace.listen,
 			},
-			Every: a.pace.listen, Limit: a.pace.listenerLimit, Strikes: strikes, Run: l.check,
+			Every: a.pace.listen, Limit: a.pace.listenerLimit, Strikes: strikes, Run: check,
 		})
 	}
+	for i, l := range a.listeners {
+		if l.name != nameLegacy {
+			port(fmt.Sprintf("%s-%d", l.name, i), l.check)
+		}
+	}
+	port(nameLegacy, a.legacy.check)
 
 	return all
 }
@@ -212,7 +230,7 @@ func (a *Appliance) askControl(ctx context.Context) error {
 // describe tells how the server is.
 func (a *Appliance) describe(s *control.Status) {
 	s.Hostname = a.conf.hostname()
-	for _, l := range a.listeners {
+	for _, l := range a.listening() {
 		s.Listeners = append(s.Listeners, control.Listener{Name: l.name, Address: l.address()})
 	}
 	s.Connections = a.access.Open()

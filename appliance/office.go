@@ -9,6 +9,7 @@ import (
 
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
+	"pillarbox/appliance/config"
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
@@ -26,8 +27,9 @@ type office struct {
 	space     *space
 }
 
-// openOffice opens the folder; describe may be nil, see control.Config.
-func openOffice(ctx context.Context, c *Config, describe func(*control.Status)) (*office, error) {
+// openOffice opens the folder; describe and settings may be nil, see
+// control.Config.
+func openOffice(ctx context.Context, c *Config, describe func(*control.Status), settings func() *config.Manager) (*office, error) {
 	store, err := storage.Open(ctx, &storage.Config{
 		Dir:        c.Dir,
 		Logger:     c.Logger.With("service", "storage"),
@@ -69,6 +71,8 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status)) 
 		Version:   c.Version,
 		Bans:      o.bans,
 		Describe:  describe,
+		Settings:  settings,
+		Firewall:  firewallOf(c),
 		Log:       c.Log,
 	})
 

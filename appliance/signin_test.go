@@ -17,7 +17,7 @@ import (
 func TestASharedShortNameIsExplainedToTheLogAlone(t *testing.T) {
 	var log bytes.Buffer
 	c := &Config{Dir: filepath.Join(t.TempDir(), "data"), Logger: slog.New(slog.DiscardHandler)}
-	o, err := openOffice(t.Context(), c, nil)
+	o, err := openOffice(t.Context(), c, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestASharedShortNameIsExplainedToTheLogAlone(t *testing.T) {
 // from behind the same address.
 func TestABanSparesAPasswordThatWasRight(t *testing.T) {
 	c := &Config{Dir: filepath.Join(t.TempDir(), "data"), Logger: slog.New(slog.DiscardHandler)}
-	o, err := openOffice(t.Context(), c, nil)
+	o, err := openOffice(t.Context(), c, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

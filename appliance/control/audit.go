@@ -35,9 +35,12 @@ type verification struct {
 	Kept []string `json:"kept,omitempty"` // checkpoints that somebody kept
 }
 
-type actorKey struct{}
+type (
+	actorKey struct{}
+	beganKey struct{}
+)
 
-// withActor notes who speaks on a connection.
+// withActor notes who speaks on a connection, and since when.
 func withActor(ctx context.Context, c net.Conn) context.Context {
 	uid := os.Geteuid()
 	if uc, ok := c.(*net.UnixConn); ok {
@@ -46,7 +49,17 @@ func withActor(ctx context.Context, c net.Conn) context.Context {
 		}
 	}
 
+	ctx = context.WithValue(ctx, beganKey{}, time.Now())
+
 	return context.WithValue(ctx, actorKey{}, fmt.Sprintf("command line, uid %d", uid))
+}
+
+// began returns when the connection of a request began; the zero time, before
+// everything, where that is not known.
+func began(ctx context.Context) time.Time {
+	t, _ := ctx.Value(beganKey{}).(time.Time)
+
+	return t
 }
 
 // Actor returns who asked, as it is recorded.

@@ -20,6 +20,14 @@
 //	POST   /v1/allowed                         {network, note} → allowed
 //	DELETE /v1/allowed?network=…
 //	POST   /v1/messages?to=…&mailbox=…&from=…  frames → [Result…]
+//	GET    /v1/settings                        → Settings
+//	GET    /v1/settings/versions[/{number}]    → [config.Version…]
+//	POST   /v1/settings/plan                   document → Plan
+//	POST   /v1/settings/proposals              ProposeSettings → Proposed
+//	POST   /v1/settings/confirm                {id} → config.Version; by a new connection
+//	POST   /v1/settings/revert                 {id}
+//	GET    /v1/firewall                        → FirewallRules
+//	GET    /v1/firewall/explain?source=…&port=… → FirewallDecision
 //	POST   /v1/check?repair=…                  → a Finding a line, the Report last
 //	GET    /v1/audit/records?since=&until=&kind=&account=&book=&limit= → [audit.Entry…]
 //	POST   /v1/audit/export?format=&…          → jsonl or csv; the trailers tell how many, or what failed

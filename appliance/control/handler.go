@@ -15,6 +15,7 @@ import (
 
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
+	"pillarbox/appliance/config"
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
 	"pillarbox/appliance/health"
@@ -36,6 +37,12 @@ type Config struct {
 
 	// Bans knows who may not connect; without it there are no such requests.
 	Bans *access.Bans
+
+	// Settings returns the configuration of a server that runs; nil means that
+	// none does.
+	Settings func() *config.Manager
+	// Firewall tells of the box's firewall; nil means that it has none.
+	Firewall Firewall
 	// Describe adds what the process that answers knows of itself.
 	Describe func(*Status)
 	// Log returns the newest lines of its log, at most n.
@@ -102,6 +109,8 @@ type Handler struct {
 	store     *storage.Store
 	audit     *audit.Log
 	bans      *access.Bans
+	settings  func() *config.Manager
+	firewall  Firewall
 	log       *slog.Logger
 	status    Status
 	describe  func(*Status)
@@ -117,6 +126,8 @@ func NewHandler(c *Config) *Handler {
 		store:     c.Store,
 		audit:     c.Audit,
 		bans:      c.Bans,
+		settings:  c.Settings,
+		firewall:  c.Firewall,
 		log:       c.Logger,
 		status:    Status{Version: c.Version, PID: os.Getpid(), Started: time.Now()},
 		describe:  c.Describe,
@@ -141,6 +152,9 @@ func NewHandler(c *Config) *Handler {
 		"POST /v1/audit/verify":               h.auditVerify,
 		"POST /v1/audit/checkpoint":           h.auditCheckpoint,
 	} {
+		h.mux.Handle(pattern, h.handle(f))
+	}
+	for pattern, f := range h.settingsRoutes() {
 		h.mux.Handle(pattern, h.handle(f))
 	}
 	if h.bans != nil {
@@ -366,7 +380,12 @@ func (h *Handler) removeAlias(w http.ResponseWriter, r *http.Request) error {
 }
 
 func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	return readUpTo(w, r, into, maxRequest)
+}
+
+// readUpTo reads a request of at most so many octets.
+func readUpTo(w http.ResponseWriter, r *http.Request, into any, limit int64) error {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
 		return &Error{Code: CodeRequest, Message: "the request is not valid: " + err.Error(), status: http.StatusBadRequest}

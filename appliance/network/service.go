@@ -27,6 +27,14 @@ type Config struct {
 	// Reload has the file read again; nil means never.
 	Reload <-chan os.Signal
 
+	// StateDir is where the settings that were confirmed last are kept; ""
+	// keeps none.
+	StateDir string
+	// Socket is where orders are taken; "" takes none.
+	Socket string
+	// Firewall has a firewall put up, which nobody takes away again.
+	Firewall bool
+
 	LeaseDir   string // "" keeps no lease
 	Identity   string // see netcfg.Config
 	ResolvFile string
@@ -49,6 +57,7 @@ type service struct {
 	manager *netcfg.Manager
 	keeper  *timesync.Keeper
 	known   *announcer
+	holder  *holder
 
 	mu     sync.Mutex
 	status Status
@@ -59,7 +68,14 @@ type service struct {
 // returns.
 func Run(ctx context.Context, c *Config) error {
 	s := &service{Config: c, status: Status{PID: os.Getpid(), Since: time.Now()}}
-	desired := s.settings()
+	s.holder = newHolder(c.Logger, c.StateDir, s.provisioned())
+	if c.Firewall {
+		// Rules stand before anything can be reached.
+		if err := s.holder.raise(ctx); err != nil {
+			c.Logger.Error("the box is open", "err", err)
+		}
+	}
+	desired := s.holder.active().Network
 	host, err := os.Hostname()
 	if err != nil {
 		c.Logger.Warn("find the host name", "err", err)
@@ -74,9 +90,11 @@ func Run(ctx context.Context, c *Config) error {
 	}
 	s.manager = netcfg.New(&netcfg.Config{
 		Logger: c.Logger, Desired: desired, Identity: c.Identity, Hostname: host, ResolvFile: c.ResolvFile,
-		Leases: dhcp.Store{Dir: c.LeaseDir}, MaxLease: c.MaxLease, Release: c.Release, Changed: s.networkChanged,
+		Leases: dhcp.Store{Dir: c.LeaseDir}, MaxLease: c.MaxLease, Release: c.Release, Changed: func(n netcfg.Status) { s.networkChanged(ctx, n) },
 	})
+	s.holder.use = s.use
 	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error { return s.serve(ctx) })
 	all.Go(func() error { return s.manager.Run(ctx) })
 	all.Go(func() error { return s.keeper.Run(ctx) })
 	all.Go(func() error { return s.known.run(ctx) })
@@ -85,33 +103,19 @@ func Run(ctx context.Context, c *Config) error {
 	return all.Wait()
 }
 
-// settings reads what is desired.
-func (s *service) settings() state.Desired {
-	d, err := ReadSettings(s.Settings)
+// provisioned reads what was put onto the boot partition.
+func (s *service) provisioned() provisioned {
+	p, err := readProvisioned(s.Settings)
 	wrong := ""
 	if err != nil {
 		s.Logger.Error("the network's settings are wrong; asking DHCP on the first wired interface", "err", err)
-		wrong, d = fmt.Sprintf("the settings are wrong, and the default holds: %v", err), state.Default()
+		wrong, p.desired = fmt.Sprintf("the settings are wrong, and the default holds: %v", err), state.Default()
 	}
 	s.mu.Lock()
 	s.wrong = wrong
 	s.mu.Unlock()
 
-	return d
-}
-
-// ReadSettings reads a settings file; "" is the default.
-func ReadSettings(name string) (state.Desired, error) {
-	if name == "" {
-		return state.Default(), nil
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return state.Desired{}, fmt.Errorf("read the network's settings: %w", err)
-	}
-	defer f.Close()
-
-	return state.Parse(f)
+	return p
 }
 
 func (s *service) reload(ctx context.Context) error {
@@ -120,21 +124,28 @@ func (s *service) reload(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.Reload:
-			d := s.settings()
-			s.keeper.Use(d.NTP)
-			s.manager.Set(d)
+			s.use(s.provisioned().desired)
 		}
 	}
 }
 
-func (s *service) networkChanged(n netcfg.Status) {
+// use makes another network the desired one.
+func (s *service) use(d state.Desired) {
+	s.keeper.Use(d.NTP)
+	s.manager.Set(d)
+}
+
+func (s *service) networkChanged(ctx context.Context, n netcfg.Status) {
+	s.holder.seen(ctx, &n)
 	s.keeper.Learn(n.NTP)
 	s.keeper.Nudge()
 	s.known.learn(&n)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.wrong != "" {
-		n.Problems = append(n.Problems, s.wrong)
+	for _, problem := range []string{s.wrong, s.holder.trouble()} {
+		if problem != "" {
+			n.Problems = append(n.Problems, problem)
+		}
 	}
 	s.status.Network = n
 	s.publish()

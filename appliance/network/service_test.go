@@ -30,9 +30,18 @@ func (clock) Slew(time.Duration) error { return nil }
 type service struct {
 	config network.Config
 	reload chan os.Signal
+	stop   func()
 }
 
 func start(t *testing.T, settings string) *service {
+	t.Helper()
+	s := prepare(t, settings)
+	s.run(t)
+	return s
+}
+
+// prepare makes a service that does not run yet.
+func prepare(t *testing.T, settings string) *service {
 	t.Helper()
 	dir := t.TempDir()
 	s := &service{reload: make(chan os.Signal, 1)}
@@ -45,17 +54,18 @@ func start(t *testing.T, settings string) *service {
 		s.config.Settings = filepath.Join(dir, "settings.json")
 		s.write(t, settings)
 	}
+	return s
+}
+
+func (s *service) run(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_ = network.Run(ctx, &s.config)
 	}()
-	t.Cleanup(func() {
-		stop()
-		<-done
-	})
-	return s
+	s.stop = func() { stop(); <-done }
+	t.Cleanup(s.stop)
 }
 
 func (s *service) write(t *testing.T, settings string) {

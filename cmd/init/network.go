@@ -11,6 +11,7 @@ import (
 
 	"pillarbox/appliance/firmware"
 	"pillarbox/appliance/firmware/provision"
+	"pillarbox/appliance/network"
 	"pillarbox/netcfg/state"
 )
 
@@ -26,6 +27,9 @@ const (
 	// program.
 	leaseDir         = firmware.Perm + "/network"
 	volatileLeaseDir = "/run/network"
+
+	// networkState is where the settings that were confirmed are kept.
+	networkState = firmware.Perm + "/network"
 )
 
 // networkCommands returns the program that gives the box its addresses and its
@@ -33,10 +37,11 @@ const (
 func networkCommands(log *slog.Logger, s *firmware.System) []*exec.Cmd {
 	c := exec.Command(networkProgram, "network", "run", "--announce", "--resolv", resolvFile,
 		"--built", s.Built.UTC().Format(time.RFC3339), "--identity", firmware.Perm+"/machine-id")
+	c.Args = append(c.Args, "--firewall", "--socket", network.SocketFile)
 	if s.ReadOnly {
 		c.Args = append(c.Args, "--leases", volatileLeaseDir)
 	} else {
-		c.Args = append(c.Args, "--leases", leaseDir)
+		c.Args = append(c.Args, "--leases", leaseDir, "--state", networkState)
 	}
 	if err := writeNetworkSettings(&s.Settings); err != nil {
 		log.Error("the network's settings; asking DHCP", "err", err)

@@ -9,6 +9,7 @@ import (
 	"github.com/gokrazy/gokrazy"
 
 	"pillarbox/appliance/firmware"
+	"pillarbox/appliance/network"
 )
 
 const mailProgram = "/user/pillarbox"
@@ -34,7 +35,7 @@ func services(log *slog.Logger, s *firmware.System) []*gokrazy.Service {
 // again after it ended badly: gokrazy starts it again after a second, for ever.
 func mailCommand(s *firmware.System) *exec.Cmd {
 	c := exec.Command(mailProgram, "serve", "--data", firmware.DataDir, "--back-off", "--log-file",
-		"--conditions", firmware.ConditionsFile)
+		"--conditions", firmware.ConditionsFile, "--network-socket", network.SocketFile)
 	if s.Settings.Host != "" {
 		c.Args = append(c.Args, "--name", s.Settings.Host)
 	}

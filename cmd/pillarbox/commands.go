@@ -18,19 +18,20 @@ import (
 
 // commands is the command line.
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Serve mail until stopped."`
-	Status  statusCommand  `cmd:"" help:"Tell how the server is."`
-	Log     logCommand     `cmd:"" help:"Show the newest lines of the server's log."`
-	Account accountCommand `cmd:"" help:"Keep the accounts."`
-	Alias   aliasCommand   `cmd:"" help:"Keep addresses that lead to accounts."`
-	Ban     banCommand     `cmd:"" help:"See and change who may not connect."`
-	Admin   adminCommand   `cmd:"" help:"Keep the administrator's password."`
-	Deliver deliverCommand `cmd:"" help:"Put messages into a mailbox."`
-	Check   checkCommand   `cmd:"" help:"Read all stored mail and tell what is damaged, or mend it."`
-	Audit   auditCommand   `cmd:"" help:"Show and verify the record of who did what."`
-	Network networkCommand `cmd:"" help:"Show and keep the network and the clock (firmware)."`
-	Factory factoryCommand `cmd:"" name:"factory-reset" help:"Make the box as new, with or without its mail."`
-	Version versionCommand `cmd:"" help:"Tell the version."`
+	Serve    serveCommand    `cmd:"" help:"Serve mail until stopped."`
+	Status   statusCommand   `cmd:"" help:"Tell how the server is."`
+	Log      logCommand      `cmd:"" help:"Show the newest lines of the server's log."`
+	Account  accountCommand  `cmd:"" help:"Keep the accounts."`
+	Alias    aliasCommand    `cmd:"" help:"Keep addresses that lead to accounts."`
+	Ban      banCommand      `cmd:"" help:"See and change who may not connect."`
+	Admin    adminCommand    `cmd:"" help:"Keep the administrator's password."`
+	Deliver  deliverCommand  `cmd:"" help:"Put messages into a mailbox."`
+	Check    checkCommand    `cmd:"" help:"Read all stored mail and tell what is damaged, or mend it."`
+	Audit    auditCommand    `cmd:"" help:"Show and verify the record of who did what."`
+	Network  networkCommand  `cmd:"" aliases:"net" help:"Show and change the network, the firewall and the ports."`
+	Firewall firewallCommand `cmd:"" help:"Show what the firewall lets in, and why."`
+	Factory  factoryCommand  `cmd:"" name:"factory-reset" help:"Make the box as new, with or without its mail."`
+	Version  versionCommand  `cmd:"" help:"Tell the version."`
 }
 
 // dataFlag is for commands that work on a data folder.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -13,20 +12,27 @@ import (
 
 	"pillarbox/appliance/network"
 	"pillarbox/appliance/timesync"
-	"pillarbox/netcfg"
 	"pillarbox/netcfg/mdns"
-	"pillarbox/netcfg/state"
 )
 
 // networkCommand is the network's part of the command line.
 type networkCommand struct {
-	Show networkShowCommand `cmd:"" help:"Show the network and the clock."`
-	Plan networkPlanCommand `cmd:"" help:"Show what a settings file would change."`
-	Run  networkRunCommand  `cmd:"" help:"Keep the network and the clock (in the firmware)."`
+	Show     networkShowCommand     `cmd:"" help:"Show the network and the clock."`
+	Settings networkSettingsCommand `cmd:"" help:"Print the settings: network, firewall and ports."`
+	Plan     networkPlanCommand     `cmd:"" help:"Show what other settings would change."`
+	Apply    networkApplyCommand    `cmd:"" help:"Apply other settings, to be confirmed."`
+	Confirm  networkConfirmCommand  `cmd:"" help:"Keep the settings that were applied."`
+	Revert   networkRevertCommand   `cmd:"" help:"Take a change back that is not confirmed."`
+	History  networkHistoryCommand  `cmd:"" help:"List the versions of the settings."`
+	Restore  networkRestoreCommand  `cmd:"" help:"Apply an earlier version, to be confirmed."`
+	Run      networkRunCommand      `cmd:"" help:"Keep the network, the firewall and the clock (in the firmware)."`
 }
 
 type networkRunCommand struct {
 	Settings string    `help:"What is desired; without it DHCP on the first wired interface." placeholder:"FILE"`
+	State    string    `help:"Keep the settings that were confirmed there." placeholder:"DIR"`
+	Socket   string    `help:"Where orders are taken." placeholder:"FILE"`
+	Firewall bool      `help:"Put the firewall up; it stays when this ends." negatable:""`
 	Leases   string    `help:"Keep the leases of DHCP there." placeholder:"DIR"`
 	Identity string    `help:"The machine's identity, as in machine-id(5)." placeholder:"FILE"`
 	Resolv   string    `help:"Where name servers are written to." placeholder:"FILE"`
@@ -66,58 +72,11 @@ func (c *networkRunCommand) Run(ctx context.Context, e *env) error {
 	defer signal.Stop(reload)
 	err := network.Run(ctx, &network.Config{
 		Logger: log, Settings: c.Settings, Reload: reload, LeaseDir: c.Leases, Identity: identity, ResolvFile: c.Resolv,
-		StatusFile: c.Status, Release: c.Release, Clock: timesync.System{}, Built: c.Built, Pool: timesync.Pool(), Services: services,
+		StateDir: c.State, Socket: c.Socket, Firewall: c.Firewall, StatusFile: c.Status, Release: c.Release, Clock: timesync.System{}, Built: c.Built, Pool: timesync.Pool(), Services: services,
 	})
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
-
-	return err
-}
-
-type networkPlanCommand struct {
-	jsonFlag
-	File string `arg:"" help:"The settings (JSON)." placeholder:"FILE"`
-}
-
-// Help is printed below the flags.
-func (c *networkPlanCommand) Help() string {
-	return `Nothing is changed. What DHCP would give is not known, so an address that it
-gave before stays as it is.`
-}
-
-// planResult is what a script reads.
-type planResult struct {
-	Steps    state.Plan `json:"steps"`
-	Problems []string   `json:"problems,omitempty"`
-}
-
-// Run shows the difference between the file and the kernel.
-func (c *networkPlanCommand) Run(e *env) error {
-	desired, err := network.ReadSettings(c.File)
-	if err != nil {
-		return err
-	}
-	plan, problems, err := netcfg.Plan(&desired)
-	if err != nil {
-		return fmt.Errorf("look at the network: %w", err)
-	}
-	if c.JSON {
-		r := planResult{Steps: plan}
-		if r.Steps == nil {
-			r.Steps = state.Plan{}
-		}
-		for _, p := range problems {
-			r.Problems = append(r.Problems, p.Error())
-		}
-		return printJSON(e.stdout, r)
-	}
-	for _, p := range problems {
-		if _, err := fmt.Fprintf(e.stderr, "Attention: %v\n", p); err != nil {
-			return err
-		}
-	}
-	_, err = fmt.Fprint(e.stdout, plan)
 
 	return err
 }

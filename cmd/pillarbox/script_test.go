@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -43,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"fetch":     fetch,
 			"damage":    damage,
 			"spoil":     spoil,
+			"replace":   replace,
 		},
 	})
 }
@@ -54,9 +56,11 @@ func serving(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	bin, err := exec.LookPath("pillarbox")
 	ts.Check(err)
-	cmd := exec.Command(bin, append([]string{
-		"serve", "--imaps", "127.0.0.1:0", "--imaps-legacy", "off", "--lmtp", "off",
-	}, args...)...)
+	all := []string{"serve", "--imaps", "127.0.0.1:0", "--lmtp", "off"}
+	if !slices.Contains(args, "--imaps-legacy") {
+		all = append(all, "--imaps-legacy", "off")
+	}
+	cmd := exec.Command(bin, append(all, args...)...)
 	cmd.Env = append(os.Environ(), "PILLARBOX_DATA="+ts.Getenv("PILLARBOX_DATA"))
 	log, err := os.Create(ts.MkAbs("serve.log"))
 	ts.Check(err)
@@ -141,6 +145,19 @@ func crlf(ts *testscript.TestScript, neg bool, args []string) {
 		text := strings.ReplaceAll(ts.ReadFile(name), "\n", "\r\n")
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
 	}
+}
+
+// replace copies a file with a text that must be there replaced: replace OLD
+// NEW FROM TO.
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: replace OLD NEW FROM TO")
+	}
+	text := ts.ReadFile(args[2])
+	if !strings.Contains(text, args[0]) {
+		ts.Fatalf("%q is not in %s", args[0], args[2])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[3]), []byte(strings.ReplaceAll(text, args[0], args[1])), 0o600))
 }
 
 // spoil changes an octet wherever a text stands in a file: spoil FILE TEXT.

@@ -31,6 +31,7 @@ type serveCommand struct {
 	LogFormat   string     `help:"How it is logged: text, json, or auto, which is systemd's journal where standard error leads there and text elsewhere." enum:"auto,text,json" default:"auto"`
 	LogFile     bool       `help:"Keep the log in the data folder too, in log/pillarbox.log: at most 5 MB, and written seldom."`
 	Conditions  string     `help:"A file in which the firmware tells what is wrong with the machine; pillarbox status shows it too." type:"path" placeholder:"FILE"`
+	NetSocket   string     `name:"network-socket" help:"The socket of the service that keeps the network and the firewall (firmware)." type:"path" placeholder:"FILE"`
 	BackOff     bool       `help:"After runs that ended badly wait before serving, longer each time: for supervisors that restart at once and for ever."`
 	AdminHash   string     `name:"admin-password-hash-file" help:"A file with the argon2id hash of the administrator's first password. It is taken where there is no password yet." type:"path" placeholder:"FILE"`
 	AuditSyslog string     `name:"audit-syslog" help:"A log server that is sent the signed checkpoints of the audit record: udp://HOST:514, tcp://HOST:601 or tls://HOST:6514, with ?ca=FILE where its certificate is of a CA of one's own." placeholder:"URL"`
@@ -75,6 +76,8 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 		MaxMessage:  int64(c.MaxMessage),
 		Conditions:  c.Conditions,
 		AdminHash:   c.AdminHash,
+
+		NetworkSocket: c.NetSocket,
 	}
 	if err := conf.Validate(); err != nil {
 		return &usageError{err: err}

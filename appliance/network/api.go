@@ -1,0 +1,294 @@
+package network
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"time"
+
+	"pillarbox/netcfg"
+	"pillarbox/netcfg/firewall"
+	"pillarbox/netcfg/rehearsal"
+	"pillarbox/netcfg/state"
+)
+
+// SocketFile is where the firmware's service takes orders. Only root can reach
+// it.
+const SocketFile = "/run/pillarbox-network.sock"
+
+// State is what the service tells whoever may give it orders.
+type State struct {
+	Confirmed Settings `json:"confirmed"`
+	// Fresh says that the network was provisioned anew, and that this was not
+	// confirmed yet.
+	Fresh bool `json:"fresh,omitempty"`
+
+	Trial string    `json:"trial,omitempty"` // the one that is on
+	Ends  time.Time `json:"ends,omitzero"`
+
+	Firewall firewall.State `json:"firewall"`
+	Words    string         `json:"words"` // the firewall's rules, for a person
+	Problem  string         `json:"problem,omitempty"`
+}
+
+// Open tells that no rules stand: everybody reaches every open port.
+func (s *State) Open() bool { return s.Firewall.Stands == firewall.NothingStands || s.Firewall.Stands == "" }
+
+// CheckResult is what settings would change.
+type CheckResult struct {
+	Steps     []string `json:"steps,omitempty"`
+	Problems  []string `json:"problems,omitempty"`
+	Rehearsal []string `json:"rehearsal,omitempty"` // what came of trying them elsewhere
+}
+
+type tryRequest struct {
+	ID       string   `json:"id"`
+	Settings Settings `json:"settings"`
+	Seconds  float64  `json:"seconds"`
+}
+
+type banRequest struct {
+	Source  netip.Prefix `json:"source"`
+	Seconds float64      `json:"seconds"` // 0 ends it
+	Exempt  bool         `json:"exempt,omitempty"`
+}
+
+// failure is the answer to what could not be done.
+type failure struct {
+	Message string `json:"message"`
+}
+
+const (
+	maxRequest = 1 << 20
+	maxTrial   = time.Hour
+	longestBan = 366 * 24 * time.Hour
+)
+
+// serve answers on the socket until the context ends.
+func (s *service) serve(ctx context.Context) error {
+	if s.Socket == "" {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if err := os.Remove(s.Socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("open the network's socket: %w", err)
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "unix", s.Socket)
+	if err != nil {
+		return fmt.Errorf("open the network's socket: %w", err)
+	}
+	if err := os.Chmod(s.Socket, 0o600); err != nil {
+		return errors.Join(fmt.Errorf("open the network's socket: %w", err), ln.Close())
+	}
+	srv := &http.Server{
+		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn),
+	}
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the network's socket: %w", err)
+	}
+
+	return ctx.Err()
+}
+
+func (s *service) routes() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, f := range map[string]func(ctx context.Context, body io.Reader) (any, error){
+		"GET /v1/state":    s.getState,
+		"GET /v1/bans":     s.getBans,
+		"POST /v1/check":   s.check,
+		"POST /v1/try":     s.try,
+		"POST /v1/hold":    s.hold,
+		"POST /v1/ban":     s.ban,
+		"POST /v1/explain": s.explain,
+	} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			answer, err := f(r.Context(), http.MaxBytesReader(w, r.Body, maxRequest))
+			status := http.StatusOK
+			if err != nil {
+				answer, status = failure{err.Error()}, http.StatusConflict
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			if err := json.NewEncoder(w).Encode(answer); err != nil {
+				s.Logger.Debug("answer not sent", "err", err)
+			}
+		})
+	}
+
+	return mux
+}
+
+func read[T any](body io.Reader) (v T, err error) {
+	dec := json.NewDecoder(body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&v); err != nil {
+		return v, fmt.Errorf("read the request: %w", err)
+	}
+
+	return v, nil
+}
+
+func (s *service) getState(ctx context.Context, _ io.Reader) (any, error) {
+	h := s.holder
+	h.mu.Lock()
+	st := State{Confirmed: h.confirmed.Settings, Fresh: h.fresh, Problem: h.problem}
+	if h.trial != nil {
+		st.Trial, st.Ends = h.trial.id, h.trial.ends
+	}
+	h.mu.Unlock()
+	if h.wall == nil {
+		st.Firewall.Stands = firewall.NothingStands
+		return st, nil
+	}
+	var err error
+	if st.Firewall, err = h.wall.State(ctx); err != nil {
+		st.Problem = errors.Join(errors.New(st.Problem), err).Error()
+	}
+	if r := h.wall.Ruleset(); r != nil {
+		st.Words = r.Words(&st.Firewall)
+	}
+
+	return st, nil
+}
+
+func (s *service) check(ctx context.Context, body io.Reader) (any, error) {
+	settings, err := read[Settings](body)
+	if err != nil {
+		return nil, err
+	}
+	if err := settings.Validate(); err != nil {
+		return nil, err
+	}
+	plan, problems, err := netcfg.Plan(&settings.Network)
+	if err != nil {
+		return nil, fmt.Errorf("look at the network: %w", err)
+	}
+	r := CheckResult{Steps: words(plan)}
+	for _, p := range problems {
+		r.Problems = append(r.Problems, p.Error())
+	}
+	tried, err := rehearsal.Run(ctx, s.Logger, &settings.Network, &settings.Firewall)
+	if err != nil {
+		return nil, fmt.Errorf("tried on a copy of the network: %w", err)
+	}
+	r.Rehearsal = tried
+
+	return r, nil
+}
+
+func words(p state.Plan) []string {
+	var all []string
+	for _, step := range p {
+		all = append(all, step.String())
+	}
+
+	return all
+}
+
+func (s *service) try(ctx context.Context, body io.Reader) (any, error) {
+	r, err := read[tryRequest](body)
+	if err != nil {
+		return nil, err
+	}
+	d := time.Duration(r.Seconds * float64(time.Second))
+	if r.ID == "" || d <= 0 || d > maxTrial {
+		return nil, fmt.Errorf("try settings: there must be a name and a time of at most %v", maxTrial)
+	}
+	// Who asks may be gone a moment later: that is what the trial is for.
+	if err := s.holder.try(context.WithoutCancel(ctx), r.ID, &r.Settings, d); err != nil {
+		return nil, err
+	}
+
+	return struct{}{}, nil
+}
+
+func (s *service) hold(ctx context.Context, body io.Reader) (any, error) {
+	settings, err := read[Settings](body)
+	if err != nil {
+		return nil, err
+	}
+
+	return struct{}{}, s.holder.hold(context.WithoutCancel(ctx), &settings)
+}
+
+var errNoFirewall = errors.New("there is no firewall: this kernel has none")
+
+func (s *service) ban(ctx context.Context, body io.Reader) (any, error) {
+	r, err := read[banRequest](body)
+	if err != nil {
+		return nil, err
+	}
+	wall := s.holder.wall
+	if wall == nil {
+		return nil, errNoFirewall
+	}
+	d := min(time.Duration(r.Seconds*float64(time.Second)), longestBan)
+	switch {
+	case r.Exempt:
+		err = wall.Exempt(ctx, r.Source.Addr(), d)
+	case d <= 0:
+		err = wall.Unban(ctx, r.Source)
+	default:
+		err = wall.Ban(ctx, r.Source, d)
+	}
+
+	return struct{}{}, err
+}
+
+func (s *service) getBans(ctx context.Context, _ io.Reader) (any, error) {
+	if s.holder.wall == nil {
+		return nil, errNoFirewall
+	}
+	all, err := s.holder.wall.Bans(ctx)
+	if all == nil {
+		all = []firewall.Ban{}
+	}
+
+	return all, err
+}
+
+func (s *service) explain(ctx context.Context, body io.Reader) (any, error) {
+	p, err := read[firewall.Packet](body)
+	if err != nil {
+		return nil, err
+	}
+	if s.holder.wall == nil {
+		return nil, errNoFirewall
+	}
+	if p.Interface == "" {
+		p.Interface = s.holder.facing(p.Source)
+	}
+
+	return s.holder.wall.Explain(ctx, &p)
+}
+
+// facing guesses the interface on which a packet would arrive: the one whose
+// network the source is in, or else the first.
+func (h *holder) facing(source netip.Addr) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, i := range h.network.Interfaces {
+		for _, n := range i.Networks {
+			if n.Contains(source) {
+				return i.Name
+			}
+		}
+	}
+	if len(h.network.Interfaces) > 0 {
+		return h.network.Interfaces[0].Name
+	}
+
+	return ""
+}

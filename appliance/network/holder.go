@@ -1,0 +1,241 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"pillarbox/netcfg"
+	"pillarbox/netcfg/firewall"
+	"pillarbox/netcfg/policy"
+	"pillarbox/netcfg/state"
+)
+
+// ErrTrial says that settings are being tried that were not expected.
+var ErrTrial = errors.New("other settings are being tried")
+
+// holder makes settings hold: those that were confirmed, or for a while others
+// that are being tried.
+type holder struct {
+	log  *slog.Logger
+	dir  string // "" keeps nothing
+	wall *firewall.Firewall
+
+	// use is told which network is desired from now on.
+	use func(state.Desired)
+
+	acting sync.Mutex // held by who changes what holds
+
+	mu        sync.Mutex // held shortly
+	confirmed confirmed
+	trial     *trial
+	fresh     bool // the provisioned settings hold and nobody has confirmed them
+	hash      string
+	network   firewall.Network // as it was last seen
+	problem   string           // of the firewall
+}
+
+// trial is what holds for a while.
+type trial struct {
+	id       string
+	settings Settings
+	ends     time.Time
+	timer    *time.Timer
+}
+
+// newHolder decides what holds at the start.
+func newHolder(log *slog.Logger, dir string, p provisioned) *holder {
+	h := &holder{log: log, dir: dir, hash: p.hash, use: func(state.Desired) {}}
+	c, err := readConfirmed(dir)
+	if err != nil {
+		log.Error("the confirmed settings are not used", "err", err)
+	}
+	switch {
+	case c == nil:
+		h.confirmed = confirmed{Settings: Settings{Network: p.desired, Firewall: policy.Default()}}
+		h.fresh = true
+	case p.hash != "" && c.Provisioned != p.hash:
+		h.confirmed = *c
+		h.confirmed.Settings.Network = p.desired
+		h.fresh = true
+		log.Info("the provisioning file was changed: its network holds")
+	default:
+		h.confirmed = *c
+	}
+
+	return h
+}
+
+// raise opens the firewall and makes rules stand, before there is a network.
+func (h *holder) raise(ctx context.Context) error {
+	wall, err := firewall.Open(ctx, &firewall.Config{Logger: h.log})
+	if err != nil {
+		h.mu.Lock()
+		h.problem = err.Error()
+		h.mu.Unlock()
+		return fmt.Errorf("open the firewall: %w", err)
+	}
+	h.wall = wall
+
+	return h.fortify(ctx)
+}
+
+// active returns what holds.
+func (h *holder) active() Settings {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.trial != nil {
+		return h.trial.settings
+	}
+
+	return h.confirmed.Settings
+}
+
+// fortify makes the firewall's rules fit what holds and the network as it is.
+func (h *holder) fortify(ctx context.Context) error {
+	if h.wall == nil {
+		return nil
+	}
+	s := h.active()
+	h.mu.Lock()
+	n := h.network
+	h.mu.Unlock()
+	report, err := h.wall.Apply(ctx, &s.Firewall, n)
+	problem := ""
+	if err != nil {
+		problem = fmt.Sprintf("%v (what stands: the %s)", err, report.Stands)
+	}
+	h.mu.Lock()
+	h.problem = problem
+	h.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("make the firewall's rules stand: %w", err)
+	}
+
+	return nil
+}
+
+// seen is told the network as it is after each pass.
+func (h *holder) seen(ctx context.Context, n *netcfg.Status) {
+	var seen firewall.Network
+	for _, i := range n.Managed() {
+		var addresses []netip.Prefix
+		for _, a := range i.Addresses {
+			addresses = append(addresses, a.Prefix)
+		}
+		seen.Add(i.Name, addresses...)
+	}
+	h.mu.Lock()
+	h.network = seen
+	h.mu.Unlock()
+	if err := h.fortify(ctx); err != nil {
+		h.log.Error("the firewall does not follow the network", "err", err)
+	}
+}
+
+// try makes settings hold for a while.
+func (h *holder) try(ctx context.Context, id string, s *Settings, d time.Duration) error {
+	h.acting.Lock()
+	defer h.acting.Unlock()
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	if t := h.trial; t != nil {
+		if t.id != id {
+			h.mu.Unlock()
+			return ErrTrial
+		}
+		t.timer.Stop()
+	}
+	t := &trial{id: id, settings: *s, ends: time.Now().Add(d)}
+	t.timer = time.AfterFunc(d, func() { h.expire(id) })
+	h.trial = t
+	h.mu.Unlock()
+	h.log.Info("settings are tried", "trial", id, "for", d)
+	h.use(s.Network)
+	if err := h.fortify(ctx); err != nil {
+		return errors.Join(err, h.back(context.WithoutCancel(ctx)))
+	}
+
+	return nil
+}
+
+// expire ends a trial that nobody has ended.
+func (h *holder) expire(id string) {
+	h.acting.Lock()
+	defer h.acting.Unlock()
+	h.mu.Lock()
+	mine := h.trial != nil && h.trial.id == id
+	h.mu.Unlock()
+	if !mine {
+		return
+	}
+	h.log.Warn("nobody has confirmed the settings: the ones before hold again", "trial", id)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := h.back(ctx); err != nil {
+		h.log.Error("go back to the confirmed settings", "err", err)
+	}
+}
+
+// back makes the confirmed settings hold. h.acting is held.
+func (h *holder) back(ctx context.Context) error {
+	h.endTrial()
+	h.use(h.active().Network)
+
+	return h.fortify(ctx)
+}
+
+func (h *holder) endTrial() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.trial != nil {
+		h.trial.timer.Stop()
+		h.trial = nil
+	}
+}
+
+// hold makes settings the confirmed ones, durably.
+func (h *holder) hold(ctx context.Context, s *Settings) error {
+	h.acting.Lock()
+	defer h.acting.Unlock()
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	was := h.active()
+	h.mu.Lock()
+	c := confirmed{Settings: *s, Provisioned: h.hash}
+	known := !h.fresh && h.confirmed.Provisioned == h.hash && h.confirmed.Settings.same(s)
+	h.mu.Unlock()
+	if !known {
+		if err := c.write(h.dir); err != nil {
+			return err
+		}
+		h.mu.Lock()
+		h.confirmed, h.fresh = c, false
+		h.mu.Unlock()
+	}
+	h.endTrial()
+	if was.same(s) {
+		return nil
+	}
+	h.use(s.Network)
+
+	return h.fortify(ctx)
+}
+
+// trouble returns what is wrong with the firewall, "" if nothing is.
+func (h *holder) trouble() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.problem == "" {
+		return ""
+	}
+
+	return "firewall: " + h.problem
+}
