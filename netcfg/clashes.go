@@ -38,8 +38,9 @@ type finding struct {
 	at    time.Time
 }
 
-// recheckTime is how often an IPv4 address that seemed free is asked for again.
-const recheckTime = 10 * time.Minute
+// recheckAudits is after how many audits an IPv4 address is asked for again
+// that seemed free.
+const recheckAudits = 10
 
 // again returns steps by which the kernel asks again for IPv6 addresses that
 // are desired and that another host had: that may be gone.
@@ -127,7 +128,7 @@ func (c *clashes) check(ctx context.Context, m *Manager, t *state.Target, o *sta
 			if !slices.ContainsFunc(l.Addresses, func(have state.Address) bool { return have.Prefix == a.Prefix }) {
 				continue
 			}
-			due := recheckTime
+			due := recheckAudits * m.Audit
 			if f.taken {
 				due = m.Audit
 			}

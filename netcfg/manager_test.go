@@ -210,7 +210,7 @@ func TestAnotherServerExtendsTheLeaseOfALostOne(t *testing.T) {
 	dir := t.TempDir()
 	server := serve(peer, dir, "--dhcp-range=198.51.100.100,198.51.100.110,1h", "--dhcp-authoritative")
 	b := newBox(t)
-	b.run(askOn("extended"), func(c *netcfg.Config) { c.MaxLease = 10 * time.Second })
+	b.run(askOn("extended"), func(c *netcfg.Config) { c.MaxLease = 20 * time.Second })
 	netlab.Until(t, "a lease is there", func() bool { return b.lease("extended") != nil })
 	before := b.lease("extended")
 	server.Kill()

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// probes and probeWait are fewer and shorter than RFC 5227 has them: who
-	// answers at all does so within milliseconds, and a person waits.
-	probes    = 2
+	// probeWait is shorter than in RFC 5227, section 1.1: who answers at all does
+	// so within milliseconds, and a person waits.
+	probes    = 3
 	probeWait = 200 * time.Millisecond
 
 	// packetSize is that of ARP for IPv4 over Ethernet (RFC 826).
