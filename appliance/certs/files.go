@@ -76,13 +76,8 @@ func ensureKey(path string) (*ecdsa.PrivateKey, error) {
 	if key, err = newKey(); err != nil {
 		return nil, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("encode key: %w", err)
-	}
-	b := pem.EncodeToMemory(&pem.Block{Type: pemKey, Bytes: der})
-	if err := writeFile(path, b, 0o600); err != nil {
-		return nil, fmt.Errorf("write key: %w", err)
+	if err := writeKey(path, key); err != nil {
+		return nil, err
 	}
 	return key, nil
 }

@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,10 +18,12 @@ import (
 )
 
 const (
-	caCert     = "ca.crt"
-	caKey      = "ca.key"
-	serverCert = "server.crt"
-	serverKey  = "server.key"
+	caCert       = "ca.crt"
+	caKey        = "ca.key"
+	caCertBefore = "ca.crt.before" // the CA that was replaced
+	caKeyBefore  = "ca.key.before" // while a new CA is made
+	serverCert   = "server.crt"
+	serverKey    = "server.key"
 )
 
 // Config says where certificates lie and what they are to name.
@@ -35,15 +39,28 @@ type Config struct {
 	// place; nil means nobody. It is called while files are held: it must
 	// return soon and not call the Manager.
 	Taken func(Taken)
+	// Domains returns the office's mail domains, to which a CA that is made now
+	// is limited; nil or none means that it gets no limits.
+	Domains func() []string
 	// Interval is how often Run looks at the files and names; 0 means 30 s.
 	Interval time.Duration
+	// Roots are those that everybody trusts; nil means the system's, or, where
+	// it has none, those that the program brings along.
+	Roots *x509.CertPool
+	// HTTPAddr and TLSAddr are where an ACME CA looks for proofs; "" means ports
+	// 80 and 443 of all addresses. They are open only while it looks.
+	HTTPAddr, TLSAddr string
+	// Resolver answers about DNS zones, HOST:PORT; "" means the system's.
+	Resolver string
+	// Inside lets what a certificate names be fetched from this machine: for tests.
+	Inside bool
 }
 
 // Taken is a certificate that was taken into use.
 type Taken struct {
 	Leaf   *x509.Certificate
 	Before *x509.Certificate // nil at the start
-	Issued bool              // it was made now, by our CA; otherwise it was found on the disk
+	Issued bool              // it was made now; otherwise it was found on the disk
 }
 
 // Manager holds the certificate that listeners present. Its methods may be
@@ -53,17 +70,35 @@ type Manager struct {
 	log      *slog.Logger
 	now      func() time.Time
 	names    func() []string
+	domains  func() []string
 	taken    func(Taken)
 	interval time.Duration
-	tls      *tls.Config
-	current  atomic.Pointer[served] // never nil once Open has returned
-	fault    atomic.Pointer[error]  // why the files on disk cannot be used; nil if they can
+	roots    *x509.CertPool
+	outside  *http.Client
+	acmeHTTP *http.Client
+	ca429    *caTransport // of acmeHTTP
+	resolver string
+	configs  configs
+	inUse    inUse
+	proofs   proofs
+	renewal  renewal
 
-	mu       sync.Mutex // held by who reads or writes files
+	current     atomic.Pointer[served]          // the pair in server.crt; never nil once Open has returned
+	rsa         atomic.Pointer[tls.Certificate] // our CA's leaf for old clients; nil until one came
+	public      atomic.Pointer[public]          // of another source; nil if there is none
+	settings    atomic.Pointer[Settings]
+	fault       atomic.Pointer[error] // why the files on disk cannot be used; nil if they can
+	publicFault atomic.Pointer[error] // why the other source cannot
+
+	changing sync.Mutex // held during Use
+	mu       sync.Mutex // held by who reads or writes files of our CA
 	ca       *authority
 	seen     stamp     // of the files that were looked at last
 	reminded time.Time // when an expiry was announced
 	urgency  int       // of what was announced then
+
+	rsaFailed bool
+	leftOut   []string // names that the CA may not certify
 }
 
 // served is the certificate in use. It is immutable.
@@ -76,7 +111,10 @@ type served struct {
 
 // Open loads the CA and the certificate, and makes those that are missing.
 func Open(ctx context.Context, c *Config) (*Manager, error) {
-	m := &Manager{dir: c.Dir, log: c.Logger, now: c.Now, names: c.Names, taken: c.Taken, interval: c.Interval}
+	m := &Manager{
+		dir: c.Dir, log: c.Logger, now: c.Now, names: c.Names, domains: c.Domains, taken: c.Taken, interval: c.Interval,
+		roots: c.Roots, outside: outside(c.Inside), resolver: c.Resolver,
+	}
 	if m.now == nil {
 		m.now = time.Now
 	}
@@ -86,29 +124,25 @@ func Open(ctx context.Context, c *Config) (*Manager, error) {
 	if m.interval == 0 {
 		m.interval = 30 * time.Second
 	}
-	m.tls = &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		CipherSuites: suites12,
-		// Go begins with small records for the sake of the first octets of a
-		// web page; a mail program wants the whole answer.
-		DynamicRecordSizingDisabled: true,
-		GetCertificate:              func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return m.current.Load().Certificate, nil },
+	if m.domains == nil {
+		m.domains = func() []string { return nil }
+	}
+	m.settings.Store(&Settings{})
+	m.inUse.now, m.inUse.names = m.now, map[string]*NameInUse{}
+	m.makeConfigs()
+	m.ca429 = &caTransport{now: m.now, next: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: c.Roots}, MaxResponseHeaderBytes: 64 << 10,
+		TLSHandshakeTimeout: 30 * time.Second, ResponseHeaderTimeout: time.Minute, IdleConnTimeout: time.Minute,
+	}}
+	m.acmeHTTP = &http.Client{Timeout: 2 * time.Minute, Transport: m.ca429}
+	m.proofs = proofs{
+		log: m.log, http: cmp.Or(c.HTTPAddr, ":80"), tls: cmp.Or(c.TLSAddr, ":443"), config: m.TLSConfig, provider: m.openProvider,
+		texts: map[string]string{}, certs: map[string]*tls.Certificate{},
 	}
 	if err := m.open(ctx); err != nil {
 		return nil, fmt.Errorf("open certificates: %w", err)
 	}
 	return m, nil
-}
-
-// suites12 are the suites for TLS 1.2 that have forward secrecy and AEAD. Go's
-// default has CBC suites with SHA-1 as well.
-var suites12 = []uint16{
-	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
 func (m *Manager) open(ctx context.Context) error {
@@ -123,12 +157,17 @@ func (m *Manager) open(ctx context.Context) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	ca, err := openAuthority(m.dir, m.now(), m.log)
+	ca, err := openAuthority(m.dir, m.now(), m.log, m.domains, m.names)
 	if err != nil {
 		return err
 	}
 	m.ca = ca
 	m.seen = m.stamp()
+	m.openRSA()
+	m.openSource()
+	if err := m.inUse.open(m.dir); err != nil {
+		m.log.Warn("the names by which mail programs connected are seen anew", "err", err)
+	}
 	s, err := m.read()
 	switch {
 	case err == nil:
@@ -152,17 +191,28 @@ func (m *Manager) open(ctx context.Context) error {
 
 // TLSConfig returns the configuration that all listeners share, and with it
 // their session tickets. It must not be changed.
-func (m *Manager) TLSConfig() *tls.Config { return m.tls }
+func (m *Manager) TLSConfig() *tls.Config { return m.configs.plain }
 
 // CAFile returns the path of the certificate that clients have to trust.
 func (m *Manager) CAFile() string { return filepath.Join(m.dir, caCert) }
 
-// Leaf returns the certificate that is presented now. It must not be changed.
-func (m *Manager) Leaf() *x509.Certificate { return m.current.Load().Leaf }
+// Leaf returns the certificate that is presented first. It must not be changed.
+func (m *Manager) Leaf() *x509.Certificate { return m.served()[0].Leaf }
+
+// leafOrNil is Leaf also before there is one.
+func (m *Manager) leafOrNil() *x509.Certificate {
+	if m.current.Load() == nil {
+		return nil
+	}
+	return m.Leaf()
+}
 
 // Own tells whether the certificate that is presented is an administrator's,
 // so that clients need not trust our CA.
 func (m *Manager) Own() bool {
+	if p := m.public.Load(); p != nil && len(p.pairs) > 0 {
+		return true
+	}
 	s := m.current.Load()
 	return !s.ours && !s.temporary
 }
@@ -170,6 +220,12 @@ func (m *Manager) Own() bool {
 // Health returns an error that says what is wrong with the certificate and
 // what to do, as far as clients are concerned. It waits for no file.
 func (m *Manager) Health() error {
+	if p := m.public.Load(); p != nil {
+		return m.healthOf(p)
+	}
+	if fault := m.publicFault.Load(); fault != nil {
+		return fmt.Errorf("the settings of certificates cannot be read (%w), and one of the box's own CA is served: set the source anew with pillarbox cert use", *fault)
+	}
 	s, cert, key := m.current.Load(), filepath.Join(m.dir, serverCert), filepath.Join(m.dir, serverKey)
 	if fault := m.fault.Load(); fault != nil {
 		instead := "the one before it stays in use"
@@ -204,12 +260,15 @@ func (m *Manager) Reload(ctx context.Context) error {
 // Run reloads the certificate when its files change and renews it in time,
 // until ctx ends.
 func (m *Manager) Run(ctx context.Context) error {
+	var ordered sync.WaitGroup
+	ordered.Go(func() { m.renewOrdered(ctx) })
+	defer ordered.Wait()
 	t := time.NewTicker(m.interval)
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return m.inUse.save(m.dir, true)
 		case <-t.C:
 			m.check()
 		}
@@ -230,6 +289,9 @@ func (m *Manager) check() {
 	if err != nil {
 		m.log.Error("the certificate could not be reloaded; the present one stays", "err", err, "expires", m.Leaf().NotAfter)
 	}
+	if err := m.inUse.save(m.dir, false); err != nil {
+		m.log.Warn("the names by which mail programs connect could not be kept", "err", err)
+	}
 }
 
 // load reads the pair on disk and takes it into use.
@@ -248,21 +310,23 @@ func (m *Manager) load() error {
 }
 
 func (m *Manager) use(s *served) {
-	old := m.current.Swap(s)
+	before := m.leafOrNil()
+	m.current.Store(s)
 	m.fault.Store(nil)
-	if old != nil && old.Leaf.Equal(s.Leaf) {
+	m.announce(before, s.issued)
+}
+
+// announce tells of a certificate that is presented in the place of another.
+func (m *Manager) announce(before *x509.Certificate, made bool) {
+	leaf := m.Leaf()
+	if before != nil && before.Equal(leaf) {
 		return
 	}
-	m.reminded = time.Time{} // that was about another
-	m.log.Info("a certificate was taken into use", "names", sans(s.Leaf), "expires", s.Leaf.NotAfter, "issuer", s.Leaf.Issuer.String())
-	if m.taken == nil || old == nil && !s.issued {
-		return
+	m.reminded, m.urgency = time.Time{}, 0 // that was about another
+	m.log.Info("a certificate was taken into use", "names", sans(leaf), "expires", leaf.NotAfter, "issuer", leaf.Issuer.String())
+	if m.taken != nil && (before != nil || made) {
+		m.taken(Taken{Leaf: leaf, Before: before, Issued: made})
 	}
-	t := Taken{Leaf: s.Leaf, Issued: s.issued}
-	if old != nil {
-		t.Before = old.Leaf
-	}
-	m.taken(t)
 }
 
 // read loads the pair on disk, whoever issued it.

@@ -1,0 +1,212 @@
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/mholt/acmez/v3"
+	"github.com/mholt/acmez/v3/acme"
+	"golang.org/x/net/netutil"
+)
+
+const (
+	protocolACME = "acme-tls/1" // RFC 8737
+	// Bounds of the ports that are open while a CA looks.
+	proofConns = 64
+	proofTime  = 10 * time.Second
+)
+
+// proofs show a CA that names are ours. Ports are open only while it looks.
+type proofs struct {
+	log      *slog.Logger
+	http     string // addresses to listen on
+	tls      string
+	config   func() *tls.Config
+	provider func(*DNSSettings) (acmez.Solver, error)
+
+	mu     sync.Mutex
+	texts  map[string]string           // by the path of the URL
+	certs  map[string]*tls.Certificate // by host name
+	httpLn net.Listener                // nil while closed
+	tlsLn  net.Listener
+}
+
+// solver returns who meets the challenge that is set.
+func (p *proofs) solver(s *ACMESettings) (acmez.Solver, error) {
+	switch s.Challenge {
+	case HTTP01:
+		return httpProof{p}, nil
+	case TLSALPN01:
+		return tlsProof{p}, nil
+	}
+	return p.provider(s.DNS)
+}
+
+// ready tells whether the port that the challenge needs can be opened.
+func (p *proofs) ready(s *ACMESettings) error {
+	if s.Challenge != HTTP01 {
+		return nil // a router may forward port 443 to one that we serve already
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.httpLn != nil {
+		return nil
+	}
+	ln, err := p.listen(p.http)
+	if err != nil {
+		return err
+	}
+	return ln.Close()
+}
+
+func (p *proofs) listen(addr string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("open the port for the CA: %w: give the program the capability CAP_NET_BIND_SERVICE, or use the challenge dns-01", err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("open the port for the CA: %w: another program listens there; stop it, or use the challenge dns-01", err)
+	case err != nil:
+		return nil, fmt.Errorf("open the port for the CA: %w", err)
+	}
+	return netutil.LimitListener(ln, proofConns), nil
+}
+
+// httpProof answers on port 80 (RFC 8555, section 8.3).
+type httpProof struct{ p *proofs }
+
+// Present implements acmez.Solver.
+func (h httpProof) Present(_ context.Context, c acme.Challenge) error {
+	p := h.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.texts[c.HTTP01ResourcePath()] = c.KeyAuthorization
+	if p.httpLn != nil {
+		return nil
+	}
+	ln, err := p.listen(p.http)
+	if err != nil {
+		return err
+	}
+	p.httpLn = ln
+	server := &http.Server{
+		Handler: http.HandlerFunc(p.serveText), MaxHeaderBytes: 8 << 10,
+		ReadTimeout: proofTime, WriteTimeout: proofTime, IdleTimeout: proofTime,
+		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+	}
+	go func() { _ = server.Serve(ln) }() // it ends when CleanUp closes ln
+	return nil
+}
+
+// CleanUp implements acmez.Solver.
+func (h httpProof) CleanUp(_ context.Context, c acme.Challenge) error {
+	p := h.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.texts, c.HTTP01ResourcePath())
+	if len(p.texts) > 0 || p.httpLn == nil {
+		return nil
+	}
+	err := p.httpLn.Close()
+	p.httpLn = nil
+	return err
+}
+
+func (p *proofs) serveText(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	text, ok := p.texts[r.URL.Path]
+	p.mu.Unlock()
+	if !ok || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	_, _ = w.Write([]byte(text)) // a CA that has gone asks again
+}
+
+// tlsProof answers by a certificate, on port 443 and on every TLS port that is
+// open already: a router may forward 443 to one of those (RFC 8737).
+type tlsProof struct{ p *proofs }
+
+// Present implements acmez.Solver.
+func (t tlsProof) Present(_ context.Context, c acme.Challenge) error {
+	cert, err := acmez.TLSALPN01ChallengeCert(c)
+	if err != nil {
+		return fmt.Errorf("make the certificate for the CA to see: %w", err)
+	}
+	p := t.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.certs[c.Identifier.Value] = cert
+	if p.tlsLn != nil {
+		return nil
+	}
+	ln, err := p.listen(p.tls)
+	if err != nil {
+		p.log.Warn("the CA finds the box only if its port 443 is forwarded to a port that is open here", "err", err)
+		return nil
+	}
+	p.tlsLn = ln
+	go p.serveTLS(ln)
+	return nil
+}
+
+// CleanUp implements acmez.Solver.
+func (t tlsProof) CleanUp(_ context.Context, c acme.Challenge) error {
+	p := t.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.certs, c.Identifier.Value)
+	if len(p.certs) > 0 || p.tlsLn == nil {
+		return nil
+	}
+	err := p.tlsLn.Close()
+	p.tlsLn = nil
+	return err
+}
+
+// serveTLS does handshakes and no more, until ln is closed.
+func (p *proofs) serveTLS(ln net.Listener) {
+	for {
+		c, err := ln.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			time.Sleep(100 * time.Millisecond) // too many open files, and the like
+			continue
+		}
+		go func() {
+			defer c.Close()
+			if c.SetDeadline(time.Now().Add(proofTime)) == nil {
+				_ = tls.Server(c, p.config()).Handshake() // what failed is the CA's to tell
+			}
+		}()
+	}
+}
+
+// proof returns the configuration for a CA that looks, nil for all others.
+func (m *Manager) proof(hello *tls.ClientHelloInfo) *tls.Config {
+	if !slices.Contains(hello.SupportedProtos, protocolACME) {
+		return nil
+	}
+	m.proofs.mu.Lock()
+	cert := m.proofs.certs[strings.ToLower(hello.ServerName)]
+	m.proofs.mu.Unlock()
+	if cert == nil {
+		return nil
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*cert}, NextProtos: []string{protocolACME}, SessionTicketsDisabled: true,
+	}
+}
