@@ -227,20 +227,41 @@ func TestRepairMendsWhatCheckFinds(t *testing.T) {
 		want  outcome
 		said  string
 	}{
-		"a mailbox counts wrong":        {inIndex(changeRecord(func(r *mailboxRecord) { r.NumUnseen, r.Size = 99, 1 })), same, ""},
-		"UIDNEXT is too low":            {inIndex(changeRecord(func(r *mailboxRecord) { r.UIDNext = 2 })), same, ""},
-		"HIGHESTMODSEQ is too low":      {inIndex(changeRecord(func(r *mailboxRecord) { r.HighestModSeq = 1 })), same, ""},
-		"HIGHESTMODSEQ is too high":     {inIndex(changeRecord(func(r *mailboxRecord) { r.HighestModSeq = 1 << 40 })), same, ""},
-		"traces are counted wrong":      {inIndex(changeRecord(func(r *mailboxRecord) { r.traces.ranges = 77 })), same, ""},
-		"a keyword has no name":         {inIndex(changeChunk(func(c *chunk) { c.msgs[0].Keywords = Keywords{}.With(100) })), same, ""},
-		"a size is wrong":               {inIndex(changeChunk(func(c *chunk) { c.msgs[0].Size++ })), same, ""},
-		"the account counts wrong":      {inIndex(changeCounters(func(c *counters) { c.quota.UsedBytes++ })), same, ""},
-		"the next number is used":       {inIndex(changeCounters(func(c *counters) { c.nextData = 2 })), same, ""},
-		"the account's numbers":         {inIndex(flipIn(metaBucket, countersKey)), same, "object identifiers are new"},
-		"a reference too many":          {inIndex(func(tx *bolt.Tx) error { return tx.Bucket(refsBucket).Put(dataKey(1), []byte{9}) }), same, ""},
-		"a reference to nothing":        {inIndex(func(tx *bolt.Tx) error { return tx.Bucket(refsBucket).Put(dataKey(900), []byte{9}) }), same, ""},
-		"a trace of what is there":      {inIndex(plantTrace), same, ""},
-		"a damaged trace":               {inIndex(func(tx *bolt.Tx) error { return tx.Bucket(vanishedBucket).Put(vanishedKey(1, 2), []byte("x")) }), same, ""},
+		"a mailbox counts wrong":         {inIndex(changeRecord(func(r *mailboxRecord) { r.NumUnseen, r.Size = 99, 1 })), same, ""},
+		"UIDNEXT is too low":             {inIndex(changeRecord(func(r *mailboxRecord) { r.UIDNext = 2 })), same, ""},
+		"HIGHESTMODSEQ is too low":       {inIndex(changeRecord(func(r *mailboxRecord) { r.HighestModSeq = 1 })), same, ""},
+		"HIGHESTMODSEQ is too high":      {inIndex(changeRecord(func(r *mailboxRecord) { r.HighestModSeq = 1 << 40 })), same, ""},
+		"traces are counted wrong":       {inIndex(changeRecord(func(r *mailboxRecord) { r.traces.ranges = 77 })), same, ""},
+		"a keyword has no name":          {inIndex(changeChunk(func(c *chunk) { c.msgs[0].Keywords = Keywords{}.With(100) })), same, ""},
+		"a size is wrong":                {inIndex(changeChunk(func(c *chunk) { c.msgs[0].Size++ })), same, ""},
+		"the account counts wrong":       {inIndex(changeCounters(func(c *counters) { c.quota.UsedBytes++ })), same, ""},
+		"the next number is used":        {inIndex(changeCounters(func(c *counters) { c.nextData = 2 })), same, ""},
+		"the account's numbers":          {inIndex(flipIn(metaBucket, countersKey)), same, "object identifiers are new"},
+		"a reference too many":           {inIndex(func(tx *bolt.Tx) error { return tx.Bucket(refsBucket).Put(dataKey(1), []byte{9}) }), same, ""},
+		"a reference to nothing":         {inIndex(func(tx *bolt.Tx) error { return tx.Bucket(refsBucket).Put(dataKey(900), []byte{9}) }), same, ""},
+		"a trace of what is there":       {inIndex(plantTrace), same, ""},
+		"a damaged trace":                {inIndex(func(tx *bolt.Tx) error { return tx.Bucket(vanishedBucket).Put(vanishedKey(1, 2), []byte("x")) }), same, ""},
+		"a trace of what comes":          {inIndex(func(tx *bolt.Tx) error { return putTrace(tx, vanishedKey(1, 2), 5000) }), same, ""},
+		"a trace of no change":           {inIndex(func(tx *bolt.Tx) error { return putTrace(tx, vanishedKey(1, 1<<40), 1) }), same, ""},
+		"a trace under an odd key":       {inIndex(func(tx *bolt.Tx) error { return putTrace(tx, []byte{0, 0, 0, 1, 9}, 1) }), same, ""},
+		"a mailbox under an odd key":     {inIndex(func(tx *bolt.Tx) error { return tx.Bucket(mailboxesBucket).Put([]byte("odd"), []byte("x")) }), same, ""},
+		"messages under an odd key":      {inIndex(func(tx *bolt.Tx) error { return tx.Bucket(chunksBucket).Put([]byte{0, 0, 0, 1, 7}, []byte("x")) }), same, ""},
+		"INBOX is missing":               {inIndex(func(tx *bolt.Tx) error { return tx.Bucket(mailboxesBucket).Delete(mailboxKey(1)) }), texts, "new UIDVALIDITY"},
+		"a mod-sequence is too high":     {inIndex(changeChunk(func(c *chunk) { c.msgs[0].ModSeq = 1 << 30 })), same, ""},
+		"messages twice":                 {inIndex(func(tx *bolt.Tx) error { return putTwice(tx) }), same, ""},
+		"two messages of one UID":        {inIndex(changeChunk(func(c *chunk) { c.msgs[2].UID = c.msgs[1].UID })), texts, ""},
+		"a reference count is no number": {inIndex(func(tx *bolt.Tx) error { return tx.Bucket(refsBucket).Put(dataKey(1), nil) }), same, ""},
+		"the references are missing":     {inIndex(func(tx *bolt.Tx) error { return tx.DeleteBucket(refsBucket) }), same, ""},
+		"the mailboxes are missing":      {inIndex(func(tx *bolt.Tx) error { return tx.DeleteBucket(mailboxesBucket) }), texts, "new UIDVALIDITY"},
+		"the messages are missing":       {inIndex(func(tx *bolt.Tx) error { return tx.DeleteBucket(chunksBucket) }), texts, ""},
+		"the parsed data are missing":    {inIndex(func(tx *bolt.Tx) error { return tx.DeleteBucket(dataBucket) }), same, ""},
+		"the small bodies are missing":   {inIndex(func(tx *bolt.Tx) error { return tx.DeleteBucket(bodiesBucket) }), same, ""},
+		"a header is torn": {func(t *testing.T, dir string) {
+			f, err := os.OpenFile(index(dir), os.O_RDWR, 0)
+			try(t, err)
+			_, err = f.WriteAt([]byte("torn"), 4096+40)
+			try(t, errors.Join(err, f.Close()))
+		}, reported, "the last change may be missing"},
 		"two mailboxes of one name":     {inIndex(changeRecord(func(r *mailboxRecord) { r.Name = "Old" })), same, `it was called "Old"`},
 		"a mailbox's record":            {inIndex(flipIn(mailboxesBucket, mailboxKey(1))), texts, "new UIDVALIDITY"},
 		"a mailbox's record is missing": {inIndex(func(tx *bolt.Tx) error { return tx.Bucket(mailboxesBucket).Delete(mailboxKey(2)) }), texts, "new UIDVALIDITY"},
@@ -334,6 +355,66 @@ func try(t *testing.T, err error) {
 func plantTrace(tx *bolt.Tx) error {
 	b, _ := appendTrace(nil, []imap.UID{5})
 	return tx.Bucket(vanishedBucket).Put(vanishedKey(1, 2), b)
+}
+
+func putTrace(tx *bolt.Tx, key []byte, uid imap.UID) error {
+	b, _ := appendTrace(nil, []imap.UID{uid})
+	return tx.Bucket(vanishedBucket).Put(key, b)
+}
+
+// putTwice puts the first messages of INBOX there again, as a second chunk.
+func putTwice(tx *bolt.Tx) error {
+	c, err := decodeChunk(1, tx.Bucket(chunksBucket).Get(chunkKey(1, 1)))
+	if err != nil {
+		return err
+	}
+	c.base, c.msgs = c.msgs[3].UID, c.msgs[3:6]
+	return tx.Bucket(chunksBucket).Put(chunkKey(1, c.base), appendChunk(nil, c))
+}
+
+// TestALostIndexComesBack: with its copy each message has its mailbox, UID,
+// flags and date again, and only UIDVALIDITY says that clients must look anew;
+// without, its text and the date that it tells.
+func TestALostIndexComesBack(t *testing.T) {
+	for name, copied := range map[string]bool{"with its copy": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			before := furnish(t, dir, 60)
+			s := openTest(t, dir)
+			a, err := s.Account(t.Context(), "ann")
+			try(t, err)
+			try(t, a.backup(t.Context()))
+			try(t, s.Close())
+			try(t, os.Remove(filepath.Join(dir, "accounts/ann/index.db")))
+			if !copied {
+				try(t, os.Remove(filepath.Join(dir, "accounts/ann/index.bak")))
+			}
+			s = openTest(t, dir)
+			t.Logf("%s", mend(t, s, true))
+			after := see(t, s)
+			if !copied {
+				// Small texts were in the index; each that was in a file is there.
+				have := strings.Join(after.texts(), "\n")
+				for i := 1; i < 60; i += 2 {
+					if subject := fmt.Sprintf("Subject: message %d\r\n", i); i != 1 && !strings.Contains(have, subject) {
+						t.Errorf("%q is missing", subject)
+					}
+				}
+				return
+			}
+			if diff := cmp.Diff(before.msgs, after.msgs); diff != "" {
+				t.Errorf("messages (-before +after):\n%s", diff)
+			}
+			if diff := cmp.Diff(before.subs, after.subs); diff != "" {
+				t.Errorf("subscriptions (-before +after):\n%s", diff)
+			}
+			for mailbox, validity := range before.boxes {
+				if now := after.boxes[mailbox]; now <= validity {
+					t.Errorf("%s has UIDVALIDITY %d after %d", mailbox, now, validity)
+				}
+			}
+		})
+	}
 }
 
 // everywhere destroys a text wherever it stands in the index, and the backup.
