@@ -20,6 +20,7 @@ import (
 // form that runs on that of the firmware too.
 var kernelSuites = []struct{ room, run string }{
 	{"netcfg/firewall", "."},
+	{"netcfg/mdns", "TestPacketsAsTheRFC"},
 }
 
 // TestNetworkOnTheFirmwaresKernel runs the tests of the firewall and of links

@@ -338,3 +338,42 @@ func TestALongNameIsShortenedForItsNumber(t *testing.T) {
 		}
 	})
 }
+
+func TestAServiceWaitsForItsHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newLAN(t)
+		n.box([]mdns.Service{imaps()}, iface(1, boxAddress))
+		time.Sleep(400 * time.Millisecond)
+		n.since(0)
+		lost := time.Since(n.start)
+		n.say(friend, probe(t, "pillarbox.local.", "pillarbox.local. 120 IN A 192.0.2.9"))
+		announced := 0
+		for _, m := range n.since(10 * time.Second) {
+			if !m.Response {
+				continue
+			}
+			if since := m.after - lost; since < 1750*time.Millisecond {
+				t.Errorf("%v after the host lost a comparison there was %v", since, texts(m.Answer))
+			}
+			if slices.Contains(texts(m.Answer), "_imaps._tcp.local. 4500 IN PTR Pillarbox._imaps._tcp.local.") {
+				announced++
+			}
+		}
+		if announced != 3 {
+			t.Errorf("the service was announced %d times", announced)
+		}
+	})
+}
+
+func TestANameInDisputeIsNotTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newLAN(t)
+		b := n.settled([]mdns.Service{imaps()}, iface(1, boxAddress))
+		n.say(friend, response(t, "pillarbox.local. 120 IN A 192.0.2.9"))
+		n.since(100 * time.Millisecond)
+		b.stop()
+		if got := answers(n.since(0)); len(got) > 0 {
+			t.Errorf("goodbyes: %q", got)
+		}
+	})
+}
