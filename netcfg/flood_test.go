@@ -1,6 +1,9 @@
 package netcfg_test
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"net/netip"
 	"sync/atomic"
 	"testing"
@@ -36,4 +39,30 @@ func TestAFloodOfChangesIsLookedAtNowAndThen(t *testing.T) {
 	}
 	netlab.Unplug(t, "eth1")
 	netlab.Until(t, "the last change is seen", func() bool { return b.find("eth1").Name == "" && b.find("eth0").Carrier })
+}
+
+// TestWhatIsSetBeforeTheStartIsDoneAtOnce has settings come before the first
+// look at the network.
+func TestWhatIsSetBeforeTheStartIsDoneAtOnce(t *testing.T) {
+	netlab.NewPeer(t).Plug("eth0")
+	looked := make(chan struct{}, 1)
+	m := netcfg.New(&netcfg.Config{
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Desired: *parse(t, `{"version":1,"interfaces":[]}`),
+		Changed: func(netcfg.Status) {
+			select {
+			case looked <- struct{}{}:
+			default:
+			}
+		},
+	})
+	m.Set(*parse(t, `{"version":1,"interfaces":[{"name":"eth0","ipv4":{"method":"static","addresses":["192.0.2.2/24"]}}]}`))
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	netlab.Until(t, "it was looked at", func() bool { return len(looked) > 0 })
+	netlab.Until(t, "the address is there", has(t, "eth0", "192.0.2.2/24"))
+	stop()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("Run = %v", err)
+	}
 }

@@ -133,7 +133,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	retry := firstRetry
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var paid time.Time // until when the passes so far are paid for
+	paid := time.Now() // until when the passes so far are paid for
 	for {
 		select {
 		case <-ctx.Done():
