@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,11 +205,11 @@ func (f *failing) Join(l mdns.Link) error {
 func TestWhatFailsIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newLAN(t)
-		opened := 0
+		var opened atomic.Int32
 		r, err := mdns.New(&mdns.Config{
 			Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Host: "pillarbox",
 			Open: func(v6 bool) (mdns.Conn, error) {
-				if opened++; v6 || opened < 4 { // both families fail at first
+				if n := opened.Add(1); v6 || n < 4 { // both families fail at first
 					return nil, fmt.Errorf("no sockets today")
 				}
 				c := &conn{
@@ -227,10 +228,10 @@ func TestWhatFailsIsTriedAgain(t *testing.T) {
 		r.Set(network(iface(1, boxAddress)))
 		go func() { _ = r.Run(t.Context()) }()
 		for range 2 {
-			before := opened
+			before := opened.Load()
 			n.since(time.Minute)
-			if r.Name() != "pillarbox.local" || opened == before {
-				t.Errorf("the name is %q after the sockets were opened %d times", r.Name(), opened)
+			if r.Name() != "pillarbox.local" || opened.Load() == before {
+				t.Errorf("the name is %q after the sockets were opened %d times", r.Name(), opened.Load())
 			}
 			n.send(nil, mdns.Link{}, netip.MustParseAddrPort(friend), netip.MustParseAddrPort(groupAddress), []byte("fail"))
 		}
