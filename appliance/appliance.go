@@ -69,10 +69,11 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	}
 	a.takeAdminHash(ctx)
 	if a.certs, err = certs.Open(ctx, &certs.Config{
-		Dir:    filepath.Join(c.Dir, "certs"),
-		Logger: a.log.With("service", "certs"),
-		Names:  a.names,
-		Taken:  a.recordCertificate,
+		Dir:     filepath.Join(c.Dir, "certs"),
+		Logger:  a.log.With("service", "certs"),
+		Names:   a.names,
+		Domains: a.office.domains,
+		Taken:   a.recordCertificate,
 	}); err != nil {
 		return a, err
 	}
@@ -91,7 +92,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		Logger:    a.log.With("service", "access"),
 		Grace:     grace,
 		PlainHint: plainHint,
-		Failed:    a.recordHandshake,
+		Observe:   a.recordHandshake,
 		Bans:      a.office.bans,
 
 		BoundLoopback: c.BoundLoopback,
@@ -262,11 +263,7 @@ func (a *Appliance) disconnect(c directory.Change) {
 func (a *Appliance) names() []string {
 	all := append(certs.SystemNames(), a.conf.hostname())
 	all = append(all, a.conf.Names...)
-	domains, err := a.office.directory.Domains(context.Background())
-	if err != nil {
-		a.log.Warn("domains not known to the certificate", "err", err)
-	}
-	for _, d := range domains {
+	for _, d := range a.office.domains() {
 		all = append(all, "mail."+d, "imap."+d)
 	}
 

@@ -157,6 +157,18 @@ func (a *Appliance) checks() []health.Check {
 		},
 		{
 			Kind: &health.Kind{
+				Name: "certificate-expires", Title: "The certificate expires", Severity: health.Medium, Follows: []string{"certificate"},
+			},
+			Every: a.pace.read, Limit: a.pace.listenerLimit, Run: func(context.Context) error { return a.certs.Expiring() },
+		},
+		{
+			Kind: &health.Kind{
+				Name: "certificate-names", Title: "The certificate lacks a name", Severity: health.Medium, Follows: []string{"certificate"},
+			},
+			Every: a.pace.read, Limit: a.pace.listenerLimit, Run: func(context.Context) error { return a.certs.NotCovered() },
+		},
+		{
+			Kind: &health.Kind{
 				Name: "audit", Title: "Who did what cannot be recorded", Severity: health.Medium, Follows: []string{"disk-full"},
 			},
 			Every: a.pace.read, Limit: a.pace.listenerLimit, Run: func(context.Context) error { return a.office.audit.Health() },

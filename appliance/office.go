@@ -18,6 +18,7 @@ import (
 
 // office is an opened data folder: what a server and a command have in common.
 type office struct {
+	log       *slog.Logger
 	store     *storage.Store
 	directory *directory.Directory
 	delivery  *delivery.Pipeline
@@ -44,6 +45,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 	}
 	room := &space{dir: c.Dir}
 	o := &office{
+		log:       c.Logger,
 		store:     store,
 		space:     room,
 		directory: dir,
@@ -77,6 +79,16 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 	})
 
 	return o, nil
+}
+
+// domains returns the mail domains, for certificates.
+func (o *office) domains() []string {
+	all, err := o.directory.Domains(context.Background())
+	if err != nil {
+		o.log.Warn("domains not known to the certificate", "err", err)
+	}
+
+	return all
 }
 
 func (o *office) close(log *slog.Logger) error {

@@ -45,6 +45,9 @@ func (a *Appliance) recordSignIn(ctx context.Context, s imap.SignIn) {
 	_, e.Port = hostAndPort(s.Conn.LocalAddr())
 	if t, ok := s.Conn.(*access.Conn); ok {
 		e.More["tls"] = tls.VersionName(t.ConnectionState().Version)
+		if name := t.ConnectionState().ServerName; name != "" && s.Failure == "" {
+			a.certs.Saw(name, true)
+		}
 	}
 	if s.Failure != "" {
 		e.Kind, e.More["reason"] = audit.SignInFailed, s.Failure
@@ -52,10 +55,33 @@ func (a *Appliance) recordSignIn(ctx context.Context, s imap.SignIn) {
 	a.record(ctx, e)
 }
 
-// recordHandshake is told of each handshake that failed.
-func (a *Appliance) recordHandshake(remote net.Addr, port int, reason string) {
-	e := audit.Event{Kind: audit.HandshakeFailed, Port: port, More: map[string]string{"reason": reason}}
-	e.Remote, _ = hostAndPort(remote)
+// recordHandshake is told of each handshake, done or failed.
+func (a *Appliance) recordHandshake(h access.Handshake) {
+	e := audit.Event{Kind: audit.HandshakeDone, Port: h.Port, More: map[string]string{"sni": h.ServerName}}
+	e.Remote, _ = hostAndPort(h.Remote)
+	if h.Version != 0 {
+		e.More["tls"] = tls.VersionName(h.Version)
+	}
+	if h.Reason != "" {
+		e.Kind, e.More["reason"] = audit.HandshakeFailed, h.Reason
+		if h.Offered != 0 {
+			e.More["offered"] = tls.VersionName(h.Offered)
+		}
+	} else {
+		e.More["cipher"], e.More["protocol"] = tls.CipherSuiteName(h.Cipher), h.Protocol
+		if h.Group != 0 {
+			e.More["group"] = h.Group.String()
+		}
+		if h.Resumed {
+			e.More["resumed"] = "yes"
+		}
+		if h.Client != nil {
+			e.More["client"] = h.Client.Subject.String() + " " + hash(h.Client.Raw)
+		}
+	}
+	if h.ServerName != "" {
+		a.certs.Saw(h.ServerName, false)
+	}
 	a.record(context.Background(), e)
 }
 

@@ -93,6 +93,7 @@ func TestWhatHappensAtTheDoorIsRecorded(t *testing.T) {
 		"certificate.renewed",
 		"server.stopped",
 		"signin.ok anna@office.example 127.0.0.1 3 LOGIN " + tls13,
+		"handshake.done 127.0.0.1 5 " + tls13,
 		"signin.failed anna@office.example 127.0.0.1 2 LOGIN " + tls13 + " wrong name or password",
 		"handshake.failed 127.0.0.1 not TLS: the client speaks HTTP without encryption",
 	}

@@ -69,6 +69,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 // it keeps together, in the order in which it came.
 type gatherConn struct {
 	net.Conn
+	offer offer // of the handshake, whose goroutine alone has it
 
 	mu   sync.Mutex
 	held *[]byte // nil while nothing is held

@@ -56,10 +56,9 @@ type Config struct {
 	// ended, before their connections are closed; 0 means 10 s.
 	Grace time.Duration
 
-	// Failed is told of each handshake that failed, but not of connections on
-	// which nothing was said; the reason is in words. It must return soon; nil
-	// means nobody.
-	Failed func(remote net.Addr, port int, reason string)
+	// Observe is told of each handshake, done or failed, but not of connections
+	// on which nothing was said. It must return soon; nil means nobody.
+	Observe func(Handshake)
 
 	// PlainHint is sent to a client that speaks plain text, or waits for a
 	// greeting, on a TLS port: a line of the port's protocol with CRLF. Empty
@@ -288,12 +287,13 @@ func (s *service) serve(ctx context.Context, c net.Conn, from source) {
 	if err := s.handshake(ctx, t.Conn); err != nil {
 		if ctx.Err() == nil {
 			s.hint(heard, err)
-			s.report(t.Conn, heard, err)
+			s.report(t, heard, err)
 		}
 		return
 	}
 	s.gate.shaken(from)
 	shaking = false
+	s.observe(t, "")
 	s.handler(ctx, t)
 	// Close tells the client that nothing was cut off (close_notify).
 	t.Close()
@@ -326,13 +326,13 @@ func (s *service) hint(c *heardConn, err error) {
 }
 
 // report writes the log's line about a failed handshake.
-func (s *service) report(t *tls.Conn, c *heardConn, err error) {
+func (s *service) report(t *Conn, c *heardConn, err error) {
 	level := slog.LevelInfo
 	if c.octets == 0 && !isTimeout(err) {
 		// Health checks and port scans connect and go.
 		level = slog.LevelDebug
-	} else if s.conf.Failed != nil {
-		s.conf.Failed(c.RemoteAddr(), s.port, reason(err, c))
+	} else {
+		s.observe(t, reason(err, c))
 	}
 	if !s.log.Enabled(context.Background(), level) {
 		return
@@ -343,7 +343,7 @@ func (s *service) report(t *tls.Conn, c *heardConn, err error) {
 	}
 	s.log.Log(context.Background(), level, "TLS handshake failed",
 		"reason", reason(err, c), "remote", c.RemoteAddr().String(), "port", s.port,
-		"sni", t.ConnectionState().ServerName, "err", err, "left_out", n)
+		"sni", cmp.Or(t.below.offer.serverName, t.ConnectionState().ServerName), "err", err, "left_out", n)
 }
 
 // finish waits for the handlers, at most Config.Grace, then cuts them off.

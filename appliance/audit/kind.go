@@ -12,6 +12,7 @@ type Kind string
 const (
 	SignInOK        Kind = "signin.ok"
 	SignInFailed    Kind = "signin.failed"
+	HandshakeDone   Kind = "handshake.done"
 	HandshakeFailed Kind = "handshake.failed"
 	BanMade         Kind = "ban.made" // by the box
 	BanAdded        Kind = "ban.added"
@@ -97,7 +98,8 @@ func Kinds() []Spec {
 	return []Spec{
 		{SignInOK, Access, Info, "somebody signed in", []string{"account", "remote", "port", "mechanism", "tls", "count", "since", "others"}, true, time.Hour, false},
 		{SignInFailed, Access, Notice, "a sign-in was refused", []string{"account", "remote", "port", "mechanism", "tls", "reason", "count", "since", "others"}, true, 10 * time.Minute, true},
-		{HandshakeFailed, Access, Info, "a TLS handshake failed", []string{"remote", "port", "reason", "count", "since", "others"}, true, 10 * time.Minute, true},
+		{HandshakeDone, Access, Info, "a TLS handshake was done", []string{"remote", "port", "sni", "tls", "cipher", "group", "protocol", "resumed", "client", "count", "since", "others"}, true, time.Hour, true},
+		{HandshakeFailed, Access, Info, "a TLS handshake failed", []string{"remote", "port", "reason", "sni", "offered", "tls", "count", "since", "others"}, true, 10 * time.Minute, true},
 		{BanMade, Access, Notice, "the box banned an address, or an account from there", []string{"account", "remote", "reason", "until", "count", "since", "others"}, true, 10 * time.Minute, true},
 		{BanAdded, Access, Notice, "an administrator banned an address or account", []string{"actor", "account", "remote", "reason", "until"}, true, 0, false},
 		{BanLifted, Access, Notice, "a ban was lifted", []string{"actor", "account", "remote", "reason"}, true, 0, false},
