@@ -1,7 +1,6 @@
 package netcfg_test
 
 import (
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -43,21 +42,23 @@ func TestABridgeWhosePortsComeAndGo(t *testing.T) {
 	if got := netlab.Addresses(t, "eth1"); len(got) > 0 {
 		t.Errorf("a port has %v", got)
 	}
-	// The bridge's hardware address is the least of its ports', and the server
-	// must know it by the one that it has.
-	netlab.Until(t, "the server knows the bridge by its address", func() bool {
-		l, err := net.InterfaceByName("br0")
-		return err == nil && strings.Contains(server.Said(), "DHCPACK(lan0) "+netlab.Addresses(t, "br0")[0].Addr().String()+" "+l.HardwareAddr.String())
-	})
+	before, mac := netlab.Addresses(t, "br0"), b.find("br0").MAC
+	if want := "DHCPACK(lan0) " + before[0].Addr().String() + " " + mac; !strings.Contains(server.Said(), want) {
+		t.Errorf("the server did not say %q", want)
+	}
+	for _, port := range []string{"eth0", "eth1"} {
+		if b.find(port).MAC == mac {
+			t.Errorf("the bridge has the hardware address of %s, which may leave it", port)
+		}
+	}
 
 	// A port less: the address stays, for the server is behind the other one.
-	before := netlab.Addresses(t, "br0")
 	m.Set(*parse(t, `{"version":1,"interfaces":[{"name":"br0","bridge":{"ports":["eth1"]},"ipv4":{"method":"dhcp"}},
 		{"name":"eth0","ipv4":{"method":"static","addresses":["198.51.100.2/24"]}}]}`))
 	netlab.Until(t, "the port is an interface of its own", has(t, "eth0", "198.51.100.2/24"))
 	netlab.Until(t, "the bridge has its address", func() bool { return inRange(t, "br0", "192.0.2.100", "192.0.2.110") })
-	if got := netlab.Addresses(t, "br0"); !slices.Equal(before, got) {
-		t.Errorf("the bridge had %v and has %v", before, got)
+	if got := netlab.Addresses(t, "br0"); !slices.Equal(before, got) || b.find("br0").MAC != mac {
+		t.Errorf("the bridge had %v and %s, and has %v and %s", before, mac, got, b.find("br0").MAC)
 	}
 
 	// No bridge any more.

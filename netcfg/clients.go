@@ -13,7 +13,7 @@ import (
 // carrier: a cable that is plugged in again may lead to another network.
 type client struct {
 	index int    // of the link: a name may come back with another device
-	mac   string // a bridge's changes with its ports
+	mac   string // that of a bridge of others changes with its ports
 	stop  context.CancelFunc
 	done  chan struct{}
 }

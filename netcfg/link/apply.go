@@ -89,6 +89,13 @@ func do(s state.Step) error {
 func create(t *state.LinkTarget) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = t.Name
+	if t.MAC != "" {
+		mac, err := net.ParseMAC(t.MAC)
+		if err != nil {
+			return err
+		}
+		attrs.HardwareAddr = mac
+	}
 	var l netlink.Link
 	switch t.Kind {
 	case state.KindBridge:

@@ -2,8 +2,10 @@ package state
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -25,6 +27,7 @@ type LinkTarget struct {
 	Kind   string `json:"kind,omitempty"` // made by us if it is not there
 	Parent string `json:"parent,omitempty"`
 	VLANID int    `json:"vlan_id,omitempty"`
+	MAC    string `json:"mac,omitempty"` // when it is made; "" leaves it to the kernel
 	Master string `json:"master,omitempty"`
 	MTU    int    `json:"mtu,omitempty"` // 0 leaves it
 	DHCP   bool   `json:"dhcp,omitempty"`
@@ -119,6 +122,7 @@ func Resolve(d *Desired, o *Observed, acquired map[string]Acquired, advertised m
 		a, decided := acquired[names[n]]
 		l := i.target(names[n], firstMetric+n*metricStep, a, decided)
 		if i.Bridge != nil {
+			l.MAC = i.bridgeMAC(o)
 			t.Links = append(t.Links, l)
 			for _, port := range i.Bridge.Ports {
 				if o.Find(port) == nil {
@@ -221,6 +225,23 @@ func (i *Interface) target(name string, metric int, a Acquired, decided bool) Li
 	}
 
 	return l
+}
+
+// bridgeMAC returns the hardware address that a bridge is made with: its own, and
+// the same at each start while its first port is there. The kernel would take
+// the least of the ports', and DHCP servers would take it for another machine
+// whenever a port comes or goes.
+func (i *Interface) bridgeMAC(o *Observed) string {
+	for _, port := range i.Bridge.Ports {
+		if l := o.Find(port); l != nil && l.MAC != "" {
+			sum := sha256.Sum256([]byte("pillarbox bridge " + i.Name + " " + l.MAC))
+			sum[0] = sum[0]&^1 | 2 // of one machine, and given by hand
+
+			return net.HardwareAddr(sum[:6]).String()
+		}
+	}
+
+	return ""
 }
 
 // zoned gives link-local addresses the link that they are on.
