@@ -111,7 +111,7 @@ func openSystem(dir string, log *slog.Logger) (*System, error) {
 	}
 	if err != nil {
 		db.close()
-		return nil, fmt.Errorf("system database: %w", systemError(err))
+		return nil, systemError(err)
 	}
 	return s, nil
 }

@@ -140,8 +140,8 @@ func (c *systemCopy) stop() {
 		c.due = nil
 	}
 	c.mu.Unlock()
-	c.busy.Lock()   // one that had begun
-	c.busy.Unlock() //nolint:staticcheck // it only waits
+	c.busy.Lock() // until one that had begun is done
+	defer c.busy.Unlock()
 }
 
 // backup writes system.bak. A database with a damaged record is not copied:

@@ -57,9 +57,17 @@ func RepairSystem(ctx context.Context, dir string, found, mended func(Problem)) 
 
 // repair mends the database while it is in use.
 func (s *System) repair(ctx context.Context, dir string, now time.Time, said func(Problem)) error {
+	var words []Problem // said when nobody waits for the lock any more
+	err := s.mend(ctx, &systemRepair{dir: dir, now: now, said: func(p Problem) { words = append(words, p) }})
+	for _, p := range words {
+		said(p)
+	}
+	return err
+}
+
+func (s *System) mend(ctx context.Context, r *systemRepair) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := &systemRepair{dir: dir, now: now, said: said}
 	var old *bolt.DB
 	if err := r.run(ctx, func(from, _ string) (err error) {
 		if old, err = s.db.replace(from); err == nil {

@@ -139,17 +139,24 @@ func (d *Directory) keepOwners(ctx context.Context) {
 }
 
 func (d *Directory) keepOwner(ctx context.Context, id storage.AccountID, r accountRecord) {
+	if d.knowsOwner(id, r) {
+		return
+	}
 	text, err := json.Marshal(r)
 	if err == nil {
-		// One that cannot be read is written anew.
-		if have, readErr := d.store.Owner(id); readErr == nil && bytes.Equal(have, text) {
-			return
-		}
 		err = d.store.SetOwner(ctx, id, text)
 	}
 	if err != nil {
 		d.log.Warn("the folder of an account does not say whose it is", "account", id, "address", r.Address, "err", err)
 	}
+}
+
+// knowsOwner tells whether a folder says what it must. One that cannot be read
+// does not.
+func (d *Directory) knowsOwner(id storage.AccountID, r accountRecord) bool {
+	text, err := json.Marshal(r)
+	have, readErr := d.store.Owner(id)
+	return err == nil && readErr == nil && bytes.Equal(have, text)
 }
 
 // erase deletes an account's folder, then its record.

@@ -32,17 +32,51 @@ func Mend(ctx context.Context, store *storage.Store, found, mended func(storage.
 	return m.left, nil
 }
 
-// Check is Mend for a directory in use.
+// Check is Mend for a directory in use. It tells at the end, so that who
+// listens slowly holds up nobody.
 func (d *Directory) Check(ctx context.Context, found, mended func(storage.Problem)) (left int, err error) {
+	var words []func()
+	later := func(f func(storage.Problem)) func(storage.Problem) {
+		if f == nil {
+			return nil
+		}
+		return func(p storage.Problem) { words = append(words, func() { f(p) }) }
+	}
+	left, err = d.check(ctx, later(found), later(mended))
+	for _, say := range words {
+		say()
+	}
+	return left, err
+}
+
+func (d *Directory) check(ctx context.Context, found, mended func(storage.Problem)) (left int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	left, err = Mend(ctx, d.store, found, mended)
 	if err == nil && mended != nil {
-		if err = d.load(); err == nil {
-			d.keepOwners(ctx)
-		}
+		err = d.load()
 	}
-	return left, err
+	if err != nil {
+		return left, err
+	}
+	// New and each change have seen to these, so what differs is damage.
+	for id, e := range d.state.Load().accounts {
+		if e.state != stateActive || d.knowsOwner(id, e.record()) {
+			continue
+		}
+		p := storage.Problem{Account: id, Text: "the folder accounts/" + string(id) + " does not say that it is " + e.Address + "'s"}
+		found(p)
+		if mended != nil {
+			d.keepOwner(ctx, id, e.record())
+		}
+		if mended == nil || !d.knowsOwner(id, e.record()) {
+			left++
+			continue
+		}
+		p.Text += ": it does now"
+		mended(p)
+	}
+	return left, nil
 }
 
 // change is a record to be written, or, without a value, removed.

@@ -217,3 +217,26 @@ func TestAnOldRecordOfAHalfMadeAccountDeletesNoMail(t *testing.T) {
 		t.Errorf("the folder does not say whose it is: %v", err)
 	}
 }
+
+func TestADamagedOwnerIsFoundAndMended(t *testing.T) {
+	dir := t.TempDir()
+	o := newOfficeIn(t, dir)
+	a := o.hire(t, "anna@office.example")
+	path := filepath.Join(dir, "accounts", string(a.ID), "owner")
+	for name, damage := range map[string]func() error{
+		"changed": func() error { return os.WriteFile(path, []byte("pillarbox owner 1\n{}...."), 0o600) },
+		"missing": func() error { return os.Remove(path) },
+	} {
+		if err := damage(); err != nil {
+			t.Fatal(err)
+		}
+		found, mended := 0, 0
+		left, err := o.Check(t.Context(), func(storage.Problem) { found++ }, func(storage.Problem) { mended++ })
+		if err != nil || found != 1 || mended != 1 || left != 0 {
+			t.Errorf("%s: found %d, mended %d, left %d, %v", name, found, mended, left, err)
+		}
+	}
+	if _, err := o.Check(t.Context(), func(p storage.Problem) { t.Errorf("found %+v", p) }, nil); err != nil {
+		t.Error(err)
+	}
+}
