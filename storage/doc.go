@@ -43,7 +43,8 @@
 // A repair makes a new index out of what can be read, the first of these that
 // has a record: the old index in its place; other pages of its file, which
 // still hold older versions; index.bak, a copy made once a day; the bodies.
-// The newer version of a message counts, and where a bucket was read without
+// Where the header of the last change is damaged, that change is found in the
+// pages by its mod-sequences. The newer version of a message counts, and where a bucket was read without
 // a fault, what is not in it is gone. Messages that no mailbox lists go to a
 // mailbox "Recovered". Nothing is deleted: the files that were there and a
 // report lie in DIR/accounts/ID/damaged-TIME/.

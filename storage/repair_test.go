@@ -261,7 +261,7 @@ func TestRepairMendsWhatCheckFinds(t *testing.T) {
 			try(t, err)
 			_, err = f.WriteAt([]byte("torn"), 4096+40)
 			try(t, errors.Join(err, f.Close()))
-		}, reported, "the last change may be missing"},
+		}, same, "a header of the index was damaged"},
 		"two mailboxes of one name":     {inIndex(changeRecord(func(r *mailboxRecord) { r.Name = "Old" })), same, `it was called "Old"`},
 		"a mailbox's record":            {inIndex(flipIn(mailboxesBucket, mailboxKey(1))), texts, "new UIDVALIDITY"},
 		"a mailbox's record is missing": {inIndex(func(tx *bolt.Tx) error { return tx.Bucket(mailboxesBucket).Delete(mailboxKey(2)) }), texts, "new UIDVALIDITY"},

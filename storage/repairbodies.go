@@ -79,7 +79,7 @@ func (r *repair) matchBodies() error {
 	}
 	if r.torn || r.anyBroken(metaBucket) {
 		if r.torn {
-			r.tell("", 0, "the last change may be missing: a header of the index was damaged")
+			r.tell("", 0, "a header of the index was damaged: the last change was looked for in other pages, and some of it may be missing")
 		}
 		if err := r.adoptOrphans(); err != nil {
 			return err
@@ -103,6 +103,15 @@ func (r *repair) matchBodies() error {
 
 // matchBody sees to one data record; one that no message has is an orphan.
 func (r *repair) matchBody(id DataID, d *foundData) error {
+	if d.refs == 0 && r.expunged[id] {
+		for _, f := range r.files[id] {
+			f.used = f.used || f.hash == d.hash
+		}
+		if d.record && !d.inline {
+			r.garbage[id] = d.hash
+		}
+		return nil
+	}
 	switch {
 	case d.record && d.inline && d.body:
 	case d.record && d.inline:
@@ -238,9 +247,18 @@ func (r *repair) putData(id DataID, b *Staged, prefix []byte) error {
 // adoptOrphans makes messages of bodies that were set aside, where the index
 // may have gone back to an older state.
 func (r *repair) adoptOrphans() error {
+	listed := map[bodyHash]bool{}
+	for id, d := range r.data {
+		if _, lost := r.lost[id]; !lost && d.refs > 0 {
+			listed[d.hash] = true
+		}
+	}
 	return eachOrphan(r.dir, func(path string, _ time.Time) error {
 		if err := r.ctx.Err(); err != nil {
 			return err
+		}
+		if sum, _, err := sumFile(path); err == nil && listed[sum] {
+			return nil // a message has the same text
 		}
 		id, err := r.rename(path, nil)
 		if err != nil {

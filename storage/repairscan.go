@@ -37,7 +37,8 @@ type findings struct {
 	subs     map[string]bool
 	garbage  map[DataID]bodyHash
 	data     map[DataID]*foundData
-	odd      []string // what is wrong, in words
+	expunged map[DataID]bool // by the last change, where that is torn
+	odd      []string        // what is wrong, in words
 }
 
 // foundBox is what is known of a mailbox.
@@ -134,7 +135,7 @@ type scanner struct {
 func scan(ctx context.Context, dir string, keep func(bucket, k, v []byte) error) (*findings, error) {
 	f := &findings{
 		index: filepath.Join(dir, indexFile), backup: filepath.Join(dir, backupFile), broken: map[string]bool{},
-		boxes: map[MailboxID]*foundBox{}, subs: map[string]bool{}, garbage: map[DataID]bodyHash{}, data: map[DataID]*foundData{},
+		boxes: map[MailboxID]*foundBox{}, subs: map[string]bool{}, garbage: map[DataID]bodyHash{}, data: map[DataID]*foundData{}, expunged: map[DataID]bool{},
 	}
 	if fi, err := os.Stat(f.backup); err == nil {
 		f.from = fi.ModTime()
@@ -169,6 +170,11 @@ func (s *scanner) all(ctx context.Context) error {
 		s.broken[string(metaBucket)] = true
 	}
 	s.lost = len(s.boxes) == 0 && len(s.data) == 0
+	if s.torn && s.counters != nil {
+		if err := s.tornChange(rest); err != nil {
+			return err
+		}
+	}
 	s.miss()
 	backup := func(visit func(bucket string, k, v []byte)) error {
 		err := readBackup(ctx, s.backup, backupMagic, visit)
