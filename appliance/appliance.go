@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -68,13 +67,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		return a, err
 	}
 	a.takeAdminHash(ctx)
-	if a.certs, err = certs.Open(ctx, &certs.Config{
-		Dir:     filepath.Join(c.Dir, "certs"),
-		Logger:  a.log.With("service", "certs"),
-		Names:   a.names,
-		Domains: a.office.domains,
-		Taken:   a.recordCertificate,
-	}); err != nil {
+	if a.certs, err = a.office.openCerts(ctx); err != nil {
 		return a, err
 	}
 	a.awaitRules(ctx)
@@ -257,17 +250,6 @@ func (a *Appliance) disconnect(c directory.Change) {
 	case directory.PasswordChanged:
 		a.imap.Disconnect(c.Account, "The password was changed; log in with the new one")
 	}
-}
-
-// names returns the names and addresses that clients may know the box by.
-func (a *Appliance) names() []string {
-	all := append(certs.SystemNames(), a.conf.hostname())
-	all = append(all, a.conf.Names...)
-	for _, d := range a.office.domains() {
-		all = append(all, "mail."+d, "imap."+d)
-	}
-
-	return all
 }
 
 // notify tells systemd, where it is there.

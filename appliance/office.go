@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
+	"pillarbox/appliance/certs"
 	"pillarbox/appliance/config"
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/delivery"
@@ -18,6 +20,7 @@ import (
 
 // office is an opened data folder: what a server and a command have in common.
 type office struct {
+	conf      *Config
 	log       *slog.Logger
 	store     *storage.Store
 	directory *directory.Directory
@@ -26,6 +29,9 @@ type office struct {
 	handler   *control.Handler
 	bans      *access.Bans
 	space     *space
+
+	certsOpening sync.Mutex // held by who opens them
+	certs        *certs.Manager
 }
 
 // openOffice opens the folder; describe and settings may be nil, see
@@ -45,6 +51,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 	}
 	room := &space{dir: c.Dir}
 	o := &office{
+		conf:      c,
 		log:       c.Logger,
 		store:     store,
 		space:     room,
@@ -65,6 +72,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 		return nil, errors.Join(err, o.close(c.Logger))
 	}
 	o.handler = control.NewHandler(&control.Config{
+		Certs:     o.openCerts,
 		Directory: dir,
 		Delivery:  o.delivery,
 		Store:     store,
@@ -79,16 +87,6 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 	})
 
 	return o, nil
-}
-
-// domains returns the mail domains, for certificates.
-func (o *office) domains() []string {
-	all, err := o.directory.Domains(context.Background())
-	if err != nil {
-		o.log.Warn("domains not known to the certificate", "err", err)
-	}
-
-	return all
 }
 
 func (o *office) close(log *slog.Logger) error {

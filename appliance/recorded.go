@@ -9,7 +9,6 @@ import (
 
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
-	"pillarbox/appliance/certs"
 	"pillarbox/appliance/imap"
 )
 
@@ -81,26 +80,6 @@ func (a *Appliance) recordHandshake(h access.Handshake) {
 	}
 	if h.ServerName != "" {
 		a.certs.Saw(h.ServerName, false)
-	}
-	a.record(context.Background(), e)
-}
-
-// recordCertificate is told of each certificate that is made or changed.
-func (a *Appliance) recordCertificate(t certs.Taken) {
-	e := audit.Event{Kind: audit.CertificateLoaded, Actor: theBox, More: map[string]string{
-		"names":       strings.Join(t.Leaf.DNSNames, " "),
-		"expires":     t.Leaf.NotAfter.UTC().Format(time.RFC3339),
-		"issuer":      t.Leaf.Issuer.String(),
-		"fingerprint": hash(t.Leaf.Raw),
-	}}
-	switch {
-	case t.Issued && t.Before == nil:
-		e.Kind = audit.CertificateMade
-	case t.Issued:
-		e.Kind = audit.CertificateRenewed
-	}
-	if t.Before != nil {
-		e.Before = hash(t.Before.Raw)
 	}
 	a.record(context.Background(), e)
 }

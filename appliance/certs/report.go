@@ -85,6 +85,8 @@ func Summarise(chain []*x509.Certificate) *Summary {
 	return s
 }
 
+func one(c *x509.Certificate) []*x509.Certificate { return []*x509.Certificate{c} }
+
 func fingerprint(c *x509.Certificate) string {
 	sum := sha256.Sum256(c.Raw)
 	return hex.EncodeToString(sum[:])

@@ -13,6 +13,12 @@
 //	GET    /v1/aliases                         → [alias…]
 //	POST   /v1/aliases                         {address, targets}
 //	DELETE /v1/aliases/{address}?target=…
+//	GET    /v1/certificate                     → certs.State
+//	PUT    /v1/certificate                     {settings, check} → certs.Report
+//	POST   /v1/certificate/upload              {files, password, fetch, use} → certs.Report
+//	POST   /v1/certificate/renew               → certs.State
+//	POST   /v1/certificate/new-ca              → certs.State
+//	GET    /v1/certificate/root?form=profile   → the CA's certificate in PEM, or Apple's profile
 //	GET    /v1/bans                            → [ban…]
 //	POST   /v1/bans                            {network, account, reason, seconds} → ban
 //	DELETE /v1/bans?network=…&account=…        → [ban…], those that it ended

@@ -15,6 +15,7 @@ import (
 
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
+	"pillarbox/appliance/certs"
 	"pillarbox/appliance/config"
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
@@ -43,6 +44,9 @@ type Config struct {
 	Settings func() *config.Manager
 	// Firewall tells of the box's firewall; nil means that it has none.
 	Firewall Firewall
+	// Certs opens the certificates, or returns those that are open; without it
+	// there are no such requests.
+	Certs func(context.Context) (*certs.Manager, error)
 	// Describe adds what the process that answers knows of itself.
 	Describe func(*Status)
 	// Log returns the newest lines of its log, at most n.
@@ -108,6 +112,7 @@ type Handler struct {
 	delivery  *delivery.Pipeline
 	store     *storage.Store
 	audit     *audit.Log
+	certs     func(context.Context) (*certs.Manager, error)
 	bans      *access.Bans
 	settings  func() *config.Manager
 	firewall  Firewall
@@ -125,6 +130,7 @@ func NewHandler(c *Config) *Handler {
 		delivery:  c.Delivery,
 		store:     c.Store,
 		audit:     c.Audit,
+		certs:     c.Certs,
 		bans:      c.Bans,
 		settings:  c.Settings,
 		firewall:  c.Firewall,
@@ -156,6 +162,11 @@ func NewHandler(c *Config) *Handler {
 	}
 	for pattern, f := range h.settingsRoutes() {
 		h.mux.Handle(pattern, h.handle(f))
+	}
+	if h.certs != nil {
+		for pattern, f := range h.certificateRoutes() {
+			h.mux.Handle(pattern, h.handle(f))
+		}
 	}
 	if h.bans != nil {
 		for pattern, f := range h.banRoutes() {

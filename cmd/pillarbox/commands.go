@@ -24,6 +24,7 @@ type commands struct {
 	Account  accountCommand  `cmd:"" help:"Keep the accounts."`
 	Alias    aliasCommand    `cmd:"" help:"Keep addresses that lead to accounts."`
 	Ban      banCommand      `cmd:"" help:"See and change who may not connect."`
+	Cert     certCommand     `cmd:"" help:"Keep the certificate and how strict TLS is."`
 	Admin    adminCommand    `cmd:"" help:"Keep the administrator's password."`
 	Deliver  deliverCommand  `cmd:"" help:"Put messages into a mailbox."`
 	Check    checkCommand    `cmd:"" help:"Read all stored mail and tell what is damaged, or mend it."`

@@ -1,0 +1,75 @@
+package appliance
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"pillarbox/appliance/audit"
+	"pillarbox/appliance/certs"
+)
+
+// openCerts opens the certificates when they are first asked for: a server at
+// its start, a command on a folder without a server only if it is about them.
+func (o *office) openCerts(ctx context.Context) (*certs.Manager, error) {
+	o.certsOpening.Lock()
+	defer o.certsOpening.Unlock()
+	if o.certs != nil {
+		return o.certs, nil
+	}
+	m, err := certs.Open(ctx, &certs.Config{
+		Dir:     filepath.Join(o.conf.Dir, "certs"),
+		Logger:  o.log.With("service", "certs"),
+		Names:   o.names,
+		Domains: o.domains,
+		Taken:   o.recordCertificate,
+	})
+	if err != nil {
+		return nil, err
+	}
+	o.certs = m
+
+	return m, nil
+}
+
+// names returns the names and addresses that clients may know the box by.
+func (o *office) names() []string {
+	all := append(certs.SystemNames(), o.conf.hostname())
+	all = append(all, o.conf.Names...)
+	for _, d := range o.domains() {
+		all = append(all, "mail."+d, "imap."+d)
+	}
+
+	return all
+}
+
+// domains returns the mail domains, for certificates.
+func (o *office) domains() []string {
+	all, err := o.directory.Domains(context.Background())
+	if err != nil {
+		o.log.Warn("domains not known to the certificate", "err", err)
+	}
+
+	return all
+}
+
+// recordCertificate is told of each certificate that is made or changed.
+func (o *office) recordCertificate(t certs.Taken) {
+	e := audit.Event{Kind: audit.CertificateLoaded, Actor: theBox, More: map[string]string{
+		"names":       strings.Join(t.Leaf.DNSNames, " "),
+		"expires":     t.Leaf.NotAfter.UTC().Format(time.RFC3339),
+		"issuer":      t.Leaf.Issuer.String(),
+		"fingerprint": hash(t.Leaf.Raw),
+	}}
+	switch {
+	case t.Issued && t.Before == nil:
+		e.Kind = audit.CertificateMade
+	case t.Issued:
+		e.Kind = audit.CertificateRenewed
+	}
+	if t.Before != nil {
+		e.Before = hash(t.Before.Raw)
+	}
+	_ = o.audit.Record(context.Background(), e) // a failure has been logged
+}
