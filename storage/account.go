@@ -129,7 +129,7 @@ func (a *Account) view(f func(*bolt.Tx) error) error { return a.db.view(f) }
 
 // setupIndex fills a new index: the buckets and INBOX.
 func setupIndex(tx *bolt.Tx, when time.Time) error {
-	if err := putFormat(tx, formatVersion); err != nil {
+	if err := (&fileHead{format: formatVersion}).write(tx); err != nil {
 		return err
 	}
 	for _, name := range [][]byte{
@@ -162,6 +162,9 @@ func newEpoch() uint64 {
 
 // load reads what stays in memory and removes what a crash left.
 func (a *Account) load() error {
+	if err := a.db.view(checkFormat); err != nil {
+		return err
+	}
 	if err := upgrade(a.db, formatVersion, nil); err != nil {
 		return err
 	}

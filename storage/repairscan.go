@@ -278,8 +278,8 @@ func (s *scanner) present(bucket string, k, v []byte) {
 
 func (s *scanner) meta(k, v []byte, fail func(error)) {
 	switch string(k) {
-	case string(formatKey):
-		if len(v) == 4 && binary.BigEndian.Uint32(v) > formatVersion {
+	case string(headKey):
+		if h, ok := decodeHead(v); ok && h.format > formatVersion {
 			s.newer = ErrNewerFormat
 		}
 	case string(countersKey):

@@ -36,7 +36,7 @@ func newIndexWriter(path string) (*indexWriter, error) {
 	db.AllocSize = growBy
 	w := &indexWriter{db: db}
 	if w.tx, err = db.Begin(true); err == nil {
-		err = putFormat(w.tx, formatVersion)
+		err = (&fileHead{format: formatVersion}).write(w.tx)
 	}
 	for _, name := range ourBuckets() {
 		if err == nil {

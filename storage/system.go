@@ -196,7 +196,7 @@ func (s *System) Update(ctx context.Context, f func(tx *SystemTx) error) error {
 // SystemTx is valid only within the call of f.
 type SystemTx struct {
 	tx      *bolt.Tx
-	head    systemHead
+	head    fileHead
 	lasting bool  // something was written whose loss would matter
 	bad     error // what Get could not tell
 }

@@ -64,13 +64,15 @@ func damagedRecord(sec string, key []byte) error {
 
 // headKey is where metaBucket has the head, sealed like a record. Formats after
 // this one will have it as well: it tells a newer format from a damaged number.
+// An account's index has one too, which counts nothing; those made by earlier
+// builds have none.
 var headKey = []byte("head")
 
-// systemHead tells what the whole file must be, so that a page that is missing,
+// fileHead tells what the whole file must be, so that a page that is missing,
 // or an older one in its place, is noticed though each record is sound.
 //
 //	format u32, base u64, count u64, print u64
-type systemHead struct {
+type fileHead struct {
 	format uint32
 	// base is what the stamps of this file count from. Each transaction has the
 	// next one, and a file that a repair made goes on where the one before ended.
@@ -79,31 +81,31 @@ type systemHead struct {
 	print uint64 // the sum of their fingerprints
 }
 
-func readHead(tx *bolt.Tx) (systemHead, error) {
+func readHead(tx *bolt.Tx) (fileHead, error) {
 	b := tx.Bucket(metaBucket)
 	if b == nil {
-		return systemHead{}, fmt.Errorf("its head is missing: %w", ErrCorrupt)
+		return fileHead{}, fmt.Errorf("its head is missing: %w", ErrCorrupt)
 	}
 	h, ok := decodeHead(b.Get(headKey))
 	if !ok {
-		return systemHead{}, fmt.Errorf("its head is damaged: %w", ErrCorrupt)
+		return fileHead{}, fmt.Errorf("its head is damaged: %w", ErrCorrupt)
 	}
 	return h, nil
 }
 
-func decodeHead(b []byte) (systemHead, bool) {
+func decodeHead(b []byte) (fileHead, bool) {
 	r, ok := unseal("", headKey, b)
 	if !ok || len(r.value) < 28 {
-		return systemHead{}, false
+		return fileHead{}, false
 	}
-	return systemHead{
+	return fileHead{
 		binary.BigEndian.Uint32(r.value), binary.BigEndian.Uint64(r.value[4:]),
 		binary.BigEndian.Uint64(r.value[12:]), binary.BigEndian.Uint64(r.value[20:]),
 	}, true
 }
 
 // write puts the head, and the format where every version looks for it.
-func (h *systemHead) write(tx *bolt.Tx) error {
+func (h *fileHead) write(tx *bolt.Tx) error {
 	if err := putFormat(tx, h.format); err != nil {
 		return err
 	}
@@ -114,15 +116,15 @@ func (h *systemHead) write(tx *bolt.Tx) error {
 	return tx.Bucket(metaBucket).Put(headKey, seal("", headKey, b, 0))
 }
 
-func (h *systemHead) add(r *systemRecord) { h.count++; h.print += r.print() }
+func (h *fileHead) add(r *systemRecord) { h.count++; h.print += r.print() }
 
-func (h *systemHead) drop(r *systemRecord) { h.count--; h.print -= r.print() }
+func (h *fileHead) drop(r *systemRecord) { h.count--; h.print -= r.print() }
 
 // print is a record's fingerprint; those of different versions differ.
 func (r *systemRecord) print() uint64 { return uint64(r.sum)<<32 | r.stamp&0xffffffff }
 
 // newHead begins an empty database.
-func newHead(tx *bolt.Tx) error { return (&systemHead{format: systemFormat}).write(tx) }
+func newHead(tx *bolt.Tx) error { return (&fileHead{format: systemFormat}).write(tx) }
 
 // checkFormat finds a format number that is damaged rather than newer.
 func checkFormat(tx *bolt.Tx) error {
@@ -142,7 +144,7 @@ func checkFormat(tx *bolt.Tx) error {
 
 // sealAll brings the records of format 1, which had no checksum, to format 2.
 func sealAll(tx *bolt.Tx) error {
-	h := systemHead{format: systemFormat}
+	h := fileHead{format: systemFormat}
 	err := tx.ForEach(func(name []byte, b *bolt.Bucket) error {
 		sec, ok := strings.CutPrefix(string(name), sectionPrefix)
 		if !ok {
@@ -185,7 +187,7 @@ func readSystem(tx *bolt.Tx, visit func(sec string, k, sealed []byte) error) (sy
 		return systemState{}, err
 	}
 	s := systemState{stamp: want.base + uint64(tx.ID())}
-	have := systemHead{format: want.format, base: want.base}
+	have := fileHead{format: want.format, base: want.base}
 	err = tx.ForEach(func(name []byte, b *bolt.Bucket) error {
 		sec, ok := strings.CutPrefix(string(name), sectionPrefix)
 		if !ok {
@@ -213,6 +215,6 @@ func readSystem(tx *bolt.Tx, visit func(sec string, k, sealed []byte) error) (sy
 	return s, err
 }
 
-func (h systemHead) differ(want systemHead) error {
+func (h fileHead) differ(want fileHead) error {
 	return fmt.Errorf("records are missing or older than they were: it counts %d, and %d are there: %w", want.count, h.count, ErrCorrupt)
 }

@@ -170,7 +170,7 @@ func (r *systemRepair) describe(s *systemScan) {
 
 // write puts what was found into a new database, whose stamps go on.
 func (s *systemScan) write(tx *bolt.Tx) error {
-	h := systemHead{format: systemFormat, base: max(s.stamp, s.copied.stamp)}
+	h := fileHead{format: systemFormat, base: max(s.stamp, s.copied.stamp)}
 	for _, sec := range s.sections() {
 		b, err := tx.CreateBucketIfNotExists(section(sec))
 		if err != nil {

@@ -50,10 +50,10 @@ func (r keyRange) has(k []byte) bool {
 // than the copy has been deleted as well.
 type systemScan struct {
 	dir    string
-	raw    bool        // the file is of format 1, without checksums
-	head   *systemHead // of the file, nil if it cannot be read
-	format uint32      // that the file says it has
-	stamp  uint64      // of the file's newest state
+	raw    bool      // the file is of format 1, without checksums
+	head   *fileHead // of the file, nil if it cannot be read
+	format uint32    // that the file says it has
+	stamp  uint64    // of the file's newest state
 	torn   bool
 	lost   bool // nothing could be read in its place
 	stale  bool // the file is older than the copy
@@ -230,7 +230,7 @@ func (s *systemScan) measure(tx uint64) {
 		return
 	}
 	s.stamp = max(s.stamp, s.head.base+tx)
-	have := systemHead{format: s.head.format, base: s.head.base}
+	have := fileHead{format: s.head.format, base: s.head.base}
 	for sec, records := range s.found {
 		for k, f := range records {
 			r, _ := unseal(sec, []byte(k), seal(sec, []byte(k), f.value, f.stamp))
