@@ -16,8 +16,8 @@ func privateRanges() []string {
 	}
 }
 
-// constrain limits what a new CA can certify to the office's domains, the names
-// of its network, and private addresses (RFC 5280, section 4.2.1.10). Without
+// constrain limits what a new CA can certify to the office's domains, the box's
+// names, those of local networks, and private addresses (RFC 5280, section 4.2.1.10). Without
 // domains it stays without limits: they could not be added to it later.
 func constrain(t *x509.Certificate, domains, names []string) {
 	permitted := slices.DeleteFunc(slices.Clone(domains), func(d string) bool { return !isHost(d) })
@@ -26,9 +26,7 @@ func constrain(t *x509.Certificate, domains, names []string) {
 	}
 	permitted = append(permitted, localDomains()...)
 	for _, h := range sift(names).hosts {
-		if !strings.Contains(h, ".") {
-			permitted = append(permitted, h)
-		}
+		permitted = append(permitted, strings.TrimPrefix(h, "*."))
 	}
 	slices.Sort(permitted)
 	t.PermittedDNSDomainsCritical = true

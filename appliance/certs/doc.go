@@ -50,8 +50,8 @@
 // without one), and nothing is renewed by it.
 //
 // A CA that is made when the office's mail domains are known is limited to
-// these, to the names of local networks and to private addresses (RFC 5280,
-// section 4.2.1.10), so that a stolen ca.key passes for no bank. The limits
+// these, to the box's names, those of local networks and private addresses (RFC
+// 5280, section 4.2.1.10), so that a stolen ca.key passes for no bank. The limits
 // stay for its 10 years: they cannot be changed without every device having to
 // trust another CA. So a CA that is made before a domain is known has none, as
 // those of earlier versions; a name that the limits do not allow, of a domain
