@@ -1,14 +1,10 @@
 package bench_test
 
 import (
-	"bufio"
-	"crypto/tls"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"pillarbox/appliance/integration/rig"
 )
@@ -47,6 +43,7 @@ func (o *office) download(b *testing.B, connections int) {
 	for range connections {
 		conns = append(conns, o.filled(b))
 	}
+	before := cpuTime(b, o.box.PID())
 	for b.Loop() {
 		var all sync.WaitGroup
 		for _, w := range conns {
@@ -58,57 +55,11 @@ func (o *office) download(b *testing.B, connections int) {
 		}
 		all.Wait()
 	}
+	b.ReportMetric((cpuTime(b, o.box.PID())-before).Seconds()*1000/float64(b.N), "server-cpu-ms/op")
 	octets := o.octets * int64(connections)
 	b.SetBytes(octets)
 	rate := float64(octets) * float64(b.N) / b.Elapsed().Seconds()
-	b.ReportMetric(100*rate/copyRate(b, connections, o.octets), "%ofTLS")
-}
-
-// copyRate tells how many octets per second Go's TLS copies from memory to
-// clients that do nothing with them.
-func copyRate(b *testing.B, connections int, octets int64) float64 {
-	b.Helper()
-	certificate, trust := selfSigned(b)
-	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer ln.Close()
-	var all sync.WaitGroup
-	begin := time.Now()
-	for range connections {
-		all.Go(func() { serveMemory(b, ln, octets) })
-		all.Go(func() {
-			conn, err := tls.Dial("tcp", ln.Addr().String(), trust)
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			defer conn.Close()
-			// Read as a Wire reads.
-			if n, err := bufio.NewReaderSize(conn, 64<<10).Discard(int(octets)); err != nil {
-				b.Errorf("after %d octets: %v", n, err)
-			}
-		})
-	}
-	all.Wait()
-	return float64(octets) * float64(connections) / time.Since(begin).Seconds()
-}
-
-func serveMemory(b *testing.B, ln net.Listener, octets int64) {
-	conn, err := ln.Accept()
-	if err != nil {
-		b.Error(err)
-		return
-	}
-	defer conn.Close()
-	block := make([]byte, 64<<10)
-	for left := octets; left > 0; left -= int64(len(block)) {
-		if _, err := conn.Write(block[:min(left, int64(len(block)))]); err != nil {
-			b.Error(err)
-			return
-		}
-	}
+	b.ReportMetric(100*rate/copyRate(b, connections, o.octets, b.N), "%ofTLS")
 }
 
 func (o *office) selectInbox(b *testing.B) {
