@@ -22,7 +22,9 @@ const (
 	MaxUpload     = 1 << 20 // octets in all
 	maxBundle     = 32      // certificates
 	maxBundleKeys = 4
-	maxIterations = 10_000_000 // of a PKCS #12 file's key derivation; programs use 2,048 to 1,000,000
+	// maxIterations bounds the key derivations of a PKCS #12 file together. It
+	// has three or so; programs use 2,048 to 600,000 rounds for each.
+	maxIterations = 3_000_000
 )
 
 // Bundle is what uploaded files hold, in any order.
@@ -97,7 +99,7 @@ func (b *Bundle) addPEM(f []byte) error {
 }
 
 func (b *Bundle) addPKCS12(f []byte, password Secret) error {
-	if !cheap(f, 0) {
+	if rounds(f, 0) > maxIterations {
 		return fmt.Errorf("the PKCS #12 file asks for more than %d rounds of key derivation", maxIterations)
 	}
 	key, leaf, others, err := pkcs12.DecodeChain(f, string(password))
@@ -116,32 +118,29 @@ func (b *Bundle) addPKCS12(f []byte, password Secret) error {
 	return nil
 }
 
-// cheap tells whether no visible key derivation asks for too many rounds: the
-// number follows a salt (RFC 7292, appendix C; RFC 8018, appendix A).
-func cheap(der cryptobyte.String, depth int) bool {
+// rounds counts those of the key derivations that can be seen: the number
+// follows a salt (RFC 7292, appendix C; RFC 8018, appendix A).
+func rounds(der cryptobyte.String, depth int) (sum int64) {
 	salted := false
-	for !der.Empty() && depth < 16 {
-		var body cryptobyte.String
+	for !der.Empty() && depth < 16 && sum <= maxIterations {
+		var whole, inner cryptobyte.String
 		var tag asn1.Tag
-		if !der.ReadAnyASN1(&body, &tag) {
-			return true // not DER; who decodes it says so
+		if !der.ReadAnyASN1Element(&whole, &tag) {
+			return sum // not DER; who decodes it says so
 		}
 		if tag == asn1.INTEGER && salted {
 			var n int64
-			whole := cryptobyte.NewBuilder(nil)
-			whole.AddASN1(tag, func(b *cryptobyte.Builder) { b.AddBytes(body) })
-			text, err := whole.Bytes()
-			s := cryptobyte.String(text)
-			if err != nil || !s.ReadASN1Integer(&n) || n > maxIterations {
-				return false
+			if number := whole; !number.ReadASN1Integer(&n) || n < 0 || n > maxIterations {
+				return maxIterations + 1
 			}
+			sum += n
 		}
 		salted = tag == asn1.OCTET_STRING
-		if !cheap(body, depth+1) {
-			return false
+		if whole.ReadAnyASN1(&inner, &tag) {
+			sum += rounds(inner, depth+1)
 		}
 	}
-	return true
+	return sum
 }
 
 // parseKey reads a key in PKCS #8, PKCS #1 or SEC 1 form.

@@ -69,6 +69,9 @@
 // at the latest when a third of its life is left; after a failure it waits,
 // longer each time, and as long as the CA says.
 //
+// Where the CA of an ordered or uploaded certificate says by OCSP that it is not
+// revoked, that is stapled to handshakes.
+//
 // # TLS policy
 //
 // Intermediate: TLS 1.2, with suites that have forward secrecy and AEAD, and

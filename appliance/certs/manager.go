@@ -97,6 +97,10 @@ type Manager struct {
 	reminded time.Time // when an expiry was announced
 	urgency  int       // of what was announced then
 
+	// What is stapled, and when it is asked for anew: tendPublic's alone.
+	stapled    *public
+	stapleNext time.Time
+
 	rsaFailed bool
 	leftOut   []string // names that the CA may not certify
 }
@@ -261,7 +265,7 @@ func (m *Manager) Reload(ctx context.Context) error {
 // until ctx ends.
 func (m *Manager) Run(ctx context.Context) error {
 	var ordered sync.WaitGroup
-	ordered.Go(func() { m.renewOrdered(ctx) })
+	ordered.Go(func() { m.tendPublic(ctx) })
 	defer ordered.Wait()
 	t := time.NewTicker(m.interval)
 	defer t.Stop()

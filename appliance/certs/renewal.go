@@ -72,8 +72,9 @@ func (r *renewal) lastError() error {
 	return r.err
 }
 
-// renewOrdered renews certificates of an ACME CA until ctx ends.
-func (m *Manager) renewOrdered(ctx context.Context) {
+// tendPublic renews certificates of an ACME CA and staples what CAs say of those
+// in use, until ctx ends.
+func (m *Manager) tendPublic(ctx context.Context) {
 	t := time.NewTicker(m.interval)
 	defer t.Stop()
 	for {
@@ -84,6 +85,7 @@ func (m *Manager) renewOrdered(ctx context.Context) {
 			if m.Settings().source() == ACME && !m.renewal.waits(m.now()) {
 				m.renewOrder(ctx)
 			}
+			m.staple(ctx)
 		}
 	}
 }
