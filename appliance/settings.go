@@ -113,8 +113,12 @@ func sameJSON(a, b any) bool {
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
-// boxNetwork is the box's own network, which its service keeps.
-type boxNetwork struct{ client *network.Client }
+// boxNetwork is the box's own network, which its service keeps. Its methods are
+// called one at a time.
+type boxNetwork struct {
+	client *network.Client
+	known  string // the mark of the provisioned network that is known here
+}
 
 // Name implements config.Applier.
 func (n *boxNetwork) Name() string { return "network" }
@@ -139,25 +143,36 @@ const trialMargin = 5 * time.Second
 
 // Try implements config.Applier.
 func (n *boxNetwork) Try(ctx context.Context, t *config.Trial) ([]string, error) {
-	return nil, n.client.Try(ctx, t.ID, settingsOf(t.To), t.For+trialMargin)
+	return n.client.Try(ctx, t.ID, settingsOf(t.To), t.For+trialMargin)
+}
+
+// Trying implements config.Witness: the service may have been started again.
+func (n *boxNetwork) Trying(ctx context.Context, id string) (bool, error) {
+	s, err := n.client.State(ctx)
+
+	return s.Trial == id, err
 }
 
 // Hold implements config.Applier.
 func (n *boxNetwork) Hold(ctx context.Context, d *config.Document) error {
-	return n.client.Hold(ctx, settingsOf(d))
+	return n.client.Hold(ctx, settingsOf(d), n.known)
 }
 
 // Newer implements config.Source: the provisioning file is the way back in for
 // somebody who has locked themselves out.
-func (n *boxNetwork) Newer(ctx context.Context, current *config.Document) (d config.Document, by string, ok bool, err error) {
+func (n *boxNetwork) Newer(ctx context.Context, current *config.Document, taken string) (*config.Found, error) {
 	s, err := n.client.State(ctx)
-	if err != nil || !s.Fresh {
-		return d, "", false, err
+	if err != nil {
+		return nil, err
 	}
-	d = *current
-	d.Network = s.Confirmed.Network
+	n.known = s.Provisioned
+	if s.Provisioned == "" || s.Provisioned == taken {
+		return nil, nil
+	}
+	d := *current
+	d.Network = s.Found
 
-	return d, "the provisioning file", true, nil
+	return &config.Found{Document: d, By: "the provisioning file", Mark: s.Provisioned}, nil
 }
 
 // rulesTime is how long listeners wait for the firewall's rules.

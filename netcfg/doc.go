@@ -22,5 +22,5 @@
 // desired and does what is missing, so that it does not matter which event
 // caused it, how many were lost, or whether an earlier run was killed half-way.
 // Settings are handed in by Set; whoever wants to try, confirm and take back
-// settings does so with Plan and Set.
+// settings does so with Plan, Set and Settle.
 package netcfg

@@ -69,6 +69,7 @@ type Manager struct {
 
 	mu      sync.Mutex
 	desired state.Desired
+	settled settled
 	leases  map[string]*dhcp.Lease // by link; nil says that DHCP gave none
 	saved   map[string]savedLease
 
@@ -110,6 +111,7 @@ func New(c *Config) *Manager {
 func (m *Manager) Set(d state.Desired) {
 	m.mu.Lock()
 	m.desired = d
+	m.settled.asked++
 	m.mu.Unlock()
 	m.nudge()
 }
@@ -202,6 +204,7 @@ func (m *Manager) watch(ctx context.Context) {
 // pass looks at all and does what is missing. It tells whether all is as it
 // should be, as far as that can be.
 func (m *Manager) pass(ctx context.Context) bool {
+	asked := m.asking()
 	o, err := link.Observe()
 	if err != nil {
 		m.complain([]error{err})
@@ -212,9 +215,10 @@ func (m *Manager) pass(ctx context.Context) bool {
 	plan := append(m.clashes.again(&target, &o, m.Audit), state.Diff(&target, &o)...)
 	m.announce(ctx, plan)
 	failed := false
-	if err := link.Apply(plan); err != nil {
+	refused := link.Apply(plan)
+	if refused != nil {
 		failed = true
-		problems = append(problems, err)
+		problems = append(problems, refused)
 		m.failed = plan.String()
 	} else {
 		m.failed = ""
@@ -246,6 +250,7 @@ func (m *Manager) pass(ctx context.Context) bool {
 	if m.Changed != nil {
 		m.Changed(status(&target, &o, leases, problems))
 	}
+	m.settle(asked, problems, refused)
 
 	return !failed
 }

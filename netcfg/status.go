@@ -97,6 +97,18 @@ func Observe() (Status, error) {
 	return status(&state.Target{}, &o, nil, nil), nil
 }
 
+// ObserveFor returns what can be known of the network before it is managed as
+// some settings say: what they would manage, and its addresses as they are.
+func ObserveFor(d *state.Desired) (Status, error) {
+	o, err := link.Observe()
+	if err != nil {
+		return Status{}, err
+	}
+	target, problems := state.Resolve(d, &o, nil, nil)
+
+	return status(&target, &o, nil, problems), nil
+}
+
 // Plan returns what would be done for some settings, and what stands in their
 // way.
 func Plan(d *state.Desired) (state.Plan, []error, error) {

@@ -21,11 +21,24 @@ type Applier interface {
 }
 
 // Source is an Applier that may know of a document that somebody has put onto
-// the box's disk, to get back in. It is asked at the start.
+// the box's disk, to get back in. It is asked before each Hold.
 type Source interface {
-	// Newer returns such a document, and where it comes from; ok is false where
-	// there is none. Hold confirms that it was taken.
-	Newer(ctx context.Context, current *Document) (d Document, by string, ok bool, err error)
+	// Newer returns such a document, made of the current one, unless it is that
+	// with the mark that was taken last; nil means that there is none.
+	Newer(ctx context.Context, current *Document, taken string) (*Found, error)
+}
+
+// Found is a document that was found on the box's disk.
+type Found struct {
+	Document Document
+	By       string // where it was
+	Mark     string // by which it is known again
+}
+
+// Witness is an Applier that may go back by itself without the Manager.
+type Witness interface {
+	// Trying tells whether what was tried under an ID still holds.
+	Trying(ctx context.Context, id string) (bool, error)
 }
 
 // Trial is a document that is to hold for a while.

@@ -105,6 +105,25 @@ func (m *Manager) recordOverride(ctx context.Context, before *Document, p *Propo
 	return nil
 }
 
+// begin applies a change that has waited. m.acting is held.
+func (m *Manager) begin(ctx context.Context, p *Pending) error {
+	current := m.Current()
+	if w := current.Document.Changes.Window; w != nil {
+		// The box may have been off, or its clock wrong, when the time came.
+		if begins := w.next(time.Now()); begins.After(time.Now()) {
+			p.Begins = begins
+			return m.savePending(ctx, p)
+		}
+	}
+	diff, _, err := m.plan(ctx, &p.Document)
+	if err != nil {
+		return m.takeBack(ctx, p, theBox, "when its time came: "+err.Error())
+	}
+	p.Diff, p.Base = diff, current.Number
+
+	return m.apply(ctx, p)
+}
+
 // apply has a change applied for a while. m.acting is held.
 func (m *Manager) apply(ctx context.Context, p *Pending) error {
 	p.State, p.Begins = Applying, time.Time{}
@@ -166,10 +185,13 @@ func (m *Manager) Confirm(ctx context.Context, id string, proof Proof) (Version,
 	case !time.Now().Before(p.Ends):
 		return Version{}, ErrOther
 	}
+	if err := m.testify(ctx, p); err != nil {
+		return Version{}, err
+	}
 	v := Version{
 		Number: m.Current().Number + 1, Document: p.Document, By: p.By, Why: p.Why, Confirmed: time.Now(), ConfirmedBy: proof.By,
 	}
-	if err := m.saveVersion(ctx, &v); err != nil {
+	if err := m.saveVersion(ctx, &v, nil); err != nil {
 		return Version{}, fmt.Errorf("confirm the change: %w", err)
 	}
 	ctx = context.WithoutCancel(ctx)
@@ -179,6 +201,27 @@ func (m *Manager) Confirm(ctx context.Context, id string, proof Proof) (Version,
 	m.record(ctx, Event{What: WasConfirmed, Actor: proof.By, Version: v.Number, Diff: inJSON(p.Diff), Reason: p.Why})
 
 	return v, nil
+}
+
+// testify finds out whether what is to be confirmed still holds. m.acting is
+// held.
+func (m *Manager) testify(ctx context.Context, p *Pending) error {
+	for _, a := range m.conf.Appliers {
+		w, ok := a.(Witness)
+		if !ok {
+			continue
+		}
+		tries, err := w.Trying(ctx, p.ID)
+		if err != nil {
+			return &CheckError{a.Name(), fmt.Errorf("find out whether the change still holds: %w", err)}
+		}
+		if !tries {
+			// What others apply goes the same way.
+			return errors.Join(ErrGone, m.takeBack(context.WithoutCancel(ctx), p, theBox, a.Name()+" has taken it back"))
+		}
+	}
+
+	return nil
 }
 
 // Revert takes the change that is on its way back at once.
@@ -206,10 +249,15 @@ func (m *Manager) takeBack(ctx context.Context, p *Pending, by, reason string) e
 		return fmt.Errorf("take the change back: %w", err)
 	}
 	m.nudge()
-	m.log.WarnContext(ctx, "a change of the configuration is taken back", "change", p.ID, "by", by, "reason", reason)
-	m.record(ctx, Event{What: WasReverted, Actor: by, Version: p.Base, Diff: inJSON(p.Diff), Reason: reason})
+	m.tookBack(ctx, p, by, reason)
 
 	return nil
+}
+
+// tookBack tells that a change was taken back.
+func (m *Manager) tookBack(ctx context.Context, p *Pending, by, reason string) {
+	m.log.WarnContext(ctx, "a change of the configuration is taken back", "change", p.ID, "by", by, "reason", reason)
+	m.record(ctx, Event{What: WasReverted, Actor: by, Version: p.Base, Diff: inJSON(p.Diff), Reason: reason})
 }
 
 func inJSON(v any) string {

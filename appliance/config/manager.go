@@ -22,9 +22,13 @@ type Config struct {
 }
 
 const (
-	// holdRetry is how often an Applier that could not be reached is told again
-	// what holds.
+	// holdRetry is how often what could not be done is tried again, such as
+	// telling an Applier that could not be reached what holds.
 	holdRetry = 5 * time.Second
+
+	// clockTime is how often it is looked whether the time of a change that
+	// waits has come: the clock of a box without a battery jumps at its start.
+	clockTime = time.Minute
 
 	// theBox is who does what nobody asked for.
 	theBox = "the box"
@@ -38,17 +42,20 @@ type Manager struct {
 
 	acting sync.Mutex // held by who changes anything
 
-	mu       sync.Mutex // held shortly
-	versions []Version  // the newest last; the last one is confirmed
+	mu       sync.Mutex        // held shortly
+	versions []Version         // the newest last; the last one is confirmed
+	sizes    []int             // of each of them on the disk
+	taken    map[string]string // by Applier, the mark of what was found on the disk
 	pending  *Pending
 	applied  time.Time        // when the pending change was
 	unheld   map[string]error // by Applier, why the confirmed document may not hold there
+	again    time.Time        // not before then what failed is tried again
 }
 
 // Open reads what is kept. A change that was applied and not confirmed before
 // the last end is forgotten; Start makes the confirmed one hold.
 func Open(ctx context.Context, c *Config) (*Manager, error) {
-	m := &Manager{conf: *c, log: c.Logger, wake: make(chan struct{}, 1), unheld: map[string]error{}}
+	m := &Manager{conf: *c, log: c.Logger, wake: make(chan struct{}, 1), taken: map[string]string{}, unheld: map[string]error{}}
 	if m.conf.Record == nil {
 		m.conf.Record = func(context.Context, Event) error { return nil }
 	}
@@ -57,7 +64,7 @@ func Open(ctx context.Context, c *Config) (*Manager, error) {
 	}
 	if len(m.versions) == 0 {
 		first := Version{Number: 1, Document: Default(), By: theBox, Why: "a fresh box", Confirmed: time.Now(), ConfirmedBy: theBox}
-		if err := m.saveVersion(ctx, &first); err != nil {
+		if err := m.saveVersion(ctx, &first, nil); err != nil {
 			return nil, fmt.Errorf("begin the configuration: %w", err)
 		}
 	}
@@ -70,17 +77,9 @@ func Open(ctx context.Context, c *Config) (*Manager, error) {
 func (m *Manager) Start(ctx context.Context) error {
 	m.acting.Lock()
 	defer m.acting.Unlock()
+	defer m.nudge()
 	if p := m.Pending(); p != nil && p.State != Waiting {
-		if err := m.takeBack(ctx, p, theBox, "the box stopped before the change was confirmed"); err != nil {
-			return err
-		}
-	}
-	for _, a := range m.conf.Appliers {
-		if s, ok := a.(Source); ok {
-			if err := m.adopt(ctx, s); err != nil {
-				m.log.WarnContext(ctx, "ask for a newer configuration", "applier", a.Name(), "err", err)
-			}
-		}
+		return m.takeBack(ctx, p, theBox, "the box stopped before the change was confirmed")
 	}
 	m.hold(ctx)
 
@@ -88,34 +87,52 @@ func (m *Manager) Start(ctx context.Context) error {
 }
 
 // adopt makes a version of a document that was put onto the box's disk.
-func (m *Manager) adopt(ctx context.Context, s Source) error {
-	current := m.Current()
-	d, by, ok, err := s.Newer(ctx, &current.Document)
-	if err != nil || !ok {
+func (m *Manager) adopt(ctx context.Context, name string, s Source) error {
+	current, pending := m.Current(), m.Pending()
+	m.mu.Lock()
+	taken := m.taken[name]
+	m.mu.Unlock()
+	found, err := s.Newer(ctx, &current.Document, taken)
+	if err != nil || found == nil {
 		return err
 	}
-	diff := Diff(&current.Document, &d)
+	diff := Diff(&current.Document, &found.Document)
 	if len(diff) == 0 {
-		return nil
+		return m.saveTaken(ctx, name, found.Mark)
 	}
-	if err := d.Validate(); err != nil {
+	if err := found.Document.Validate(); err != nil {
 		return err
 	}
-	v := Version{Number: current.Number + 1, Document: d, By: by, Why: "taken at the start", Confirmed: time.Now(), ConfirmedBy: by}
-	if err := m.saveVersion(ctx, &v); err != nil {
+	v := Version{
+		Number: current.Number + 1, Document: found.Document, By: found.By, Why: "found on the disk", Confirmed: time.Now(), ConfirmedBy: found.By,
+	}
+	if err := m.saveVersion(ctx, &v, map[string]string{name: found.Mark}); err != nil {
 		return err
 	}
-	m.log.InfoContext(ctx, "configuration taken", "version", v.Number, "by", by)
-	m.record(ctx, Event{What: WasConfirmed, Actor: by, Version: v.Number, Diff: inJSON(diff)})
+	m.log.InfoContext(ctx, "configuration taken", "version", v.Number, "by", v.By)
+	m.record(ctx, Event{What: WasConfirmed, Actor: v.By, Version: v.Number, Diff: inJSON(diff)})
+	if pending != nil && pending.State == Waiting {
+		m.tookBack(ctx, pending, theBox, "another configuration was found on the disk")
+	}
 
 	return nil
 }
 
 // hold tells all Appliers what is confirmed.
 func (m *Manager) hold(ctx context.Context) {
+	missed := map[string]error{}
+	for _, a := range m.conf.Appliers {
+		if s, ok := a.(Source); ok {
+			missed[a.Name()] = m.adopt(ctx, a.Name(), s)
+		}
+	}
 	current := m.Current()
 	for _, a := range m.conf.Appliers {
-		err := a.Hold(ctx, &current.Document)
+		// What somebody has put onto the disk to get back in must not be lost.
+		err := missed[a.Name()]
+		if err == nil {
+			err = a.Hold(ctx, &current.Document)
+		}
 		m.mu.Lock()
 		_, was := m.unheld[a.Name()]
 		if err != nil {
@@ -239,17 +256,18 @@ func (m *Manager) untilNext() time.Duration {
 	if p := m.pending; p != nil {
 		switch p.State {
 		case Waiting:
-			next = min(next, time.Until(p.Begins))
+			next = min(time.Until(p.Begins), clockTime)
 		case Applied:
-			next = min(next, time.Until(p.Ends))
+			next = time.Until(p.Ends)
 		case Applying:
+			next = 0 // it is to be taken back, once nobody works on it
 		}
 	}
 	if len(m.unheld) > 0 {
 		next = min(next, holdRetry)
 	}
 
-	return max(next, 0)
+	return max(next, time.Until(m.again), 0)
 }
 
 // due does what the time has come for.
@@ -260,14 +278,19 @@ func (m *Manager) due(ctx context.Context) {
 	var err error
 	switch {
 	case p != nil && p.State == Waiting && !time.Now().Before(p.Begins):
-		err = m.apply(ctx, p)
+		err = m.begin(ctx, p)
+	case p != nil && p.State == Applying:
+		err = m.takeBack(ctx, p, theBox, "it could not be applied")
 	case p != nil && p.State == Applied && !time.Now().Before(p.Ends):
 		err = m.takeBack(ctx, p, theBox, "nobody confirmed it in time")
-	case p == nil && len(m.Problems()) > 0:
+	case len(m.Problems()) > 0 && (p == nil || p.State == Waiting):
 		m.hold(ctx)
 	}
 	if err != nil {
 		m.log.ErrorContext(ctx, "carry on with a change of the configuration", "err", err)
+		m.mu.Lock()
+		m.again = time.Now().Add(holdRetry)
+		m.mu.Unlock()
 	}
 }
 

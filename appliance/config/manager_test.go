@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,44 +18,86 @@ import (
 
 	"pillarbox/appliance/config"
 	"pillarbox/netcfg/policy"
+	"pillarbox/storage"
 )
 
-// disk is what outlives the box.
+// disk is what outlives the box: a system database as it is on one.
 type disk struct {
+	dir   string
+	store *storage.Store
+
+	power *power
+
+	mu    sync.Mutex
+	saves int
+	full  bool
+}
+
+// power is cut at some moment, if it is: nothing happens from then on.
+type power struct {
 	mu     sync.Mutex
-	values map[string][]byte
-	saves  int
-	fail   func(save int) error
+	lasts  int // for so many moments; 0 means for ever
+	passed int
+}
+
+var errPower = errors.New("the power is cut")
+
+// moment lets one pass.
+func (p *power) moment() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.passed++
+	if p.lasts > 0 && p.passed >= p.lasts {
+		return errPower
+	}
+	return nil
+}
+
+// during lets one moment pass before f and one behind it.
+func (p *power) during(f func() error) error {
+	if err := p.moment(); err != nil {
+		return err
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	return p.moment()
+}
+
+// mount opens it, as a start does.
+func (d *disk) mount(t *testing.T) {
+	t.Helper()
+	var err error
+	if d.store, err = storage.Open(t.Context(), &storage.Config{Dir: d.dir, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (d *disk) Load(f func(key string, value []byte) error) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, k := range slices.Sorted(maps.Keys(d.values)) {
-		if err := f(k, d.values[k]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return d.store.System().View(func(tx *storage.SystemTx) error { return tx.All("config", f) })
 }
 
-func (d *disk) Save(_ context.Context, changes map[string][]byte) error {
+func (d *disk) Save(ctx context.Context, changes map[string][]byte) error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.saves++
-	if d.fail != nil {
-		if err := d.fail(d.saves); err != nil {
-			return err
-		}
+	full := d.full
+	d.mu.Unlock()
+	if full {
+		return errors.New("the disk is full")
 	}
-	for k, v := range changes {
-		if v == nil {
-			delete(d.values, k)
-		} else {
-			d.values[k] = slices.Clone(v)
-		}
-	}
-	return nil
+	return d.power.during(func() error {
+		return d.store.System().Update(ctx, func(tx *storage.SystemTx) error {
+			var errs []error
+			for k, v := range changes {
+				if v == nil {
+					errs = append(errs, tx.Delete("config", k))
+				} else {
+					errs = append(errs, tx.Put("config", k, v))
+				}
+			}
+			return errors.Join(errs...)
+		})
+	})
 }
 
 // world is what the configuration is applied to; it notes what was done.
@@ -69,6 +111,11 @@ type world struct {
 	fails   error // by Try
 	away    error // by everything
 	newer   *config.Document
+	mark    string
+	leaves  bool // after it has borne witness
+
+	power *power
+	kept  config.Document // outlives a power cut
 }
 
 func (w *world) Name() string { return w.name }
@@ -84,8 +131,10 @@ func (w *world) Try(_ context.Context, t *config.Trial) ([]string, error) {
 	if err := errors.Join(w.fails, w.away); err != nil {
 		return nil, err
 	}
-	w.holds, w.trial = *t.To, t.ID
-	return []string{"tried"}, nil
+	return []string{"tried"}, w.power.during(func() error {
+		w.holds, w.trial = *t.To, t.ID
+		return nil
+	})
 }
 
 func (w *world) Hold(_ context.Context, d *config.Document) error {
@@ -95,15 +144,36 @@ func (w *world) Hold(_ context.Context, d *config.Document) error {
 		return w.away
 	}
 	w.said = append(w.said, "hold")
-	w.holds, w.trial = *d, ""
-	return nil
+	return w.power.during(func() error {
+		w.holds, w.kept, w.trial = *d, *d, ""
+		return nil
+	})
 }
 
-func (w *world) Newer(context.Context, *config.Document) (config.Document, string, bool, error) {
-	if w.newer == nil {
-		return config.Document{}, "", false, nil
+// restart is what a power cut does to it.
+func (w *world) restart() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.holds, w.trial = w.kept, ""
+}
+
+func (w *world) Newer(_ context.Context, _ *config.Document, taken string) (*config.Found, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.away != nil || w.newer == nil || taken == w.mark {
+		return nil, w.away
 	}
-	return *w.newer, "a file", true, nil
+	return &config.Found{Document: *w.newer, By: "a file", Mark: w.mark}, nil
+}
+
+func (w *world) Trying(_ context.Context, id string) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err := w.away
+	if w.leaves {
+		w.away = errors.New("it restarts")
+	}
+	return w.trial == id, err
 }
 
 func (w *world) within() int {
@@ -116,6 +186,7 @@ func (w *world) within() int {
 type box struct {
 	*config.Manager
 	t      *testing.T
+	power  *power
 	disk   *disk
 	world  *world
 	other  *world
@@ -124,7 +195,11 @@ type box struct {
 }
 
 func newBox(t *testing.T) *box {
-	b := &box{t: t, disk: &disk{values: map[string][]byte{}}, world: &world{name: "world"}, other: &world{name: "other"}}
+	p := &power{}
+	b := &box{
+		t: t, power: p, disk: &disk{dir: filepath.Join(t.TempDir(), "data"), power: p},
+		world: &world{name: "world", power: p}, other: &world{name: "other", power: p},
+	}
 	b.start()
 	return b
 }
@@ -132,6 +207,7 @@ func newBox(t *testing.T) *box {
 // start starts the box, after a crash too.
 func (b *box) start() {
 	b.t.Helper()
+	b.disk.mount(b.t)
 	m, err := config.Open(b.t.Context(), &config.Config{
 		Logger: slog.New(slog.NewTextHandler(b.t.Output(), nil)), Store: b.disk, Appliers: []config.Applier{b.world, b.other},
 		Record: func(_ context.Context, e config.Event) error {
@@ -152,7 +228,13 @@ func (b *box) start() {
 		defer close(done)
 		_ = m.Run(ctx)
 	}()
-	b.stop = func() { cancel(); <-done }
+	b.stop = func() {
+		cancel()
+		<-done
+		if err := b.disk.store.Close(); err != nil {
+			b.t.Error(err)
+		}
+	}
 }
 
 // document is one that is told from others by a number.
@@ -296,75 +378,6 @@ func TestWhatIsRefusedChangesNothing(t *testing.T) {
 	})
 }
 
-// TestACrashAtAnyMomentLeavesWhatWasConfirmed lets so many writes reach the
-// disk, and starts the box anew with what is there.
-func TestACrashAtAnyMomentLeavesWhatWasConfirmed(t *testing.T) {
-	for writes := range 4 {
-		t.Run(fmt.Sprint(writes), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := newBox(t)
-				defer func() { b.stop() }()
-				last := b.disk.saves + writes
-				b.disk.fail = func(save int) error {
-					if save > last {
-						return errors.New("the power is cut")
-					}
-					return nil
-				}
-				confirmed := false
-				p, _, err := b.Propose(t.Context(), &config.Proposal{Document: document(120), By: "anna"})
-				if err == nil {
-					time.Sleep(time.Second)
-					_, err = b.Confirm(t.Context(), p.ID, now())
-					confirmed = err == nil
-				}
-				if confirmed != (writes == 3) {
-					t.Errorf("confirmed: %v, %v", confirmed, err)
-				}
-				b.stop()
-				b.disk.fail = nil
-				b.start()
-				if confirmed {
-					b.holds(120, 2)
-				} else {
-					b.holds(90, 1)
-				}
-				if b.Pending() != nil {
-					t.Errorf("still pending: %+v", b.Pending())
-				}
-			})
-		})
-	}
-}
-
-func TestAnApplierThatIsAwayIsToldLater(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBox(t)
-		defer func() { b.stop() }()
-		p := b.propose(120)
-		time.Sleep(time.Second)
-		b.other.mu.Lock()
-		b.other.away = errors.New("it restarts")
-		b.other.mu.Unlock()
-		if _, err := b.Confirm(t.Context(), p.ID, now()); err != nil {
-			t.Fatal(err)
-		}
-		if len(b.Problems()) != 1 {
-			t.Errorf("problems: %v", b.Problems())
-		}
-		b.other.mu.Lock()
-		b.other.away = nil
-		b.other.holds = document(90)
-		b.other.mu.Unlock()
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
-		b.holds(120, 2)
-		if len(b.Problems()) != 0 {
-			t.Errorf("problems: %v", b.Problems())
-		}
-	})
-}
-
 func TestAChangeWaitsForItsWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBox(t) // 2000-01-01 00:00 UTC, a Saturday
@@ -425,22 +438,6 @@ func TestAnEarlierVersionIsRestored(t *testing.T) {
 		b.holds(120, 4)
 		if _, _, err := b.Restore(t.Context(), 99, "anna", "", false); !errors.Is(err, config.ErrNoVersion) {
 			t.Errorf("version 99: %v", err)
-		}
-	})
-}
-
-func TestAFileOnTheDiskIsTheWayBackIn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBox(t)
-		defer func() { b.stop() }()
-		b.propose(120)
-		b.stop()
-		d := document(200)
-		b.world.newer = &d
-		b.start()
-		b.holds(200, 2)
-		if v := b.Current(); v.By != "a file" {
-			t.Errorf("by %q", v.By)
 		}
 	})
 }

@@ -54,6 +54,7 @@ var (
 	ErrNoProof    = errors.New("nobody says who confirms the change")
 	ErrOther      = errors.New("that change is no longer pending")
 	ErrNotApplied = errors.New("the change is not applied yet")
+	ErrGone       = errors.New("the change has taken itself back already: apply it again")
 )
 
 // PendingError refuses a change because another is on its way.
@@ -61,13 +62,29 @@ type PendingError struct{ Pending Pending }
 
 func (e *PendingError) Error() string {
 	p := &e.Pending
+	what := fmt.Sprintf("a change by %s (%s)", p.By, p.summary())
 	switch p.State {
 	case Waiting:
-		return fmt.Sprintf("a change by %s waits for %s: take it back first", p.By, p.Begins.Format(time.DateTime))
-	case Applying, Applied:
+		return fmt.Sprintf("%s waits for %s: take it back first", what, p.Begins.Format(time.DateTime))
+	case Applying:
+		return what + " is being applied or taken back: wait a moment"
+	case Applied:
 	}
 
-	return fmt.Sprintf("a change by %s is to be confirmed until %s: confirm it or take it back first", p.By, p.Ends.Format(time.TimeOnly))
+	return fmt.Sprintf("%s is to be confirmed until %s, for another %s: confirm it or take it back first",
+		what, p.Ends.Format(time.TimeOnly), max(0, time.Until(p.Ends)).Round(time.Second))
+}
+
+// summary says shortly what a change is about.
+func (p *Pending) summary() string {
+	switch len(p.Diff) {
+	case 0:
+		return "of nothing"
+	case 1:
+		return p.Diff[0].Path
+	}
+
+	return fmt.Sprintf("%s and %d more", p.Diff[0].Path, len(p.Diff)-1)
 }
 
 // CheckError says that a document cannot be applied.

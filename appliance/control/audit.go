@@ -16,6 +16,7 @@ import (
 
 	"pillarbox/appliance/audit"
 	"pillarbox/appliance/directory"
+	"pillarbox/appliance/peer"
 )
 
 // Trailers of an export, which tell what its beginning cannot know.
@@ -44,8 +45,8 @@ type (
 func withActor(ctx context.Context, c net.Conn) context.Context {
 	uid := os.Geteuid()
 	if uc, ok := c.(*net.UnixConn); ok {
-		if peer, err := peerUser(uc); err == nil {
-			uid = peer
+		if user, err := peer.User(uc); err == nil {
+			uid = user
 		}
 	}
 

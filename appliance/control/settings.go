@@ -232,7 +232,7 @@ func settingsError(err error) error {
 		code, status = CodeSettings, http.StatusBadRequest
 	case errors.Is(err, config.ErrUnchanged):
 		code = CodeUnchanged
-	case errors.Is(err, config.ErrNoPending), errors.Is(err, config.ErrOther), errors.Is(err, config.ErrNotApplied):
+	case errors.Is(err, config.ErrNoPending), errors.Is(err, config.ErrOther), errors.Is(err, config.ErrNotApplied), errors.Is(err, config.ErrGone):
 		code = CodeNoPending
 	case errors.Is(err, config.ErrNoVersion):
 		code, status = CodeNoVersion, http.StatusNotFound

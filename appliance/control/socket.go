@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"pillarbox/appliance/peer"
 )
 
 const (
@@ -98,7 +100,7 @@ func Serve(ctx context.Context, ln net.Listener, h *Handler, log *slog.Logger) e
 			log.Warn("requests cut off", "err", errors.Join(err, srv.Close()))
 		}
 	})
-	err := srv.Serve(&peerChecker{Listener: ln, log: log})
+	err := srv.Serve(peer.Only(ln, log))
 	if !stop() {
 		<-stopped
 	}
@@ -107,30 +109,4 @@ func Serve(ctx context.Context, ln net.Listener, h *Handler, log *slog.Logger) e
 	}
 
 	return nil
-}
-
-// peerChecker lets in only the server's own user and root.
-type peerChecker struct {
-	net.Listener
-
-	log *slog.Logger
-}
-
-func (p *peerChecker) Accept() (net.Conn, error) {
-	for {
-		conn, err := p.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		uc, ok := conn.(*net.UnixConn)
-		if !ok {
-			return conn, nil // in memory, from this very process
-		}
-		uid, err := peerUser(uc)
-		if err == nil && (uid == 0 || uid == os.Geteuid()) {
-			return conn, nil
-		}
-		p.log.Warn("connection to the control socket refused", "uid", uid, "err", err)
-		_ = conn.Close()
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"time"
 
+	"pillarbox/appliance/peer"
 	"pillarbox/netcfg"
 	"pillarbox/netcfg/firewall"
 	"pillarbox/netcfg/rehearsal"
@@ -30,6 +31,10 @@ type State struct {
 	// Fresh says that the network was provisioned anew, and that this was not
 	// confirmed yet.
 	Fresh bool `json:"fresh,omitempty"`
+	// Provisioned is the mark of what was provisioned, Found what that says. Who
+	// confirms settings must know them.
+	Provisioned string        `json:"provisioned,omitempty"`
+	Found       state.Desired `json:"found"`
 
 	Trial string    `json:"trial,omitempty"` // the one that is on
 	Ends  time.Time `json:"ends,omitzero"`
@@ -40,7 +45,9 @@ type State struct {
 }
 
 // Open tells that no rules stand: everybody reaches every open port.
-func (s *State) Open() bool { return s.Firewall.Stands == firewall.NothingStands || s.Firewall.Stands == "" }
+func (s *State) Open() bool {
+	return s.Firewall.Stands == firewall.NothingStands || s.Firewall.Stands == ""
+}
 
 // CheckResult is what settings would change.
 type CheckResult struct {
@@ -53,6 +60,15 @@ type tryRequest struct {
 	ID       string   `json:"id"`
 	Settings Settings `json:"settings"`
 	Seconds  float64  `json:"seconds"`
+}
+
+type tryAnswer struct {
+	Notes []string `json:"notes,omitempty"`
+}
+
+type holdRequest struct {
+	Settings    Settings `json:"settings"`
+	Provisioned string   `json:"provisioned"`
 }
 
 type banRequest struct {
@@ -69,6 +85,7 @@ type failure struct {
 const (
 	maxRequest = 1 << 20
 	maxTrial   = time.Hour
+	maxID      = 100 // octets of a trial's name
 	longestBan = 366 * 24 * time.Hour
 )
 
@@ -90,12 +107,12 @@ func (s *service) serve(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("open the network's socket: %w", err), ln.Close())
 	}
 	srv := &http.Server{
-		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn),
 	}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()
-	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+	if err := srv.Serve(peer.Only(ln, s.Logger)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the network's socket: %w", err)
 	}
 
@@ -143,7 +160,9 @@ func read[T any](body io.Reader) (v T, err error) {
 func (s *service) getState(ctx context.Context, _ io.Reader) (any, error) {
 	h := s.holder
 	h.mu.Lock()
-	st := State{Confirmed: h.confirmed.Settings, Fresh: h.fresh, Problem: h.problem}
+	st := State{
+		Confirmed: h.confirmed.Settings, Fresh: h.fresh, Provisioned: h.found.mark, Found: h.found.desired, Problem: h.problem,
+	}
 	if h.trial != nil {
 		st.Trial, st.Ends = h.trial.id, h.trial.ends
 	}
@@ -202,25 +221,23 @@ func (s *service) try(ctx context.Context, body io.Reader) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := time.Duration(r.Seconds * float64(time.Second))
-	if r.ID == "" || d <= 0 || d > maxTrial {
+	if r.ID == "" || len(r.ID) > maxID || r.Seconds <= 0 || r.Seconds > maxTrial.Seconds() {
 		return nil, fmt.Errorf("try settings: there must be a name and a time of at most %v", maxTrial)
 	}
+	d := time.Duration(r.Seconds * float64(time.Second))
 	// Who asks may be gone a moment later: that is what the trial is for.
-	if err := s.holder.try(context.WithoutCancel(ctx), r.ID, &r.Settings, d); err != nil {
-		return nil, err
-	}
+	notes, err := s.holder.try(context.WithoutCancel(ctx), r.ID, &r.Settings, d)
 
-	return struct{}{}, nil
+	return tryAnswer{notes}, err
 }
 
 func (s *service) hold(ctx context.Context, body io.Reader) (any, error) {
-	settings, err := read[Settings](body)
+	r, err := read[holdRequest](body)
 	if err != nil {
 		return nil, err
 	}
 
-	return struct{}{}, s.holder.hold(context.WithoutCancel(ctx), &settings)
+	return struct{}{}, s.holder.hold(context.WithoutCancel(ctx), &r.Settings, r.Provisioned)
 }
 
 var errNoFirewall = errors.New("there is no firewall: this kernel has none")
@@ -234,7 +251,7 @@ func (s *service) ban(ctx context.Context, body io.Reader) (any, error) {
 	if wall == nil {
 		return nil, errNoFirewall
 	}
-	d := min(time.Duration(r.Seconds*float64(time.Second)), longestBan)
+	d := time.Duration(min(r.Seconds, longestBan.Seconds()) * float64(time.Second))
 	switch {
 	case r.Exempt:
 		err = wall.Exempt(ctx, r.Source.Addr(), d)

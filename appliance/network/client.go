@@ -47,13 +47,17 @@ func (c *Client) Check(ctx context.Context, s *Settings) (r CheckResult, err err
 
 // Try makes settings hold for a while; then the confirmed ones hold again,
 // whatever has become of the caller.
-func (c *Client) Try(ctx context.Context, id string, s *Settings, d time.Duration) error {
-	return c.do(ctx, http.MethodPost, "/v1/try", tryRequest{id, *s, d.Seconds()}, nil)
+func (c *Client) Try(ctx context.Context, id string, s *Settings, d time.Duration) (notes []string, err error) {
+	var answer tryAnswer
+	err = c.do(ctx, http.MethodPost, "/v1/try", tryRequest{id, *s, d.Seconds()}, &answer)
+
+	return answer.Notes, err
 }
 
-// Hold makes settings the confirmed ones; they outlive a power cut.
-func (c *Client) Hold(ctx context.Context, s *Settings) error {
-	return c.do(ctx, http.MethodPost, "/v1/hold", s, nil)
+// Hold makes settings the confirmed ones; they outlive a power cut. provisioned
+// is what State says there, or else they are refused.
+func (c *Client) Hold(ctx context.Context, s *Settings, provisioned string) error {
+	return c.do(ctx, http.MethodPost, "/v1/hold", holdRequest{*s, provisioned}, nil)
 }
 
 // Ban lets nothing of a source through for a time.

@@ -18,6 +18,10 @@ import (
 // ErrTrial says that settings are being tried that were not expected.
 var ErrTrial = errors.New("other settings are being tried")
 
+// ErrUnseen says that settings would take the place of provisioned ones of which
+// whoever holds them knows nothing.
+var ErrUnseen = errors.New("other settings were put onto the disk since, and those hold")
+
 // holder makes settings hold: those that were confirmed, or for a while others
 // that are being tried.
 type holder struct {
@@ -25,16 +29,18 @@ type holder struct {
 	dir  string // "" keeps nothing
 	wall *firewall.Firewall
 
-	// use is told which network is desired from now on.
-	use func(state.Desired)
+	// use makes another network the desired one, and waits until it is there as
+	// far as that can be. It returns what stands in the way.
+	use func(context.Context, state.Desired) (notes []string, err error)
 
-	acting sync.Mutex // held by who changes what holds
+	acting  sync.Mutex // held by who changes what holds
+	walling sync.Mutex // held by who changes the firewall
 
 	mu        sync.Mutex // held shortly
 	confirmed confirmed
 	trial     *trial
 	fresh     bool // the provisioned settings hold and nobody has confirmed them
-	hash      string
+	found     provisioned
 	network   firewall.Network // as it was last seen
 	problem   string           // of the firewall
 }
@@ -49,7 +55,8 @@ type trial struct {
 
 // newHolder decides what holds at the start.
 func newHolder(log *slog.Logger, dir string, p provisioned) *holder {
-	h := &holder{log: log, dir: dir, hash: p.hash, use: func(state.Desired) {}}
+	h := &holder{log: log, dir: dir, found: p}
+	h.use = func(context.Context, state.Desired) ([]string, error) { return nil, nil }
 	c, err := readConfirmed(dir)
 	if err != nil {
 		log.Error("the confirmed settings are not used", "err", err)
@@ -58,11 +65,11 @@ func newHolder(log *slog.Logger, dir string, p provisioned) *holder {
 	case c == nil:
 		h.confirmed = confirmed{Settings: Settings{Network: p.desired, Firewall: policy.Default()}}
 		h.fresh = true
-	case p.hash != "" && c.Provisioned != p.hash:
+	case p.mark != "" && c.Provisioned != p.mark:
 		h.confirmed = *c
 		h.confirmed.Settings.Network = p.desired
 		h.fresh = true
-		log.Info("the provisioning file was changed: its network holds")
+		log.Info("the provisioned settings were changed: their network holds")
 	default:
 		h.confirmed = *c
 	}
@@ -70,7 +77,8 @@ func newHolder(log *slog.Logger, dir string, p provisioned) *holder {
 	return h
 }
 
-// raise opens the firewall and makes rules stand, before there is a network.
+// raise opens the firewall and makes rules stand, before there is a network: or
+// for the one that an earlier run has left.
 func (h *holder) raise(ctx context.Context) error {
 	wall, err := firewall.Open(ctx, &firewall.Config{Logger: h.log})
 	if err != nil {
@@ -80,6 +88,12 @@ func (h *holder) raise(ctx context.Context) error {
 		return fmt.Errorf("open the firewall: %w", err)
 	}
 	h.wall = wall
+	s := h.active()
+	if n, err := netcfg.ObserveFor(&s.Network); err != nil {
+		h.log.Warn("look at the network", "err", err)
+	} else {
+		h.look(&n)
+	}
 
 	return h.fortify(ctx)
 }
@@ -100,6 +114,8 @@ func (h *holder) fortify(ctx context.Context) error {
 	if h.wall == nil {
 		return nil
 	}
+	h.walling.Lock()
+	defer h.walling.Unlock()
 	s := h.active()
 	h.mu.Lock()
 	n := h.network
@@ -121,6 +137,13 @@ func (h *holder) fortify(ctx context.Context) error {
 
 // seen is told the network as it is after each pass.
 func (h *holder) seen(ctx context.Context, n *netcfg.Status) {
+	h.look(n)
+	if err := h.fortify(ctx); err != nil {
+		h.log.Error("the firewall does not follow the network", "err", err)
+	}
+}
+
+func (h *holder) look(n *netcfg.Status) {
 	var seen firewall.Network
 	for _, i := range n.Managed() {
 		var addresses []netip.Prefix
@@ -132,23 +155,21 @@ func (h *holder) seen(ctx context.Context, n *netcfg.Status) {
 	h.mu.Lock()
 	h.network = seen
 	h.mu.Unlock()
-	if err := h.fortify(ctx); err != nil {
-		h.log.Error("the firewall does not follow the network", "err", err)
-	}
 }
 
-// try makes settings hold for a while.
-func (h *holder) try(ctx context.Context, id string, s *Settings, d time.Duration) error {
+// try makes settings hold for a while. When it returns they do, as far as that
+// can be; the notes say what stands in the way.
+func (h *holder) try(ctx context.Context, id string, s *Settings, d time.Duration) (notes []string, err error) {
 	h.acting.Lock()
 	defer h.acting.Unlock()
 	if err := s.Validate(); err != nil {
-		return err
+		return nil, err
 	}
 	h.mu.Lock()
 	if t := h.trial; t != nil {
 		if t.id != id {
 			h.mu.Unlock()
-			return ErrTrial
+			return nil, ErrTrial
 		}
 		t.timer.Stop()
 	}
@@ -157,12 +178,15 @@ func (h *holder) try(ctx context.Context, id string, s *Settings, d time.Duratio
 	h.trial = t
 	h.mu.Unlock()
 	h.log.Info("settings are tried", "trial", id, "for", d)
-	h.use(s.Network)
-	if err := h.fortify(ctx); err != nil {
-		return errors.Join(err, h.back(context.WithoutCancel(ctx)))
+	notes, err = h.use(ctx, s.Network)
+	if err == nil {
+		err = h.fortify(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, h.back(context.WithoutCancel(ctx)))
 	}
 
-	return nil
+	return notes, nil
 }
 
 // expire ends a trial that nobody has ended.
@@ -186,9 +210,19 @@ func (h *holder) expire(id string) {
 // back makes the confirmed settings hold. h.acting is held.
 func (h *holder) back(ctx context.Context) error {
 	h.endTrial()
-	h.use(h.active().Network)
 
-	return h.fortify(ctx)
+	return h.enact(ctx)
+}
+
+// enact makes the network and the firewall be as the active settings say.
+// h.acting is held.
+func (h *holder) enact(ctx context.Context) error {
+	_, err := h.use(ctx, h.active().Network)
+	if err != nil {
+		err = fmt.Errorf("set the network up: %w", err)
+	}
+
+	return errors.Join(err, h.fortify(ctx))
 }
 
 func (h *holder) endTrial() {
@@ -200,8 +234,9 @@ func (h *holder) endTrial() {
 	}
 }
 
-// hold makes settings the confirmed ones, durably.
-func (h *holder) hold(ctx context.Context, s *Settings) error {
+// hold makes settings the confirmed ones, durably. seen is the mark of the
+// provisioned settings that are known to whoever confirms.
+func (h *holder) hold(ctx context.Context, s *Settings, seen string) error {
 	h.acting.Lock()
 	defer h.acting.Unlock()
 	if err := s.Validate(); err != nil {
@@ -209,10 +244,14 @@ func (h *holder) hold(ctx context.Context, s *Settings) error {
 	}
 	was := h.active()
 	h.mu.Lock()
-	c := confirmed{Settings: *s, Provisioned: h.hash}
-	known := !h.fresh && h.confirmed.Provisioned == h.hash && h.confirmed.Settings.same(s)
+	mark := h.found.mark
+	known := !h.fresh && h.confirmed.Provisioned == mark && h.confirmed.Settings.same(s)
 	h.mu.Unlock()
+	if seen != mark {
+		return ErrUnseen
+	}
 	if !known {
+		c := confirmed{Settings: *s, Provisioned: mark}
 		if err := c.write(h.dir); err != nil {
 			return err
 		}
@@ -224,9 +263,20 @@ func (h *holder) hold(ctx context.Context, s *Settings) error {
 	if was.same(s) {
 		return nil
 	}
-	h.use(s.Network)
 
-	return h.fortify(ctx)
+	return h.enact(ctx)
+}
+
+// provision makes other provisioned settings hold, as at a start.
+func (h *holder) provision(ctx context.Context, p provisioned) error {
+	h.acting.Lock()
+	defer h.acting.Unlock()
+	h.mu.Lock()
+	h.found, h.fresh = p, true
+	h.confirmed.Settings.Network = p.desired
+	h.mu.Unlock()
+
+	return h.back(ctx)
 }
 
 // trouble returns what is wrong with the firewall, "" if nothing is.

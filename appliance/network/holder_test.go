@@ -1,11 +1,13 @@
 package network_test
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,6 +35,7 @@ func startBox(t *testing.T, dir, provisioned string) (*service, *network.Client)
 	t.Helper()
 	s := prepare(t, provisioned)
 	s.config.StateDir, s.config.Socket, s.config.Firewall = dir, filepath.Join(dir, "socket"), true
+	s.config.Provisioned = mark(provisioned)
 	s.run(t)
 	c := network.NewClient(s.config.Socket)
 	netlab.Until(t, "the service answers", func() bool {
@@ -41,6 +44,9 @@ func startBox(t *testing.T, dir, provisioned string) (*service, *network.Client)
 	})
 	return s, c
 }
+
+// mark is what an image's init would give.
+func mark(provisioned string) string { return fmt.Sprint(len(provisioned), provisioned) }
 
 // listen lets the box listen where IMAP does.
 func listen(t *testing.T) {
@@ -86,20 +92,25 @@ func TestAChangeThatCutsTheAdministratorOffTakesItselfBack(t *testing.T) {
 	listen(t)
 	_, c := startBox(t, t.TempDir(), provisioned)
 	netlab.Until(t, "the administrator reaches the box", func() bool { return reaches(admin, "192.0.2.2:993") })
-	if err := c.Try(t.Context(), "away", settings("198.51.100.2/24", policy.LAN), 4*time.Second); err != nil {
+	if _, err := c.Try(t.Context(), "away", settings("198.51.100.2/24", policy.LAN), 4*time.Second); err != nil {
 		t.Fatal(err)
+	}
+	if got := fmt.Sprint(netlab.Addresses(t, "eth0")); got != "[198.51.100.2/24]" {
+		t.Errorf("it is tried with the address %s", got)
 	}
 	netlab.Until(t, "the administrator is cut off", func() bool { return !reaches(admin, "192.0.2.2:993") })
 	netlab.Until(t, "the change has taken itself back", func() bool { return reaches(admin, "192.0.2.2:993") })
 
-	if err := c.Try(t.Context(), "closed", settings("192.0.2.2/24", policy.Nobody), time.Hour); err != nil {
+	if _, err := c.Try(t.Context(), "closed", settings("192.0.2.2/24", policy.Nobody), time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	netlab.Until(t, "the port is closed", func() bool { return !reaches(admin, "192.0.2.2:993") })
-	if err := c.Try(t.Context(), "another", settings("192.0.2.2/24", policy.LAN), time.Hour); err == nil {
+	if reaches(admin, "192.0.2.2:993") {
+		t.Error("the port is open")
+	}
+	if _, err := c.Try(t.Context(), "another", settings("192.0.2.2/24", policy.LAN), time.Hour); err == nil {
 		t.Error("a second trial begins beside the first")
 	}
-	if err := c.Hold(t.Context(), settings("192.0.2.2/24", policy.LAN)); err != nil {
+	if err := c.Hold(t.Context(), settings("192.0.2.2/24", policy.LAN), mark(provisioned)); err != nil {
 		t.Fatal(err)
 	}
 	netlab.Until(t, "the port is open again", func() bool { return reaches(admin, "192.0.2.2:993") })
@@ -115,10 +126,10 @@ func TestWhatWasConfirmedOutlivesAPowerCut(t *testing.T) {
 	if err != nil || !st.Fresh || st.Open() {
 		t.Fatalf("a fresh box: %+v, %v", st, err)
 	}
-	if err := c.Hold(t.Context(), settings("192.0.2.3/24", policy.LAN)); err != nil {
+	if err := c.Hold(t.Context(), settings("192.0.2.3/24", policy.LAN), mark(provisioned)); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Try(t.Context(), "tried", settings("192.0.2.4/24", policy.LAN), time.Hour); err != nil {
+	if _, err := c.Try(t.Context(), "tried", settings("192.0.2.4/24", policy.LAN), time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	s.stop()
@@ -132,6 +143,72 @@ func TestWhatWasConfirmedOutlivesAPowerCut(t *testing.T) {
 	_, c = startBox(t, dir, strings.ReplaceAll(provisioned, "192.0.2.2", "192.0.2.9"))
 	if st, err = c.State(t.Context()); err != nil || !st.Fresh || st.Confirmed.Network.Interfaces[0].IPv4.Addresses[0].String() != "192.0.2.9/24" {
 		t.Errorf("after the provisioning file was changed: %+v, %v", st, err)
+	}
+}
+
+func TestProvisionedSettingsGiveWayToWhoKnowsThem(t *testing.T) {
+	netlab.NewPeer(t).Plug("eth0", "192.0.2.1/24")
+	dir := t.TempDir()
+	s, c := startBox(t, dir, provisioned)
+	want := settings("192.0.2.3/24", policy.LAN)
+	if err := c.Hold(t.Context(), want, mark("other")); err == nil || !strings.Contains(err.Error(), "put onto the disk since") {
+		t.Errorf("held by who does not know them: %v", err)
+	}
+	has := func(address string) {
+		t.Helper()
+		netlab.Until(t, "the address is "+address, func() bool { return fmt.Sprint(netlab.Addresses(t, "eth0")) == "["+address+"]" })
+	}
+	has("192.0.2.2/24")
+	st, err := c.State(t.Context())
+	if err != nil || st.Provisioned != mark(provisioned) || len(st.Found.Interfaces) != 1 {
+		t.Fatalf("state: %+v, %v", st, err)
+	}
+	if err := c.Hold(t.Context(), want, st.Provisioned); err != nil {
+		t.Fatal(err)
+	}
+	has("192.0.2.3/24")
+
+	// They are read again while the service runs; a mistake in them is told.
+	s.write(t, strings.ReplaceAll(provisioned, "192.0.2.2", "192.0.2.9"))
+	s.reload <- syscall.SIGHUP
+	has("192.0.2.9/24")
+	if err := c.Hold(t.Context(), want, st.Provisioned); err == nil {
+		t.Error("held by who has not seen them")
+	}
+	s.write(t, "{")
+	s.reload <- syscall.SIGHUP
+	s.until(t, "the mistake is told", func(s *network.Status) bool { return strings.Contains(fmt.Sprint(s.Network.Problems), "not used") })
+	has("192.0.2.9/24")
+}
+
+// TestABadProvisioningFileChangesNothing that was confirmed.
+func TestABadProvisioningFileChangesNothing(t *testing.T) {
+	netlab.NewPeer(t).Plug("eth0", "192.0.2.1/24")
+	dir := t.TempDir()
+	s, c := startBox(t, dir, provisioned)
+	if err := c.Hold(t.Context(), settings("192.0.2.3/24", policy.LAN), mark(provisioned)); err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
+	_, c = startBox(t, dir, "{")
+	if st, err := c.State(t.Context()); err != nil || st.Fresh || st.Confirmed.Network.Interfaces[0].IPv4.Addresses[0].String() != "192.0.2.3/24" {
+		t.Errorf("%+v, %v", st, err)
+	}
+}
+
+// TestWhatTheKernelWillNotDoIsNotTriedOn: who applies it is told at once.
+func TestWhatTheKernelWillNotDoIsNotTriedOn(t *testing.T) {
+	netlab.NewPeer(t).Plug("eth0", "192.0.2.1/24")
+	_, c := startBox(t, t.TempDir(), provisioned)
+	impossible := settings("192.0.2.2/24", policy.LAN)
+	impossible.Network.Interfaces[0].MTU = 65535
+	impossible.Network.Interfaces = append(impossible.Network.Interfaces, state.Interface{Name: "eth9"})
+	notes, err := c.Try(t.Context(), "odd", settings("192.0.2.2/24", policy.Nobody), time.Hour)
+	if err != nil || len(notes) > 0 {
+		t.Fatalf("notes %q, %v", notes, err)
+	}
+	if notes, err = c.Try(t.Context(), "odd", impossible, time.Hour); err != nil || !strings.Contains(fmt.Sprint(notes), "eth9") {
+		t.Errorf("notes %q, %v", notes, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"os"
@@ -24,7 +25,11 @@ type Config struct {
 	// Settings is the file with what is desired; "" means state.Default. A bad
 	// one is reported, and the default holds: the box must stay reachable.
 	Settings string
-	// Reload has the file read again; nil means never.
+	// Provisioned marks what Settings says. A mark that was not known when
+	// settings were confirmed makes Settings hold in place of their network, so
+	// that who is locked out gets back in; "" means that nothing does so.
+	Provisioned string
+	// Reload has the file read again, and hold; nil means never.
 	Reload <-chan os.Signal
 
 	// StateDir is where the settings that were confirmed last are kept; ""
@@ -68,7 +73,9 @@ type service struct {
 // returns.
 func Run(ctx context.Context, c *Config) error {
 	s := &service{Config: c, status: Status{PID: os.Getpid(), Since: time.Now()}}
-	s.holder = newHolder(c.Logger, c.StateDir, s.provisioned())
+	found, _ := s.provisioned() // what is wrong with it was told
+	s.holder = newHolder(c.Logger, c.StateDir, found)
+	defer s.holder.endTrial()
 	if c.Firewall {
 		// Rules stand before anything can be reached.
 		if err := s.holder.raise(ctx); err != nil {
@@ -103,19 +110,20 @@ func Run(ctx context.Context, c *Config) error {
 	return all.Wait()
 }
 
-// provisioned reads what was put onto the boot partition.
-func (s *service) provisioned() provisioned {
-	p, err := readProvisioned(s.Settings)
-	wrong := ""
+// provisioned reads what was put onto the boot partition. What is wrong there
+// does not take the place of settings that were confirmed.
+func (s *service) provisioned() (provisioned, error) {
+	d, err := ReadSettings(s.Settings)
+	wrong, mark := "", s.Provisioned
 	if err != nil {
-		s.Logger.Error("the network's settings are wrong; asking DHCP on the first wired interface", "err", err)
-		wrong, p.desired = fmt.Sprintf("the settings are wrong, and the default holds: %v", err), state.Default()
+		s.Logger.Error("the network's settings are wrong", "err", err)
+		wrong, mark, d = fmt.Sprintf("the settings are wrong, and not used: %v", err), "", state.Default()
 	}
 	s.mu.Lock()
 	s.wrong = wrong
 	s.mu.Unlock()
 
-	return p
+	return provisioned{desired: d, mark: mark}, err
 }
 
 func (s *service) reload(ctx context.Context) error {
@@ -124,15 +132,35 @@ func (s *service) reload(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.Reload:
-			s.use(s.provisioned().desired)
+			p, err := s.provisioned()
+			if err != nil {
+				s.manager.Set(s.holder.active().Network) // which tells of it
+				continue
+			}
+			p.mark = rand.Text()
+			if err := s.holder.provision(ctx, p); err != nil {
+				s.Logger.Error("use the network's settings", "err", err)
+			}
 		}
 	}
 }
 
+// useTime bounds how long the network may take to be as it is desired, without
+// what DHCP gives.
+const useTime = 30 * time.Second
+
 // use makes another network the desired one.
-func (s *service) use(d state.Desired) {
+func (s *service) use(ctx context.Context, d state.Desired) (notes []string, err error) {
 	s.keeper.Use(d.NTP)
 	s.manager.Set(d)
+	ctx, cancel := context.WithTimeout(ctx, useTime)
+	defer cancel()
+	problems, err := s.manager.Settle(ctx)
+	for _, p := range problems {
+		notes = append(notes, p.Error())
+	}
+
+	return notes, err
 }
 
 func (s *service) networkChanged(ctx context.Context, n netcfg.Status) {

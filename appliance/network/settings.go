@@ -1,12 +1,9 @@
 package network
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -41,7 +38,7 @@ const confirmedFile = "confirmed.json"
 // confirmed is what that file holds.
 type confirmed struct {
 	Settings Settings `json:"settings"`
-	// Provisioned is the hash of the provisioned settings that were known when
+	// Provisioned is the mark of the provisioned settings that were known when
 	// these were confirmed. Others are newer: somebody has put them onto the
 	// disk to get back in.
 	Provisioned string `json:"provisioned"`
@@ -50,35 +47,32 @@ type confirmed struct {
 // provisioned is what was put onto the boot partition.
 type provisioned struct {
 	desired state.Desired
-	hash    string
+	mark    string // "" means that there is nothing to get back in with
 }
 
 // ReadSettings reads a settings file; "" is the default.
 func ReadSettings(name string) (state.Desired, error) {
-	p, err := readProvisioned(name)
-
-	return p.desired, err
-}
-
-func readProvisioned(name string) (provisioned, error) {
 	if name == "" {
-		return provisioned{desired: state.Default()}, nil
+		return state.Default(), nil
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return provisioned{}, fmt.Errorf("read the network's settings: %w", err)
+		return state.Desired{}, fmt.Errorf("read the network's settings: %w", err)
 	}
 	defer f.Close()
-	sum := sha256.New()
-	d, err := state.Parse(io.TeeReader(f, sum))
 
-	return provisioned{desired: d, hash: hex.EncodeToString(sum.Sum(nil))}, err
+	return state.Parse(f)
 }
 
 // readConfirmed returns nil if nothing was ever confirmed.
 func readConfirmed(dir string) (*confirmed, error) {
 	if dir == "" {
 		return nil, nil
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, leftover(confirmedFile))); err == nil {
+		for _, name := range left {
+			_ = os.Remove(name)
+		}
 	}
 	text, err := os.ReadFile(filepath.Join(dir, confirmedFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -121,7 +115,7 @@ func writeDurably(name string, text []byte) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*")
+	f, err := os.CreateTemp(dir, leftover(name))
 	if err != nil {
 		return err
 	}
@@ -132,6 +126,14 @@ func writeDurably(name string, text []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
+
+	return errors.Join(syncFolder(dir), syncFolder(filepath.Dir(dir)))
+}
+
+// leftover is the pattern of what a power cut may leave beside a file.
+func leftover(name string) string { return "." + filepath.Base(name) + ".*" }
+
+func syncFolder(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -47,6 +49,9 @@ func networkCommands(log *slog.Logger, s *firmware.System) []*exec.Cmd {
 		log.Error("the network's settings; asking DHCP", "err", err)
 	} else {
 		c.Args = append(c.Args, "--settings", networkSettings)
+		if mark := networkMark(&s.Settings); mark != "" {
+			c.Args = append(c.Args, "--marked", mark)
+		}
 	}
 
 	return []*exec.Cmd{c}
@@ -66,6 +71,20 @@ func writeNetworkSettings(p *provision.Settings) error {
 	return os.WriteFile(networkSettings, append(text, '\n'), 0o644)
 }
 
+// networkMark tells what the provisioning file says of the network from what it
+// said before. It is of the file's own words, so that another release, which may
+// make something else of them, does not take them for new. Where the file says
+// nothing, or is gone, there is no mark: what was confirmed holds then.
+func networkMark(p *provision.Settings) string {
+	if p.Network.Address == "" && len(p.Network.DNS) == 0 && len(p.Time) == 0 {
+		return ""
+	}
+	said := fmt.Sprintf("%q %q %q %q", p.Network.Address, p.Network.Gateway, p.Network.DNS, p.Time)
+	sum := sha256.Sum256([]byte(said))
+
+	return hex.EncodeToString(sum[:])
+}
+
 // desiredNetwork returns the network that the provisioning file asks for.
 func desiredNetwork(p *provision.Settings) (state.Desired, error) {
 	d := state.Default()
@@ -77,7 +96,7 @@ func desiredNetwork(p *provision.Settings) (state.Desired, error) {
 		}
 		d.DNS = append(d.DNS, a)
 	}
-	if p.Network.Address != "" {
+	if p.Network.Address != "" && p.Network.Address != provision.DHCP {
 		address, err := netip.ParsePrefix(p.Network.Address)
 		if err != nil {
 			return state.Desired{}, fmt.Errorf("read the static address: %w", err)

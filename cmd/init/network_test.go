@@ -26,6 +26,7 @@ func TestTheProvisioningFileDecidesTheNetwork(t *testing.T) {
 	}{
 		"empty":        {want: state.Default()},
 		"time servers": {file: `ntp = ["time.example"]`, want: times},
+		"DHCP":         {file: "[network]\naddress = \"dhcp\"\n", want: state.Default()},
 		"static": {want: static, file: `ntp = ["192.0.2.4"]
 [network]
 address = "192.0.2.2/24"
@@ -46,5 +47,28 @@ dns = ["192.0.2.3"]`},
 				t.Errorf("settings (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestOnlyWhatTheFileSaysOfTheNetworkMarksIt(t *testing.T) {
+	mark := func(file string) string {
+		t.Helper()
+		settings, problems := provision.Parse([]byte(file))
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		return networkMark(&settings)
+	}
+	static := "[network]\naddress = \"192.0.2.2/24\"\n"
+	if a, b := mark(static), mark("host = \"mail\"\n# words\n"+static); a == "" || a != b {
+		t.Errorf("the host's name changes the mark from %q to %q", a, b)
+	}
+	for _, other := range []string{"[network]\naddress = \"192.0.2.3/24\"\n", "[network]\naddress = \"dhcp\"\n", "ntp = [\"192.0.2.1\"]\n"} {
+		if a, b := mark(static), mark(other); b == "" || a == b {
+			t.Errorf("%q has the mark %q, as has %q", other, b, static)
+		}
+	}
+	if a := mark("host = \"mail\"\n"); a != "" {
+		t.Errorf("a file that says nothing of the network has the mark %q", a)
 	}
 }

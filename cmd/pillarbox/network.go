@@ -30,6 +30,7 @@ type networkCommand struct {
 
 type networkRunCommand struct {
 	Settings string    `help:"What is desired; without it DHCP on the first wired interface." placeholder:"FILE"`
+	Marked   string    `help:"A mark of what --settings says: when it changes, that holds in place of the network that was confirmed." placeholder:"TEXT"`
 	State    string    `help:"Keep the settings that were confirmed there." placeholder:"DIR"`
 	Socket   string    `help:"Where orders are taken." placeholder:"FILE"`
 	Firewall bool      `help:"Put the firewall up; it stays when this ends." negatable:""`
@@ -71,7 +72,7 @@ func (c *networkRunCommand) Run(ctx context.Context, e *env) error {
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 	err := network.Run(ctx, &network.Config{
-		Logger: log, Settings: c.Settings, Reload: reload, LeaseDir: c.Leases, Identity: identity, ResolvFile: c.Resolv,
+		Logger: log, Settings: c.Settings, Provisioned: c.Marked, Reload: reload, LeaseDir: c.Leases, Identity: identity, ResolvFile: c.Resolv,
 		StateDir: c.State, Socket: c.Socket, Firewall: c.Firewall, StatusFile: c.Status, Release: c.Release, Clock: timesync.System{}, Built: c.Built, Pool: timesync.Pool(), Services: services,
 	})
 	if errors.Is(err, context.Canceled) {

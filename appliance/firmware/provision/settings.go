@@ -27,9 +27,14 @@ type Settings struct {
 	Network  Network  `toml:"network"`
 }
 
-// Network is a static address. Without one DHCP is asked.
+// DHCP, in the place of an address, asks DHCP also where an address was set
+// since on the box itself.
+const DHCP = "dhcp"
+
+// Network is a static address. Without one DHCP is asked, unless the box's own
+// settings say otherwise.
 type Network struct {
-	Address string   `toml:"address"` // with the length of the prefix
+	Address string   `toml:"address"` // with the length of the prefix, or DHCP
 	Gateway string   `toml:"gateway"`
 	DNS     []string `toml:"dns"`
 }
@@ -91,7 +96,7 @@ func (s *Settings) Validate() (problems []string) {
 func (n *Network) validate() (problems []string) {
 	complain := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	n.DNS = keep(n.DNS, isIPv4, func(v string) { complain("network.dns: %q is no IPv4 address", v) })
-	if n.Address == "" {
+	if n.Address == "" || n.Address == DHCP {
 		if n.Gateway != "" {
 			complain("network.gateway: it is of no use without network.address")
 		}

@@ -156,7 +156,7 @@ func TestArrowsPointInward(t *testing.T) {
 		"appliance/delivery": {"storage"},
 		"appliance/audit":    {"storage/ledger"},
 		"appliance/timesync": {},
-		"appliance/network":  {"appliance/timesync", "netcfg"},
+		"appliance/network":  {"appliance/peer", "appliance/timesync", "netcfg"},
 		"appliance/config":   {"netcfg"},
 	}
 	// A room that is listed is imported only from itself and from those listed.

@@ -1,4 +1,4 @@
-package control
+package peer
 
 import (
 	"errors"
@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerUser returns the user that a process had when it connected.
-func peerUser(conn *net.UnixConn) (int, error) {
+// User returns the user that a process had when it connected.
+func User(conn *net.UnixConn) (int, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return -1, fmt.Errorf("ask for peer: %w", err)
