@@ -70,14 +70,15 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	if a.certs, err = a.office.openCerts(ctx); err != nil {
 		return a, err
 	}
-	a.awaitRules(ctx)
-	if a.listeners, err = openListeners(ctx, c); err != nil {
-		return a, err
-	}
-	a.legacy = newLegacyPort(c, a.listeners)
+	a.legacy = &legacyPort{conf: c}
 	if a.settings, err = openSettings(ctx, c, a.office, a.legacy); err != nil {
 		return a, err
 	}
+	a.awaitRules(ctx)
+	if a.listeners, err = openListeners(ctx, c, a.settings.Current().Document.Ports); err != nil {
+		return a, err
+	}
+	a.legacy.take(a.listeners)
 	if a.control, err = control.Listen(ctx, c.Dir); err != nil {
 		return a, err
 	}
@@ -160,20 +161,13 @@ func (a *Appliance) Run(ctx context.Context) error {
 	inner.start(background, stopFront, "control", func(ctx context.Context) error {
 		return control.Serve(ctx, a.control, a.office.handler, a.log.With("service", "control"))
 	})
-	serve := func(l *listener) (stop func()) {
-		ctx, cancel := context.WithCancel(front)
+	serve := func(l *listener) {
 		a.log.Info("listening", "listener", l.name, "addr", l.address())
-		outer.start(ctx, stopFront, l.name, func(ctx context.Context) error { return a.serve(ctx, l) })
-
-		return func() {
-			a.log.Info("closing", "listener", l.name, "addr", l.address())
-			cancel()
-			_ = l.Close() // at once: its service does it too, but later
-		}
+		outer.start(front, stopFront, l.name, func(ctx context.Context) error { return a.serve(ctx, l) })
 	}
 	for _, l := range a.listeners {
 		if l.name != nameLegacy {
-			defer serve(l)()
+			serve(l)
 		}
 	}
 	a.legacy.start(serve)

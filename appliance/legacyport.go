@@ -9,22 +9,21 @@ import (
 	"pillarbox/appliance/config"
 )
 
-// legacyPort opens and closes port 990 while the box runs.
+// legacyPort opens and closes port 990 while the box runs. Who is connected when
+// it is closed may finish.
 type legacyPort struct {
-	conf  *Config // as it was given
-	fixed string  // why it stays closed whatever the configuration says; "" if it does not
+	conf *Config // as it was given
 
-	// serve serves a listener until the function that it returns is called;
-	// nil before the box runs and after.
 	mu    sync.Mutex
-	serve func(l *listener) (stop func())
+	fixed string // why it stays closed whatever the configuration says; "" if it does not
 	open  []*listener
-	stops []func() // of those that are served
+	serve func(l *listener) // serves one; nil before the box runs
 }
 
-// newLegacyPort takes over those of some listeners that are for port 990.
-func newLegacyPort(c *Config, all []*listener) *legacyPort {
-	p := &legacyPort{conf: c}
+// take takes over those of the listeners that are for port 990.
+func (p *legacyPort) take(all []*listener) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	systemd := false
 	for _, l := range all {
 		systemd = systemd || l.inherited
@@ -33,13 +32,11 @@ func newLegacyPort(c *Config, all []*listener) *legacyPort {
 		}
 	}
 	switch {
-	case slices.Contains(c.IMAPSLegacy, Off):
+	case slices.Contains(p.conf.IMAPSLegacy, Off):
 		p.fixed = "the server was started without it (--imaps-legacy off)"
-	case systemd && len(p.open) == 0:
+	case systemd && len(p.open) == 0 && p.conf.IMAPSLegacy == nil:
 		p.fixed = "systemd opens the ports of this machine, and not this one"
 	}
-
-	return p
 }
 
 var errInherited = errors.New("systemd opens port 990 on this machine: systemctl mask --now pillarbox-imaps-legacy.socket closes it")
@@ -62,7 +59,7 @@ func (p *legacyPort) Check(_ context.Context, from, to *config.Document) (r conf
 	case to.Ports.IMAPSLegacy:
 		r.Steps = append(r.Steps, "open port 990 for IMAP")
 	default:
-		r.Steps = append(r.Steps, "close port 990; who is connected there is told good-bye")
+		r.Steps = append(r.Steps, "close port 990; who is connected there may finish")
 	}
 
 	return r, nil
@@ -89,7 +86,8 @@ func (p *legacyPort) listeners() []*listener {
 // check finds out whether they take connections.
 func (p *legacyPort) check(ctx context.Context) error {
 	for _, l := range p.listeners() {
-		if err := l.check(ctx); err != nil {
+		// One that was just closed takes no connections, and need not.
+		if err := l.check(ctx); err != nil && l.retirement() == nil {
 			return err
 		}
 	}
@@ -98,12 +96,12 @@ func (p *legacyPort) check(ctx context.Context) error {
 }
 
 // start serves what was opened at the start.
-func (p *legacyPort) start(serve func(l *listener) (stop func())) {
+func (p *legacyPort) start(serve func(l *listener)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.serve = serve
 	for _, l := range p.open {
-		p.stops = append(p.stops, serve(l))
+		serve(l)
 	}
 }
 
@@ -122,18 +120,20 @@ func (p *legacyPort) set(ctx context.Context, open bool) error {
 	case p.inherited():
 		return errInherited
 	case !open:
-		for _, stop := range p.stops {
-			stop()
+		var errs []error
+		for _, l := range p.open {
+			p.conf.Logger.InfoContext(ctx, "port closed", "listener", l.name, "addr", l.address())
+			errs = append(errs, l.retire())
 		}
-		p.stops, p.open = nil, nil
-		return nil
+		p.open = nil
+		return errors.Join(errs...)
 	}
 	listeners, err := openLegacy(context.WithoutCancel(ctx), p.conf)
 	if err != nil {
 		return errors.Join(err, closeListeners(listeners))
 	}
 	for _, l := range listeners {
-		p.stops = append(p.stops, p.serve(l))
+		p.serve(l)
 	}
 	p.open = listeners
 

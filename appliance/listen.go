@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 
+	"pillarbox/appliance/config"
 	"pillarbox/appliance/smtp"
 )
 
@@ -21,6 +23,52 @@ type listener struct {
 	name      string
 	probe     probe
 	inherited bool // systemd has opened it
+
+	mu    sync.Mutex
+	ended chan struct{} // closed by Close; nil until it retires
+}
+
+// retire stops listening. Accept returns when the listener is closed, so that
+// its service goes on for those who are connected.
+func (l *listener) retire() error {
+	l.mu.Lock()
+	if l.ended == nil {
+		l.ended = make(chan struct{})
+	}
+	l.mu.Unlock()
+
+	return l.Listener.Close()
+}
+
+// rest waits, if the listener has retired, until it is closed.
+func (l *listener) rest() {
+	if ended := l.retirement(); ended != nil {
+		<-ended
+	}
+}
+
+// retirement returns nil until the listener retires.
+func (l *listener) retirement() chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.ended
+}
+
+// Close implements net.Listener.
+func (l *listener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended == nil {
+		return l.Listener.Close()
+	}
+	select {
+	case <-l.ended:
+	default:
+		close(l.ended)
+	}
+
+	return nil
 }
 
 // Names of listeners in the log.
@@ -39,9 +87,10 @@ func (l *listener) address() string {
 	return "unix:" + l.Addr().String()
 }
 
-// openListeners opens all, or none. Where systemd opened sockets, no service
-// listens that has neither one of them nor an address in c.
-func openListeners(ctx context.Context, c *Config) (all []*listener, err error) {
+// openListeners opens all of those ports that are to be open, or none. Where
+// systemd opened sockets, no service listens that has neither one of them nor an
+// address in c.
+func openListeners(ctx context.Context, c *Config, ports config.Ports) (all []*listener, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, closeListeners(all))
@@ -69,7 +118,7 @@ func openListeners(ctx context.Context, c *Config) (all []*listener, err error) 
 		{nameIMAPS, c.IMAPS, portIMAPS, fallbackIMAPS},
 		{nameLegacy, c.IMAPSLegacy, portIMAPSLegacy, fallbackLegacy},
 	} {
-		if !wants(w.name, w.addrs) {
+		if !wants(w.name, w.addrs) || w.name == nameLegacy && !ports.IMAPSLegacy {
 			continue
 		}
 		opened, err := listenAt(ctx, c, w.name, w.addrs, w.port, w.fallback)

@@ -25,8 +25,12 @@ type probe struct {
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
-		if err != nil || !l.probe.is(c) {
-			return c, err
+		if err != nil {
+			l.rest()
+			return nil, err
+		}
+		if !l.probe.is(c) {
+			return c, nil
 		}
 		_ = c.Close()
 	}
