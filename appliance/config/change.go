@@ -213,7 +213,7 @@ func (m *Manager) testify(ctx context.Context, p *Pending) error {
 		}
 		tries, err := w.Trying(ctx, p.ID)
 		if err != nil {
-			return &CheckError{a.Name(), fmt.Errorf("find out whether the change still holds: %w", err)}
+			return fmt.Errorf("%w: %s: %w", ErrUnsure, a.Name(), err)
 		}
 		if !tries {
 			// What others apply goes the same way.

@@ -11,26 +11,36 @@ import (
 // Change is one difference between two documents.
 type Change struct {
 	Path   string `json:"path"`             // such as firewall.services.imaps.from
+	Label  string `json:"label,omitempty"`  // what that is, in words
 	Before string `json:"before,omitempty"` // as JSON; "" where there was nothing
 	After  string `json:"after,omitempty"`  // as JSON; "" where there is nothing any more
 }
 
 // String says it in words.
 func (c Change) String() string {
+	what, where := c.Path, ""
+	if c.Label != "" {
+		what, where = c.Label, " ("+c.Path+")"
+	}
+	before, after := value(c.Path, c.Before), value(c.Path, c.After)
 	switch {
 	case c.Before == "":
-		return fmt.Sprintf("+ %s: %s", c.Path, c.After)
+		return fmt.Sprintf("+ %s: %s%s", what, after, where)
 	case c.After == "":
-		return fmt.Sprintf("- %s: %s", c.Path, c.Before)
+		return fmt.Sprintf("- %s: %s%s", what, before, where)
 	}
 
-	return fmt.Sprintf("~ %s: %s becomes %s", c.Path, c.Before, c.After)
+	return fmt.Sprintf("~ %s: %s becomes %s%s", what, before, after, where)
 }
 
 // Diff lists what makes one document of another, by path.
 func Diff(before, after *Document) []Change {
 	var all []Change
 	compare("", tree(before), tree(after), &all)
+	names := namer{before, after}
+	for i := range all {
+		all[i].Label = names.label(all[i].Path)
+	}
 
 	return all
 }

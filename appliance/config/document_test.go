@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"encoding/json"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 
 	"pillarbox/appliance/config"
 	"pillarbox/netcfg/policy"
+	"pillarbox/netcfg/state"
 )
 
 func TestWhatIsWrongIsToldWithItsPlace(t *testing.T) {
@@ -37,6 +39,15 @@ func TestDiffSaysWhatChanges(t *testing.T) {
 	a, b := config.Default(), config.Default()
 	b.Ports.IMAPSLegacy = false
 	b.Network.Search = []string{"office.example"}
+	a.Network.Interfaces[0].IPv6.Method = "off"
+	b.Network.Interfaces = []state.Interface{
+		{FirstWired: true, IPv4: state.IPv4{Method: state.MethodStatic, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24")}}},
+		{Name: "eth1"},
+	}
+	delete(b.Firewall.Services, policy.Metrics)
+	b.Firewall.Log = false
+	b.Changes.ConfirmWithin = 120
+	b.Changes.Window = &config.Window{From: "22:00", To: "02:00"}
 	r := b.Firewall.Services[policy.SMTP]
 	r.From = policy.Anyone
 	b.Firewall.Services[policy.SMTP] = r
@@ -45,9 +56,17 @@ func TestDiffSaysWhatChanges(t *testing.T) {
 		got = append(got, c.String())
 	}
 	want := []string{
-		`~ firewall.services.smtp.from: "lan" becomes "anyone"`,
-		`+ network.search: ["office.example"]`,
-		"~ ports.imaps_legacy: true becomes false",
+		"~ seconds to confirm a change: 90 becomes 120 (changes.confirm_within)",
+		`+ when changes are applied: {"from":"22:00","to":"02:00"} (changes.window)`,
+		"- logging of refused packets: on (firewall.log)",
+		`- metrics (port 9464): {"from":"lan"} (firewall.services.metrics)`,
+		"~ who may reach smtp (port 25): the office's network becomes anyone (firewall.services.smtp.from)",
+		`+ the first wired interface, IPv4 addresses: ["192.0.2.2/24"] (network.interfaces[0].ipv4.addresses)`,
+		"~ the first wired interface, IPv4 method: dhcp becomes static (network.interfaces[0].ipv4.method)",
+		`- the first wired interface, IPv6: {"method":"off"} (network.interfaces[0].ipv6)`,
+		`+ eth1: {"name":"eth1"} (network.interfaces[1])`,
+		`+ search domains: ["office.example"] (network.search)`,
+		"~ port 990 for IMAP: open becomes closed (ports.imaps_legacy)",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

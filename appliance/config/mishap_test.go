@@ -75,7 +75,7 @@ func TestOfProposalsAtOnceOneIsTaken(t *testing.T) {
 		b.holds(100+taken, 1)
 		for i, err := range errs {
 			var pending *config.PendingError
-			if i != taken && (!errors.As(err, &pending) || !strings.Contains(err.Error(), fmt.Sprintf("by admin %d (changes.confirm_within)", taken)) ||
+			if i != taken && (!errors.As(err, &pending) || !strings.Contains(err.Error(), fmt.Sprintf("by admin %d (seconds to confirm a change)", taken)) ||
 				!strings.Contains(err.Error(), "for another 1m30s")) {
 				t.Errorf("proposal %d: %v", i, err)
 			}
@@ -102,7 +102,7 @@ func TestWhatHasTakenItselfBackCannotBeConfirmed(t *testing.T) {
 		b.world.away = errors.New("it restarts")
 		b.world.mu.Unlock()
 		time.Sleep(time.Second)
-		if _, err := b.Confirm(t.Context(), p.ID, now()); err == nil || b.Pending() == nil {
+		if _, err := b.Confirm(t.Context(), p.ID, now()); !errors.Is(err, config.ErrUnsure) || b.Pending() == nil {
 			t.Errorf("confirmed although nobody knows whether it holds: %v", err)
 		}
 	})
@@ -270,7 +270,9 @@ func TestAChangeThatWaitsGivesWay(t *testing.T) {
 			b := newBox(t)
 			defer func() { b.stop() }()
 			b.weekend()
+			b.other.mu.Lock()
 			b.other.refuses = errors.New("the interface is gone")
+			b.other.mu.Unlock()
 			time.Sleep(50 * time.Hour)
 			synctest.Wait()
 			gone(b, "when its time came: other: the interface is gone")

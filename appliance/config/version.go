@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -54,6 +55,7 @@ var (
 	ErrNoProof    = errors.New("nobody says who confirms the change")
 	ErrOther      = errors.New("that change is no longer pending")
 	ErrNotApplied = errors.New("the change is not applied yet")
+	ErrUnsure     = errors.New("it cannot be found out whether the change still holds")
 	ErrGone       = errors.New("the change has taken itself back already: apply it again")
 )
 
@@ -81,10 +83,10 @@ func (p *Pending) summary() string {
 	case 0:
 		return "of nothing"
 	case 1:
-		return p.Diff[0].Path
+		return cmp.Or(p.Diff[0].Label, p.Diff[0].Path)
 	}
 
-	return fmt.Sprintf("%s and %d more", p.Diff[0].Path, len(p.Diff)-1)
+	return fmt.Sprintf("%s and %d more", cmp.Or(p.Diff[0].Label, p.Diff[0].Path), len(p.Diff)-1)
 }
 
 // CheckError says that a document cannot be applied.

@@ -234,6 +234,8 @@ func settingsError(err error) error {
 		code = CodeUnchanged
 	case errors.Is(err, config.ErrNoPending), errors.Is(err, config.ErrOther), errors.Is(err, config.ErrNotApplied), errors.Is(err, config.ErrGone):
 		code = CodeNoPending
+	case errors.Is(err, config.ErrUnsure):
+		code = CodeBusy
 	case errors.Is(err, config.ErrNoVersion):
 		code, status = CodeNoVersion, http.StatusNotFound
 	case errors.Is(err, config.ErrOldProof), errors.Is(err, config.ErrNoProof):

@@ -121,6 +121,16 @@ func explainAnswer(e *control.Error) string {
 		return text + ".\nMake room on the disk that holds the data folder and try again."
 	case control.CodeUnrecorded:
 		return text + ".\nDo not do it again. See what is wrong with the disk: pillarbox status"
+	case control.CodePending:
+		return text + ".\nSee it: pillarbox network history. Keep it: pillarbox network confirm. Take it back: pillarbox network revert"
+	case control.CodeNoPending:
+		return text + ".\nSee what holds: pillarbox network history"
+	case control.CodeNoVersion:
+		return text + ".\nSee which there are: pillarbox network history"
+	case control.CodeSettings:
+		return text + ".\nNothing was changed. Put the settings right and try again: pillarbox network plan FILE"
+	case control.CodeUnchanged:
+		return text + ".\nSee what holds: pillarbox network settings"
 	case control.CodeBusy:
 		return text + ".\nTry again in a moment."
 	}

@@ -136,19 +136,25 @@ func (c *networkApplyCommand) Run(ctx context.Context, e *env) error {
 
 	return c.with(ctx, e, false, func(client *control.Client) error {
 		if !c.Yes {
-			p, err := client.PlanSettings(ctx, d)
-			if err != nil {
-				return err
-			}
-			if err := printPlan(e.stderr, p.Diff, p.Reports); err != nil {
-				return err
-			}
-			if err := agree(e, "Apply this?"); err != nil {
+			if err := showAndAsk(ctx, e, client, d); err != nil {
 				return err
 			}
 		}
 		return propose(ctx, e, client, &control.ProposeSettings{Document: d, Why: c.Why, Now: c.Now}, c.JSON)
 	})
+}
+
+// showAndAsk shows what a document would change and asks whether to apply it.
+func showAndAsk(ctx context.Context, e *env, client *control.Client, d *config.Document) error {
+	p, err := client.PlanSettings(ctx, d)
+	if err != nil {
+		return err
+	}
+	if err := printPlan(e.stderr, p.Diff, p.Reports); err != nil {
+		return err
+	}
+
+	return agree(e, "Apply this?")
 }
 
 var errNotAgreed = errors.New("nothing was changed")
@@ -193,6 +199,7 @@ func propose(ctx context.Context, e *env, client *control.Client, p *control.Pro
 
 type networkConfirmCommand struct {
 	dataFlag
+	jsonFlag
 
 	Change string `arg:"" optional:"" help:"Which change; without it the one that is applied." placeholder:"ID"`
 }
@@ -203,6 +210,9 @@ func (c *networkConfirmCommand) Run(ctx context.Context, e *env) error {
 		v, err := client.ConfirmSettings(ctx, c.Change)
 		if err != nil {
 			return err
+		}
+		if c.JSON {
+			return printJSON(e.stdout, v)
 		}
 		_, err = fmt.Fprintf(e.stdout, "Confirmed: version %d holds.\n", v.Number)
 		return err
@@ -287,6 +297,7 @@ type networkRestoreCommand struct {
 	dataFlag
 	jsonFlag
 
+	Yes     bool   `help:"Do not ask."`
 	Now     bool   `help:"Do not wait for the window in which changes are allowed."`
 	Why     string `help:"The reason, for the record." placeholder:"TEXT"`
 	Version int    `arg:"" help:"The version, see \"network history\"." placeholder:"NUMBER"`
@@ -295,6 +306,15 @@ type networkRestoreCommand struct {
 // Run applies an earlier version; it is to be confirmed as any change.
 func (c *networkRestoreCommand) Run(ctx context.Context, e *env) error {
 	return c.with(ctx, e, false, func(client *control.Client) error {
+		if !c.Yes {
+			v, err := client.SettingsVersion(ctx, c.Version)
+			if err != nil {
+				return err
+			}
+			if err := showAndAsk(ctx, e, client, &v.Document); err != nil {
+				return err
+			}
+		}
 		return propose(ctx, e, client, &control.ProposeSettings{Version: c.Version, Why: c.Why, Now: c.Now}, c.JSON)
 	})
 }
