@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,10 +145,20 @@ func (s sender) Send(_ context.Context, c *audit.Checkpoint) error { return s(c)
 func TestCheckpointsAreSentUntilOneArrives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var (
+			mu             sync.Mutex // time alone puts nothing in order for the race detector
 			tried, arrived []*audit.Checkpoint
 			down           = true
 		)
+		sleep := func(d time.Duration) {
+			mu.Unlock()
+			time.Sleep(d)
+			mu.Lock()
+		}
+		mu.Lock()
+		defer mu.Unlock()
 		l, stop := running(t, &audit.Config{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Sender: sender(func(c *audit.Checkpoint) error {
+			mu.Lock()
+			defer mu.Unlock()
 			tried = append(tried, c)
 			if down {
 				return errors.New("nobody there")
@@ -156,33 +167,35 @@ func TestCheckpointsAreSentUntilOneArrives(t *testing.T) {
 			return nil
 		})})
 		record(t, l, audit.Event{Kind: audit.AdminPassword})
-		time.Sleep(59*time.Minute + time.Second) // not at the moment of a tick
+		sleep(59*time.Minute + time.Second) // not at the moment of a tick
 		if len(tried) > 0 {
 			t.Errorf("sent too early: %v", tried)
 		}
-		time.Sleep(10 * time.Minute)
+		sleep(10 * time.Minute)
 		down = false
 		if len(tried) < 5 {
 			t.Errorf("tried %d times", len(tried))
 		}
-		time.Sleep(10 * time.Minute)
+		sleep(10 * time.Minute)
 		if len(arrived) != 1 || arrived[0].Acts.Seq != 2 {
 			t.Errorf("arrived: %v", arrived)
 		}
 		// Nothing new is nothing to say; many records are, at once.
-		time.Sleep(24 * time.Hour)
+		sleep(24 * time.Hour)
 		if len(arrived) != 1 {
 			t.Errorf("arrived: %v", arrived)
 		}
 		for range 256 {
 			record(t, l, audit.Event{Kind: audit.AdminPassword})
 		}
-		time.Sleep(2 * time.Minute)
+		sleep(2 * time.Minute)
 		if len(arrived) != 2 || arrived[1].Acts.Seq != 258 {
 			t.Errorf("arrived: %v", arrived)
 		}
 		record(t, l, audit.Event{Kind: audit.AdminPassword})
+		mu.Unlock()
 		stop()
+		mu.Lock()
 		if len(arrived) != 3 || arrived[2].Acts.Seq != 259 {
 			t.Errorf("at the stop: %v", arrived)
 		}
