@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"pillarbox/appliance/peer"
@@ -173,7 +174,7 @@ func (s *service) getState(ctx context.Context, _ io.Reader) (any, error) {
 	}
 	var err error
 	if st.Firewall, err = h.wall.State(ctx); err != nil {
-		st.Problem = errors.Join(errors.New(st.Problem), err).Error()
+		st.Problem = strings.TrimPrefix(st.Problem+"; "+err.Error(), "; ")
 	}
 	if r := h.wall.Ruleset(); r != nil {
 		st.Words = r.Words(&st.Firewall)
@@ -198,7 +199,8 @@ func (s *service) check(ctx context.Context, body io.Reader) (any, error) {
 	for _, p := range problems {
 		r.Problems = append(r.Problems, p.Error())
 	}
-	tried, err := rehearsal.Run(ctx, s.Logger, &settings.Network, &settings.Firewall)
+	now := s.holder.active().Network
+	tried, err := rehearsal.Run(ctx, s.Logger.With("rehearsal", true), &now, &settings.Network, &settings.Firewall)
 	if err != nil {
 		return nil, fmt.Errorf("tried on a copy of the network: %w", err)
 	}
@@ -284,28 +286,6 @@ func (s *service) explain(ctx context.Context, body io.Reader) (any, error) {
 	if s.holder.wall == nil {
 		return nil, errNoFirewall
 	}
-	if p.Interface == "" {
-		p.Interface = s.holder.facing(p.Source)
-	}
 
 	return s.holder.wall.Explain(ctx, &p)
-}
-
-// facing guesses the interface on which a packet would arrive: the one whose
-// network the source is in, or else the first.
-func (h *holder) facing(source netip.Addr) string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, i := range h.network.Interfaces {
-		for _, n := range i.Networks {
-			if n.Contains(source) {
-				return i.Name
-			}
-		}
-	}
-	if len(h.network.Interfaces) > 0 {
-		return h.network.Interfaces[0].Name
-	}
-
-	return ""
 }

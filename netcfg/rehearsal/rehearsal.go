@@ -21,10 +21,10 @@ import (
 // maxLinks bounds how many interfaces get a stand-in.
 const maxLinks = 64
 
-// Run tries settings. The error says why they cannot hold. The notes say what
-// was tried, and what could not be: where the kernel gives no namespace that is
-// no reason to refuse settings.
-func Run(ctx context.Context, log *slog.Logger, d *state.Desired, p *policy.Policy) (notes []string, err error) {
+// Run tries settings as they would follow those that hold now. The error says
+// why they cannot hold. The notes say what was tried, and what could not be:
+// where the kernel gives no namespace that is no reason to refuse settings.
+func Run(ctx context.Context, log *slog.Logger, now, d *state.Desired, p *policy.Policy) (notes []string, err error) {
 	real, err := link.Observe()
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func Run(ctx context.Context, log *slog.Logger, d *state.Desired, p *policy.Poli
 			notes, err = []string{fmt.Sprintf("not tried on a copy of the network: the kernel gives no namespace (%v)", err)}, nil
 			return
 		}
-		notes, err = play(ctx, log, &real, d, p)
+		notes, err = play(ctx, log, &real, now, d, p)
 	}()
 	<-done
 
@@ -46,30 +46,20 @@ func Run(ctx context.Context, log *slog.Logger, d *state.Desired, p *policy.Poli
 }
 
 // play works in a namespace that is empty.
-func play(ctx context.Context, log *slog.Logger, real *state.Observed, d *state.Desired, p *policy.Policy) (notes []string, err error) {
+func play(ctx context.Context, log *slog.Logger, real *state.Observed, now, d *state.Desired, p *policy.Policy) (notes []string, err error) {
 	missing, err := furnish(real)
 	if err != nil {
 		return []string{fmt.Sprintf("not tried on a copy of the network: %v", err)}, nil
 	}
 	notes = append(notes, missing...)
-	o, err := link.Observe()
+	if _, _, err := enact(real, now); err != nil {
+		notes = append(notes, fmt.Sprintf("what holds now could not be set up on the copy: %v", err))
+	}
+	target, steps, err := enact(real, d)
 	if err != nil {
 		return notes, err
 	}
-	standIns(real, &o)
-	target, _ := state.Resolve(d, &o, nil, nil) // what stands in the way was told of the real network
-	plan := state.Diff(&target, &o)
-	if err := link.Apply(plan); err != nil {
-		return notes, fmt.Errorf("set the network up: %w", err)
-	}
-	if o, err = link.Observe(); err != nil {
-		return notes, err
-	}
-	standIns(real, &o)
-	if rest := state.Diff(&target, &o); len(rest) > 0 {
-		return notes, fmt.Errorf("after all is done this is still to be done: %s", rest[0].String())
-	}
-	notes = append(notes, fmt.Sprintf("tried on a copy of the network: %d steps went well", len(plan)))
+	notes = append(notes, fmt.Sprintf("tried on a copy of the network: %d steps went well", steps))
 
 	wall, err := firewall.Open(ctx, &firewall.Config{Logger: log})
 	if errors.Is(err, firewall.ErrUnsupported) {
@@ -92,6 +82,29 @@ func play(ctx context.Context, log *slog.Logger, real *state.Observed, d *state.
 	}
 
 	return append(append(notes, "the firewall was put up there and read back"), report.Notes...), nil
+}
+
+// enact carries settings out on the copy, and finds out whether it did.
+func enact(real *state.Observed, d *state.Desired) (target state.Target, steps int, err error) {
+	o, err := link.Observe()
+	if err != nil {
+		return target, 0, err
+	}
+	standIns(real, &o)
+	target, _ = state.Resolve(d, &o, nil, nil) // what stands in the way was told of the real network
+	plan := state.Diff(&target, &o)
+	if err := link.Apply(plan); err != nil {
+		return target, 0, fmt.Errorf("set the network up: %w", err)
+	}
+	if o, err = link.Observe(); err != nil {
+		return target, 0, err
+	}
+	standIns(real, &o)
+	if rest := state.Diff(&target, &o); len(rest) > 0 {
+		return target, 0, fmt.Errorf("after all is done this is still to be done: %s", rest[0].String())
+	}
+
+	return target, len(plan), nil
 }
 
 // furnish makes a stand-in for each device of the real network, and tells of

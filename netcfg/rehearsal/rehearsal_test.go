@@ -54,8 +54,14 @@ func names(t *testing.T) (all []string) {
 
 func run(t *testing.T, d state.Desired, p policy.Policy) (string, error) {
 	t.Helper()
+	now := static("eth0", "192.0.2.99/24")
+	return runFrom(t, now, d, p)
+}
+
+func runFrom(t *testing.T, now, d state.Desired, p policy.Policy) (string, error) {
+	t.Helper()
 	before := names(t)
-	notes, err := rehearsal.Run(t.Context(), slog.New(slog.NewTextHandler(t.Output(), nil)), &d, &p)
+	notes, err := rehearsal.Run(t.Context(), slog.New(slog.NewTextHandler(t.Output(), nil)), &now, &d, &p)
 	if diff := cmp.Diff(before, names(t)); diff != "" {
 		t.Errorf("the real network was touched (-before +after):\n%s", diff)
 	}
@@ -72,6 +78,25 @@ func TestSettingsAreTriedOnACopy(t *testing.T) {
 	notes, err := run(t, d, policy.Default())
 	if err != nil || !strings.Contains(notes, "steps went well") || !strings.Contains(notes, "read back") {
 		t.Errorf("notes %q, error %v", notes, err)
+	}
+}
+
+// TestTheWayBackFromABridgeIsTriedToo: the steps are those from what holds now.
+func TestTheWayBackFromABridgeIsTriedToo(t *testing.T) {
+	netlab.NewPeer(t).Plug("eth0")
+	bridged := state.Desired{Version: state.Version, Interfaces: []state.Interface{{
+		Name: "br0", Bridge: &state.Bridge{Ports: []string{"eth0"}},
+		IPv4: state.IPv4{Method: state.MethodStatic, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/24")}},
+	}}}
+	plain := static("eth0", "192.0.2.7/24")
+	for name, c := range map[string][2]state.Desired{"to": {plain, bridged}, "from": {bridged, plain}, "the same": {bridged, bridged}} {
+		notes, err := runFrom(t, c[0], c[1], policy.Default())
+		if err != nil || strings.Contains(notes, "could not be") {
+			t.Errorf("%s: notes %q, error %v", name, notes, err)
+		}
+		if same := strings.Contains(notes, " 0 steps went well"); same != (name == "the same") {
+			t.Errorf("%s: notes %q", name, notes)
+		}
 	}
 }
 
