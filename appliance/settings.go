@@ -16,7 +16,7 @@ import (
 	"pillarbox/storage"
 )
 
-// openSettings opens the configuration. ports may be nil: then nothing listens.
+// openSettings opens the configuration.
 func openSettings(ctx context.Context, c *Config, o *office, ports config.Applier) (*config.Manager, error) {
 	var appliers []config.Applier
 	if c.NetworkSocket == "" {
@@ -24,9 +24,11 @@ func openSettings(ctx context.Context, c *Config, o *office, ports config.Applie
 	} else {
 		appliers = append(appliers, &boxNetwork{client: network.NewClient(c.NetworkSocket)})
 	}
-	if ports != nil {
-		appliers = append(appliers, ports)
+	m, err := o.openCerts(ctx)
+	if err != nil {
+		return nil, err
 	}
+	appliers = append(appliers, ports, certSource{m})
 
 	return config.Open(ctx, &config.Config{
 		Logger:   c.Logger.With("service", "config"),

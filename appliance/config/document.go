@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"time"
 
 	"pillarbox/netcfg/policy"
@@ -24,7 +25,10 @@ type Document struct {
 	Network  state.Desired `json:"network"`
 	Firewall policy.Policy `json:"firewall"`
 	Ports    Ports         `json:"ports"`
-	Changes  Changes       `json:"changes"`
+
+	Certificate Certificate `json:"certificate"`
+
+	Changes Changes `json:"changes"`
 }
 
 // Ports are which ports the box serves. Who may reach them is the firewall's
@@ -32,6 +36,41 @@ type Document struct {
 type Ports struct {
 	// IMAPSLegacy is port 990 for IMAP, beside 993.
 	IMAPSLegacy bool `json:"imaps_legacy"`
+}
+
+// Certificate is which certificate the box presents, and how strict TLS is. What
+// an order by ACME needs, with its secrets, is kept by the certificates' room.
+type Certificate struct {
+	Source string `json:"source,omitempty"` // private, upload or acme; "" means private
+	// Upload is the fingerprint of the one that was uploaded, with source upload.
+	Upload string `json:"upload,omitempty"`
+	Policy string `json:"policy,omitempty"` // intermediate or modern; "" means intermediate
+}
+
+// fingerprint is a SHA-256 in hexadecimal digits.
+var fingerprint = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+func (c *Certificate) validate() error {
+	var errs []error
+	switch c.Source {
+	case "", "private", "acme":
+		if c.Upload != "" {
+			errs = append(errs, errors.New("upload: it belongs to the source upload"))
+		}
+	case "upload":
+		if !fingerprint.MatchString(c.Upload) {
+			errs = append(errs, fmt.Errorf("upload: %q is not a SHA-256 fingerprint", c.Upload))
+		}
+	default:
+		errs = append(errs, fmt.Errorf("source: %q is none of private, upload and acme", c.Source))
+	}
+	switch c.Policy {
+	case "", "intermediate", "modern":
+	default:
+		errs = append(errs, fmt.Errorf("policy: %q is neither intermediate nor modern", c.Policy))
+	}
+
+	return errors.Join(errs...)
 }
 
 // Changes is how the configuration itself is changed.
@@ -59,7 +98,8 @@ func (c *Changes) Within() time.Duration { return time.Duration(c.ConfirmWithin)
 func Default() Document {
 	return Document{
 		Format: Format, Network: state.Default(), Firewall: policy.Default(),
-		Ports: Ports{IMAPSLegacy: true}, Changes: Changes{ConfirmWithin: usualConfirm},
+		Ports: Ports{IMAPSLegacy: true}, Certificate: Certificate{Source: "private", Policy: "intermediate"},
+		Changes: Changes{ConfirmWithin: usualConfirm},
 	}
 }
 
@@ -90,7 +130,10 @@ func (d *Document) Validate() error {
 	if d.Format != Format {
 		return fmt.Errorf("format: %d is not known; this program knows %d", d.Format, Format)
 	}
-	errs := []error{within("network", d.Network.Validate()), within("firewall", d.Firewall.Validate())}
+	errs := []error{
+		within("network", d.Network.Validate()), within("firewall", d.Firewall.Validate()),
+		within("certificate", d.Certificate.validate()),
+	}
 	if c := d.Changes.ConfirmWithin; c < minConfirm || c > maxConfirm {
 		errs = append(errs, fmt.Errorf("changes.confirm_within: %d is not between %d and %d seconds", c, minConfirm, maxConfirm))
 	}

@@ -17,6 +17,7 @@ func TestWhatIsWrongIsToldWithItsPlace(t *testing.T) {
 	d := config.Default()
 	d.Network.Interfaces[0].IPv4.Method = "magic"
 	d.Firewall.Services["telnet"] = policy.Rule{From: policy.LAN}
+	d.Certificate = config.Certificate{Source: "upload", Policy: "loose"}
 	d.Changes.ConfirmWithin = 5
 	d.Changes.Window = &config.Window{Days: []string{"monday"}, From: "25:00", To: "02:00"}
 	err := d.Validate()
@@ -26,6 +27,8 @@ func TestWhatIsWrongIsToldWithItsPlace(t *testing.T) {
 	want := []string{
 		`network.interfaces[0].ipv4.method: "magic" is neither dhcp, static nor off`,
 		"firewall.services.telnet: there is no such service",
+		`certificate.upload: "" is not a SHA-256 fingerprint`,
+		`certificate.policy: "loose" is neither intermediate nor modern`,
 		"changes.confirm_within: 5 is not between 30 and 900 seconds",
 		`changes.window.days[0]: "monday" is none of mon, tue, wed, thu, fri, sat and sun`,
 		`changes.window.from: "25:00" is not a time of day such as 22:00`,

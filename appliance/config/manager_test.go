@@ -121,6 +121,8 @@ type world struct {
 func (w *world) Name() string { return w.name }
 
 func (w *world) Check(context.Context, *config.Document, *config.Document) (config.Report, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return config.Report{Steps: []string{"step"}}, w.refuses
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"pillarbox/appliance/audit"
 	"pillarbox/appliance/certs"
+	"pillarbox/appliance/config"
 )
 
 // CertificateUpload asks for files to be checked, or to be used.
@@ -124,20 +125,46 @@ func (h *Handler) changeCertificate(m *certs.Manager, w http.ResponseWriter, r *
 	return writeJSON(w, http.StatusOK, report)
 }
 
-// useCertificate takes settings into use and records it.
+// useCertificate has settings taken into use, to be confirmed as any change of
+// the configuration. What an order by ACME needs is kept at once: it does nothing
+// as long as the source is another.
 func (h *Handler) useCertificate(ctx context.Context, m *certs.Manager, s certs.Settings) error {
-	if s.Policy == "" {
-		s.Policy = m.Settings().Policy
-	}
-	before, err := m.Use(ctx, s)
+	settings, err := h.manager()
 	if err != nil {
-		return certificateError(err)
+		return err
 	}
-	h.log.InfoContext(ctx, "the source of certificates was set", "source", s.Source, "policy", s.Policy)
+	before := m.Settings()
+	if s.Policy == "" {
+		s.Policy = before.Policy
+	}
+	if s.Policy == "" {
+		s.Policy = certs.Intermediate
+	}
+	if inJSON(s.ACME) != inJSON(before.ACME) && s.ACME != nil {
+		with := before
+		with.ACME = s.ACME
+		if _, err := m.Use(ctx, with); err != nil {
+			return certificateError(err)
+		}
+		err := h.record(ctx, audit.Event{
+			Kind: audit.ConfigApplied, Before: inJSON(before.Redacted()), After: inJSON(m.Settings().Redacted()),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	d := settings.Current().Document
+	d.Certificate = config.Certificate{Source: string(s.Source), Upload: s.Upload, Policy: string(s.Policy)}
+	_, _, err = settings.Propose(ctx, &config.Proposal{Document: d, By: Actor(ctx), Why: "certificate"})
+	if errors.Is(err, config.ErrUnchanged) {
+		return nil
+	}
+	if err != nil {
+		return settingsError(err)
+	}
+	h.log.InfoContext(ctx, "the source of certificates was set, to be confirmed", "source", s.Source, "policy", s.Policy)
 
-	return h.record(ctx, audit.Event{
-		Kind: audit.ConfigApplied, Before: inJSON(before.Redacted()), After: inJSON(m.Settings().Redacted()),
-	})
+	return nil
 }
 
 func (h *Handler) renewCertificate(m *certs.Manager, w http.ResponseWriter, r *http.Request) error {

@@ -108,9 +108,10 @@ type certUploadCommand struct{ certFiles }
 
 // Help is printed below the flags.
 func (c *certUploadCommand) Help() string {
-	return `It is in use from the next connection on; nobody who is connected notices. The one
-before is kept: pillarbox cert use upload FINGERPRINT goes back to it, and
-pillarbox cert use private to the box's own CA.`
+	return `It is in use from the next connection on; nobody who is connected notices. Confirm
+it by pillarbox network confirm, as any change. The one before is kept: pillarbox cert
+use upload FINGERPRINT goes back to it, and pillarbox cert use private to the box's own
+CA.`
 }
 
 // Run uploads files.
@@ -144,7 +145,10 @@ func (c *certFiles) send(ctx context.Context, e *env, use bool) error {
 			return err
 		}
 
-		return reportCertificate(e.stdout, &r, c.JSON, use)
+		if err := reportCertificate(e.stdout, &r, c.JSON, use); err != nil || c.JSON || !use {
+			return err
+		}
+		return remind(ctx, e, client)
 	})
 }
 

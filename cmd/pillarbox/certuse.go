@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"pillarbox/appliance/certs"
+	"pillarbox/appliance/config"
 	"pillarbox/appliance/control"
 )
 
@@ -35,8 +37,23 @@ func (c *useFlags) use(ctx context.Context, e *env, s certs.Settings) error {
 			return err
 		}
 
-		return reportCertificate(e.stdout, &r, c.JSON, !c.Check)
+		if err := reportCertificate(e.stdout, &r, c.JSON, !c.Check); err != nil || c.JSON || c.Check {
+			return err
+		}
+		return remind(ctx, e, client)
 	})
+}
+
+// remind tells how a change that is applied is kept.
+func remind(ctx context.Context, e *env, client *control.Client) error {
+	s, err := client.Settings(ctx)
+	if err != nil || s.Pending == nil || s.Pending.State != config.Applied {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "Confirm it until %s by \"pillarbox network confirm\", or what was before holds again.\n",
+		s.Pending.Ends.Local().Format(time.TimeOnly))
+
+	return err
 }
 
 type certUsePrivateCommand struct{ useFlags }
