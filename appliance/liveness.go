@@ -247,6 +247,9 @@ func (a *Appliance) describe(s *control.Status) {
 	}
 	s.Connections = a.access.Open()
 	s.Health = a.health.Conditions()
+	if p := a.settings.Pending(); p != nil {
+		s.Change = p.String()
+	}
 	if a.certs.Own() {
 		leaf := a.certs.Leaf()
 		s.Certificate = &control.Certificate{Issuer: leaf.Issuer.String(), Expires: leaf.NotAfter, SHA256: hash(leaf.Raw)}

@@ -63,17 +63,30 @@ var (
 type PendingError struct{ Pending Pending }
 
 func (e *PendingError) Error() string {
-	p := &e.Pending
-	what := fmt.Sprintf("a change by %s (%s)", p.By, p.summary())
-	switch p.State {
+	said := e.Pending.String()
+	switch e.Pending.State {
 	case Waiting:
-		return fmt.Sprintf("%s waits for %s: take it back first", what, p.Begins.Format(time.DateTime))
+		return said + ": take it back first"
 	case Applying:
-		return what + " is being applied or taken back: wait a moment"
+		return said + ": wait a moment"
 	case Applied:
 	}
 
-	return fmt.Sprintf("%s is to be confirmed until %s, for another %s: confirm it or take it back first",
+	return said + ": confirm it or take it back first"
+}
+
+// String says what is on its way, and for how long.
+func (p *Pending) String() string {
+	what := fmt.Sprintf("a change by %s (%s)", p.By, p.summary())
+	switch p.State {
+	case Waiting:
+		return fmt.Sprintf("%s waits for %s", what, p.Begins.Format(time.DateTime))
+	case Applying:
+		return what + " is being applied or taken back"
+	case Applied:
+	}
+
+	return fmt.Sprintf("%s is to be confirmed until %s, for another %s",
 		what, p.Ends.Format(time.TimeOnly), max(0, time.Until(p.Ends)).Round(time.Second))
 }
 

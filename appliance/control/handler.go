@@ -65,6 +65,7 @@ type Status struct {
 	Banned      int                `json:"banned"`                // bans that hold
 	CA          CA                 `json:"ca"`                    // empty where Certificate is there
 	Certificate *Certificate       `json:"certificate,omitempty"` // an administrator's own that is in use
+	Change      string             `json:"change,omitempty"`      // of the settings, that is on its way
 	Health      []health.Condition `json:"health"`                // empty when all is well
 	Restarts    restart.History    `json:"restarts"`
 }

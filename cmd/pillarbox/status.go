@@ -90,6 +90,9 @@ func printStatus(w io.Writer, s *control.Status) error {
 	if s.Banned > 0 {
 		fmt.Fprintf(&b, "  banned       %d\n", s.Banned)
 	}
+	if s.Change != "" {
+		fmt.Fprintf(&b, "  settings     %s\n", s.Change)
+	}
 	if own := s.Certificate; own != nil {
 		fmt.Fprintf(&b, "  certificate  the office's own, by %s, until %s\n", own.Issuer, own.Expires.Local().Format(time.DateOnly))
 		fmt.Fprintf(&b, "  fingerprint  SHA-256 %s\n", own.SHA256)
