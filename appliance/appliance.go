@@ -74,6 +74,11 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	if a.settings, err = openSettings(ctx, c, a.office, a.legacy); err != nil {
 		return a, err
 	}
+	if c.Reset != nil {
+		if err := a.settings.Renew(ctx, "the factory reset"); err != nil {
+			return a, err
+		}
+	}
 	a.awaitRules(ctx)
 	if a.listeners, err = openListeners(ctx, c, a.settings.Current().Document.Ports); err != nil {
 		return a, err

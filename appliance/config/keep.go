@@ -87,6 +87,9 @@ func (m *Manager) saveVersion(ctx context.Context, v *Version, marks map[string]
 	changes := map[string][]byte{keyOf(v.Number): text, pendingKey: nil}
 	for applier, mark := range marks {
 		changes[takenKey+applier] = []byte(mark)
+		if mark == "" {
+			changes[takenKey+applier] = nil
+		}
 	}
 	m.mu.Lock()
 	drop := m.surplus(len(text))

@@ -86,6 +86,28 @@ func (m *Manager) Start(ctx context.Context) error {
 	return nil
 }
 
+// Renew makes what a fresh box has the configuration, as a factory reset does. It
+// comes before Start.
+func (m *Manager) Renew(ctx context.Context, why string) error {
+	m.acting.Lock()
+	defer m.acting.Unlock()
+	current := m.Current()
+	v := Version{Number: current.Number + 1, Document: Default(), By: theBox, Why: why, Confirmed: time.Now(), ConfirmedBy: theBox}
+	m.mu.Lock()
+	// What was provisioned is new to it, too.
+	forgotten := maps.Clone(m.taken)
+	m.mu.Unlock()
+	for applier := range forgotten {
+		forgotten[applier] = ""
+	}
+	if err := m.saveVersion(ctx, &v, forgotten); err != nil {
+		return fmt.Errorf("begin the configuration anew: %w", err)
+	}
+	m.record(ctx, Event{What: WasConfirmed, Actor: theBox, Version: v.Number, Diff: inJSON(Diff(&current.Document, &v.Document)), Reason: why})
+
+	return nil
+}
+
 // adopt makes a version of a document that was put onto the box's disk.
 func (m *Manager) adopt(ctx context.Context, name string, s Source) error {
 	current, pending := m.Current(), m.Pending()

@@ -209,6 +209,33 @@ func TestAFileOnTheDiskIsTheWayBackIn(t *testing.T) {
 	})
 }
 
+func TestAfterAFactoryResetTheSettingsAreAsNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBox(t)
+		defer func() { b.stop() }()
+		d := document(200)
+		b.world.newer, b.world.mark = &d, "first"
+		b.stop()
+		b.start()
+		p := b.propose(120)
+		time.Sleep(time.Second)
+		if _, err := b.Confirm(t.Context(), p.ID, now()); err != nil {
+			t.Fatal(err)
+		}
+		b.world.newer = nil // the file is gone
+		if err := b.Renew(t.Context(), "the factory reset"); err != nil {
+			t.Fatal(err)
+		}
+		b.stop()
+		b.start()
+		b.holds(90, 4)
+		b.stop()
+		b.world.newer = &d // and comes again
+		b.start()
+		b.holds(200, 5)
+	})
+}
+
 // weekend has changes wait for the night to Monday.
 func (b *box) weekend() *config.Document {
 	d := document(120)

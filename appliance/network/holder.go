@@ -185,6 +185,11 @@ func (h *holder) try(ctx context.Context, id string, s *Settings, d time.Duratio
 	if err != nil {
 		return nil, errors.Join(err, h.back(context.WithoutCancel(ctx)))
 	}
+	// Its time is for whoever is to find out whether it is good.
+	h.mu.Lock()
+	t.ends = time.Now().Add(d)
+	t.timer.Reset(d)
+	h.mu.Unlock()
 
 	return notes, nil
 }
@@ -194,7 +199,7 @@ func (h *holder) expire(id string) {
 	h.acting.Lock()
 	defer h.acting.Unlock()
 	h.mu.Lock()
-	mine := h.trial != nil && h.trial.id == id
+	mine := h.trial != nil && h.trial.id == id && !time.Now().Before(h.trial.ends)
 	h.mu.Unlock()
 	if !mine {
 		return
