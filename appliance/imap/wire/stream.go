@@ -6,7 +6,7 @@ const (
 	// record is what one TLS record holds.
 	record = 16 << 10
 	// streamAt is how much of a long answer is written at a time.
-	streamAt = 4 * record
+	streamAt = 8 * record
 	// streamBuffer leaves room for the record that is not full yet.
 	streamBuffer = streamAt + record
 )
