@@ -177,7 +177,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	}
 	a.legacy.start(serve)
 	inner.start(background, stopFront, "settings", a.settings.Run)
-	if err := a.settings.Start(front); err != nil {
+	if err := a.startSettings(front); err != nil {
 		a.log.Error("the confirmed settings may not hold", "err", err)
 	}
 	outer.start(front, stopFront, "health", a.watch)

@@ -88,7 +88,7 @@ func (s settingsStore) Save(ctx context.Context, changes map[string][]byte) erro
 type hostNetwork struct{}
 
 // errHostNetwork says whose the network is.
-var errHostNetwork = errors.New("the network and the firewall of this machine are its own: change them where its other settings are (on the firmware they can be changed here)")
+var errHostNetwork = errors.New("the network and the firewall of this machine are its own: change them where its other settings are; here only ports and certificates can be changed")
 
 // Name implements config.Applier.
 func (hostNetwork) Name() string { return "network" }
@@ -202,6 +202,15 @@ func (a *Appliance) awaitRules(ctx context.Context) {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// startSettings makes the confirmed settings hold. What hangs is left for later:
+// mail does not wait for it.
+func (a *Appliance) startSettings(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, rulesTime)
+	defer cancel()
+
+	return a.settings.Start(ctx)
 }
 
 // checkFirewall tells what is wrong with the firewall.

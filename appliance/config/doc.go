@@ -13,9 +13,15 @@
 // stops, crashes or loses its power before that, what was confirmed last holds
 // again. There is never more than one change on its way.
 //
+// A change may have to wait for a window of the week; it is written down, checked
+// again when its time comes, and then confirmed like any other. What somebody
+// has put onto the box's disk to get back in (see Source) needs no confirmation:
+// it becomes a version when it is found, once, and before anything else is held.
+//
 // Who confirms must show that they can still reach the box: by a connection
 // that began after the change was applied, as somebody known. Both are in the
-// Proof; an old connection lives on through any firewall and shows nothing.
+// Proof; an old connection lives on through any firewall and shows nothing. An
+// Applier that may have gone back by itself is asked before (see Witness).
 //
 // # What is written when
 //

@@ -88,6 +88,12 @@ func FuzzDocument(f *testing.F) {
 		if err != nil {
 			return
 		}
+		first := config.Default()
+		for _, c := range append(config.Diff(&first, &d), config.Diff(&d, &first)...) {
+			if words := c.String(); !strings.Contains(words, c.Path) {
+				t.Fatalf("%+v is %q", c, words)
+			}
+		}
 		again, err := json.Marshal(d)
 		if err != nil {
 			t.Fatal(err)
