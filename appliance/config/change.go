@@ -105,6 +105,14 @@ func (m *Manager) recordOverride(ctx context.Context, before *Document, p *Propo
 	return nil
 }
 
+// early tells whether a change waits for longer than its window does: the clock
+// was ahead when it was proposed.
+func early(p *Pending, current *Document) bool {
+	w := current.Changes.Window
+
+	return w != nil && w.next(time.Now()).Before(p.Begins)
+}
+
 // begin applies a change that has waited. m.acting is held.
 func (m *Manager) begin(ctx context.Context, p *Pending) error {
 	current := m.Current()
@@ -173,7 +181,7 @@ func (m *Manager) Confirm(ctx context.Context, id string, proof Proof) (Version,
 	m.mu.Unlock()
 	switch {
 	case p == nil:
-		return Version{}, ErrNoPending
+		return Version{}, m.nothingPending()
 	case id != "" && id != p.ID:
 		return Version{}, ErrOther
 	case p.State != Applied:
@@ -189,13 +197,13 @@ func (m *Manager) Confirm(ctx context.Context, id string, proof Proof) (Version,
 		return Version{}, err
 	}
 	v := Version{
-		Number: m.Current().Number + 1, Document: p.Document, By: p.By, Why: p.Why, Confirmed: time.Now(), ConfirmedBy: proof.By,
+		Number: m.number(), Document: p.Document, By: p.By, Why: p.Why, Confirmed: time.Now(), ConfirmedBy: proof.By,
 	}
 	if err := m.saveVersion(ctx, &v, nil); err != nil {
 		return Version{}, fmt.Errorf("confirm the change: %w", err)
 	}
 	ctx = context.WithoutCancel(ctx)
-	m.hold(ctx)
+	m.hold(ctx, false)
 	m.nudge()
 	m.log.InfoContext(ctx, "configuration confirmed", "version", v.Number, "by", proof.By)
 	m.record(ctx, Event{What: WasConfirmed, Actor: proof.By, Version: v.Number, Diff: inJSON(p.Diff), Reason: p.Why})
@@ -231,7 +239,7 @@ func (m *Manager) Revert(ctx context.Context, id, by string) error {
 	p := m.Pending()
 	switch {
 	case p == nil:
-		return ErrNoPending
+		return m.nothingPending()
 	case id != "" && id != p.ID:
 		return ErrOther
 	}
@@ -243,9 +251,9 @@ func (m *Manager) Revert(ctx context.Context, id, by string) error {
 // if it comes to nothing, the next start does it. m.acting is held.
 func (m *Manager) takeBack(ctx context.Context, p *Pending, by, reason string) error {
 	if p.State != Waiting {
-		m.hold(ctx)
+		m.hold(ctx, true)
 	}
-	if err := m.forgetPending(ctx); err != nil {
+	if err := m.forgetPending(ctx, &ended{time.Now(), reason}); err != nil {
 		return fmt.Errorf("take the change back: %w", err)
 	}
 	m.nudge()

@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -46,8 +47,11 @@ type Manager struct {
 	versions []Version         // the newest last; the last one is confirmed
 	sizes    []int             // of each of them on the disk
 	taken    map[string]string // by Applier, the mark of what was found on the disk
+	damaged  error             // why what was confirmed last is not known; nil if it is
+	newest   int               // the highest number that a version has had
 	pending  *Pending
 	applied  time.Time        // when the pending change was
+	ended    *ended           // the last change, if it was taken back
 	unheld   map[string]error // by Applier, why the confirmed document may not hold there
 	again    time.Time        // not before then what failed is tried again
 }
@@ -62,11 +66,17 @@ func Open(ctx context.Context, c *Config) (*Manager, error) {
 	if err := m.load(); err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	if len(m.versions) == 0 {
-		first := Version{Number: 1, Document: Default(), By: theBox, Why: "a fresh box", Confirmed: time.Now(), ConfirmedBy: theBox}
-		if err := m.saveVersion(ctx, &first, nil); err != nil {
-			return nil, fmt.Errorf("begin the configuration: %w", err)
-		}
+	if len(m.versions) > 0 {
+		return m, nil
+	}
+	first := Version{Number: 1, Document: Default(), By: theBox, Why: "a fresh box", Confirmed: time.Now(), ConfirmedBy: theBox}
+	if m.damaged != nil {
+		first.Number, first.Why = 0, "nothing can be read of the settings"
+		m.versions, m.sizes = []Version{first}, []int{0}
+		return m, nil
+	}
+	if err := m.saveVersion(ctx, &first, nil); err != nil {
+		return nil, fmt.Errorf("begin the configuration: %w", err)
 	}
 
 	return m, nil
@@ -81,7 +91,7 @@ func (m *Manager) Start(ctx context.Context) error {
 	if p := m.Pending(); p != nil && p.State != Waiting {
 		return m.takeBack(ctx, p, theBox, "the box stopped before the change was confirmed")
 	}
-	m.hold(ctx)
+	m.hold(ctx, false)
 
 	return nil
 }
@@ -92,7 +102,7 @@ func (m *Manager) Renew(ctx context.Context, why string) error {
 	m.acting.Lock()
 	defer m.acting.Unlock()
 	current := m.Current()
-	v := Version{Number: current.Number + 1, Document: Default(), By: theBox, Why: why, Confirmed: time.Now(), ConfirmedBy: theBox}
+	v := Version{Number: m.number(), Document: Default(), By: theBox, Why: why, Confirmed: time.Now(), ConfirmedBy: theBox}
 	m.mu.Lock()
 	// What was provisioned is new to it, too.
 	forgotten := maps.Clone(m.taken)
@@ -119,14 +129,14 @@ func (m *Manager) adopt(ctx context.Context, name string, s Source) error {
 		return err
 	}
 	diff := Diff(&current.Document, &found.Document)
-	if len(diff) == 0 {
+	if len(diff) == 0 && m.unknown() == nil {
 		return m.saveTaken(ctx, name, found.Mark)
 	}
 	if err := found.Document.Validate(); err != nil {
 		return err
 	}
 	v := Version{
-		Number: current.Number + 1, Document: found.Document, By: found.By, Why: "found on the disk", Confirmed: time.Now(), ConfirmedBy: found.By,
+		Number: m.number(), Document: found.Document, By: found.By, Why: "found on the disk", Confirmed: time.Now(), ConfirmedBy: found.By,
 	}
 	if err := m.saveVersion(ctx, &v, map[string]string{name: found.Mark}); err != nil {
 		return err
@@ -140,8 +150,9 @@ func (m *Manager) adopt(ctx context.Context, name string, s Source) error {
 	return nil
 }
 
-// hold tells all Appliers what is confirmed.
-func (m *Manager) hold(ctx context.Context) {
+// hold tells all Appliers what is confirmed, after something else was tried or
+// not.
+func (m *Manager) hold(ctx context.Context, tried bool) {
 	missed := map[string]error{}
 	for _, a := range m.conf.Appliers {
 		if s, ok := a.(Source); ok {
@@ -153,7 +164,7 @@ func (m *Manager) hold(ctx context.Context) {
 		// What somebody has put onto the disk to get back in must not be lost.
 		err := missed[a.Name()]
 		if err == nil {
-			err = a.Hold(ctx, &current.Document)
+			err = m.holdOne(ctx, a, &current.Document, tried)
 		}
 		m.mu.Lock()
 		_, was := m.unheld[a.Name()]
@@ -172,6 +183,17 @@ func (m *Manager) hold(ctx context.Context) {
 	}
 }
 
+// holdOne tells one. Where it is not known what is confirmed, what an Applier
+// has kept of that stays, unless something was tried that it cannot end itself.
+func (m *Manager) holdOne(ctx context.Context, a Applier, d *Document, tried bool) error {
+	unknown := m.unknown()
+	if _, goesBack := a.(Witness); unknown != nil && (goesBack || !tried) {
+		return unknown
+	}
+
+	return errors.Join(a.Hold(ctx, d), unknown)
+}
+
 // Problems returns, by Applier, why the confirmed document may not hold.
 func (m *Manager) Problems() map[string]error {
 	m.mu.Lock()
@@ -186,6 +208,33 @@ func (m *Manager) Current() Version {
 	defer m.mu.Unlock()
 
 	return m.versions[len(m.versions)-1]
+}
+
+// number returns the one of the next version.
+func (m *Manager) number() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	return m.newest + 1
+}
+
+// unknown tells why it is not known what was confirmed last.
+func (m *Manager) unknown() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	return m.damaged
+}
+
+// nothingPending is ErrNoPending with what became of the last change.
+func (m *Manager) nothingPending() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended == nil {
+		return ErrNoPending
+	}
+
+	return fmt.Errorf("%w: the last one was taken back at %s (%s)", ErrNoPending, m.ended.At.Local().Format(time.DateTime), m.ended.Reason)
 }
 
 // Pending returns the change that is on its way, or nil.
@@ -237,7 +286,7 @@ func (m *Manager) plan(ctx context.Context, d *Document) (diff []Change, reports
 	}
 	current := m.Current()
 	diff = Diff(&current.Document, d)
-	if len(diff) == 0 {
+	if len(diff) == 0 && m.unknown() == nil {
 		return nil, nil, ErrUnchanged
 	}
 	for _, a := range m.conf.Appliers {
@@ -279,6 +328,9 @@ func (m *Manager) untilNext() time.Duration {
 		switch p.State {
 		case Waiting:
 			next = min(time.Until(p.Begins), clockTime)
+			if early(p, &m.versions[len(m.versions)-1].Document) {
+				next = 0
+			}
 		case Applied:
 			next = time.Until(p.Ends)
 		case Applying:
@@ -296,17 +348,17 @@ func (m *Manager) untilNext() time.Duration {
 func (m *Manager) due(ctx context.Context) {
 	m.acting.Lock()
 	defer m.acting.Unlock()
-	p := m.Pending()
+	p, current := m.Pending(), m.Current()
 	var err error
 	switch {
-	case p != nil && p.State == Waiting && !time.Now().Before(p.Begins):
+	case p != nil && p.State == Waiting && (early(p, &current.Document) || !time.Now().Before(p.Begins)):
 		err = m.begin(ctx, p)
 	case p != nil && p.State == Applying:
-		err = m.takeBack(ctx, p, theBox, "it could not be applied")
+		err = m.takeBack(ctx, p, theBox, "it was left unfinished")
 	case p != nil && p.State == Applied && !time.Now().Before(p.Ends):
 		err = m.takeBack(ctx, p, theBox, "nobody confirmed it in time")
 	case len(m.Problems()) > 0 && (p == nil || p.State == Waiting):
-		m.hold(ctx)
+		m.hold(ctx, false)
 	}
 	if err != nil {
 		m.log.ErrorContext(ctx, "carry on with a change of the configuration", "err", err)

@@ -33,7 +33,7 @@ func (w *Window) validate() error {
 			errs = append(errs, fmt.Errorf("%s: %q is not a time of day such as 22:00", t.name, t.text))
 		}
 	}
-	if len(errs) == 0 && w.From == w.To {
+	if len(errs) == 0 && clock(w.From).Equal(clock(w.To)) {
 		errs = append(errs, errors.New("to: the window ends when it begins"))
 	}
 
@@ -43,13 +43,13 @@ func (w *Window) validate() error {
 // next returns when the window is open next: now, if it is.
 func (w *Window) next(now time.Time) time.Time {
 	// One that began yesterday may still be open.
-	for day := -1; day <= 8; day++ {
-		begin := onDay(now, day, w.From)
-		end := onDay(now, day, w.To)
-		if !end.After(begin) {
+	for day := -1; day <= 15; day++ {
+		begin, end := onDay(now, day, w.From), onDay(now, day, w.To)
+		if overnight := !clock(w.To).After(clock(w.From)); overnight {
 			end = onDay(now, day+1, w.To)
 		}
-		if len(w.Days) > 0 && !slices.Contains(w.Days, weekdays[begin.Weekday()]) || !end.After(now) {
+		// On the day on which clocks are put forward there may be no such time.
+		if !w.on(now, day) || !end.After(begin) || !end.After(now) {
 			continue
 		}
 		if begin.Before(now) {
@@ -61,9 +61,23 @@ func (w *Window) next(now time.Time) time.Time {
 	return now // not reached by a valid window
 }
 
+// on tells whether the window begins on a day some days from now.
+func (w *Window) on(now time.Time, days int) bool {
+	y, m, d := now.Date()
+
+	return len(w.Days) == 0 || slices.Contains(w.Days, weekdays[time.Date(y, m, d+days, 12, 0, 0, 0, time.UTC).Weekday()])
+}
+
+// clock reads a time of day that was validated.
+func clock(text string) time.Time {
+	c, _ := time.Parse(clockForm, text)
+
+	return c
+}
+
 // onDay returns a time of day some days from now.
-func onDay(now time.Time, days int, clock string) time.Time {
-	c, _ := time.Parse(clockForm, clock) // validated
+func onDay(now time.Time, days int, text string) time.Time {
+	c := clock(text)
 	y, m, d := now.Date()
 
 	return time.Date(y, m, d+days, c.Hour(), c.Minute(), 0, 0, now.Location())
