@@ -31,13 +31,13 @@ run: build ## Serve a sample office on this machine and tell how to connect (SAM
 
 .PHONY: test
 test: ## Run all tests
-	$(GO) test ./...
+	$(GO) test -p 4 ./... # many of them wait for other programs
 
 .PHONY: race
 race: ## Run the tests under the race detector, with a server that is under it too (needs gcc)
 	CGO_ENABLED=1 $(GO) build -race -o $(BIN)-race ./cmd/pillarbox
 	CGO_ENABLED=1 GORACE=halt_on_error=1 PILLARBOX_BINARY=$(CURDIR)/$(BIN)-race \
-		$(GO) test -race -short -timeout 20m $$($(GO) list ./... | grep -v -e /images -e /bench -e /buildroot)
+		$(GO) test -race -short -p 4 -timeout 30m $$($(GO) list ./... | grep -v -e /images -e /bench -e /buildroot)
 
 .PHONY: bench
 bench: ## Measure (BENCH=pattern, BENCHTIME=time)
