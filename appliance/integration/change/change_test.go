@@ -90,8 +90,8 @@ func TestWhateverIsKilledWhatWasConfirmedHolds(t *testing.T) {
 	o.startNetwork()
 	o.Start(t)
 	o.holds(5, "192.0.2.9")
-	if _, by, _ := o.current(); by != "the provisioning file" {
-		t.Errorf("the version is by %q", by)
+	if v := o.newest(); v.By != "the provisioning file" {
+		t.Errorf("the version is by %q", v.By)
 	}
 }
 

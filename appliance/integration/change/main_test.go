@@ -142,20 +142,33 @@ func (o *office) fails(want string, args ...string) {
 // apply applies settings that f has changed.
 func (o *office) apply(f func(*config.Document)) {
 	o.t.Helper()
-	d, err := config.Parse(strings.NewReader(o.run("net", "settings")))
-	if err != nil {
-		o.t.Fatal(err)
-	}
+	d := o.newest().Document
 	f(&d)
+	o.run("net", "apply", "--yes", "--why", "a test", o.write(&d))
+}
+
+// write writes settings to a file.
+func (o *office) write(d *config.Document) (name string) {
+	o.t.Helper()
 	text, err := json.Marshal(d)
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	name := filepath.Join(o.dir, "wanted.json")
+	name = filepath.Join(o.dir, "wanted.json")
 	if err := os.WriteFile(name, text, 0o600); err != nil {
 		o.t.Fatal(err)
 	}
-	o.run("net", "apply", "--yes", "--why", "a test", name)
+	return name
+}
+
+// newest is the version that is confirmed.
+func (o *office) newest() config.Version {
+	o.t.Helper()
+	var all []config.Version
+	if err := json.Unmarshal([]byte(o.run("net", "history", "--json")), &all); err != nil {
+		o.t.Fatal(err)
+	}
+	return all[0]
 }
 
 // move gives the box another address.
@@ -185,21 +198,12 @@ func (o *office) reached(address string) {
 	netlab.Until(o.t, "the administrator reaches "+address, func() bool { return o.reaches(address) })
 }
 
-// current is the version that is confirmed, and whether a change is pending.
-func (o *office) current() (number int, by string, pending bool) {
-	o.t.Helper()
-	var all []config.Version
-	if err := json.Unmarshal([]byte(o.run("net", "history", "--json")), &all); err != nil {
-		o.t.Fatal(err)
-	}
-	return all[0].Number, all[0].By, strings.Contains(o.run("net", "history"), "to be confirmed")
-}
-
 func (o *office) holds(version int, address string) {
 	o.t.Helper()
 	o.reached(address)
-	if number, _, pending := o.current(); number != version || pending {
-		o.t.Errorf("version %d, pending %v; want version %d and nothing pending", number, pending, version)
+	pending := strings.Contains(o.run("net", "history"), "to be confirmed")
+	if v := o.newest(); v.Number != version || pending {
+		o.t.Errorf("version %d, pending %v; want version %d and nothing pending", v.Number, pending, version)
 	}
 }
 
