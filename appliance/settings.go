@@ -95,7 +95,7 @@ func (hostNetwork) Name() string { return "network" }
 
 // Check implements config.Applier.
 func (hostNetwork) Check(_ context.Context, from, to *config.Document) (config.Report, error) {
-	if !sameJSON(from.Network, to.Network) || !sameJSON(from.Firewall, to.Firewall) {
+	if !sameNetwork(from, to) {
 		return config.Report{}, errHostNetwork
 	}
 
@@ -107,6 +107,10 @@ func (hostNetwork) Try(context.Context, *config.Trial) ([]string, error) { retur
 
 // Hold implements config.Applier.
 func (hostNetwork) Hold(context.Context, *config.Document) error { return nil }
+
+func sameNetwork(a, b *config.Document) bool {
+	return sameJSON(a.Network, b.Network) && sameJSON(a.Firewall, b.Firewall)
+}
 
 func sameJSON(a, b any) bool {
 	x, errX := json.Marshal(a)
@@ -120,6 +124,7 @@ func sameJSON(a, b any) bool {
 type boxNetwork struct {
 	client *network.Client
 	known  string // the mark of the provisioned network that is known here
+	idle   string // the trial in which there is nothing to do
 }
 
 // Name implements config.Applier.
@@ -130,7 +135,10 @@ func settingsOf(d *config.Document) *network.Settings {
 }
 
 // Check implements config.Applier.
-func (n *boxNetwork) Check(ctx context.Context, _, to *config.Document) (config.Report, error) {
+func (n *boxNetwork) Check(ctx context.Context, from, to *config.Document) (config.Report, error) {
+	if sameNetwork(from, to) {
+		return config.Report{}, nil
+	}
 	r, err := n.client.Check(ctx, settingsOf(to))
 	if err != nil {
 		return config.Report{}, err
@@ -145,11 +153,18 @@ const trialMargin = 5 * time.Second
 
 // Try implements config.Applier.
 func (n *boxNetwork) Try(ctx context.Context, t *config.Trial) ([]string, error) {
+	if n.idle = ""; sameNetwork(t.From, t.To) {
+		n.idle = t.ID // nor need the service be there
+		return nil, nil
+	}
 	return n.client.Try(ctx, t.ID, settingsOf(t.To), t.For+trialMargin)
 }
 
 // Trying implements config.Witness: the service may have been started again.
 func (n *boxNetwork) Trying(ctx context.Context, id string) (bool, error) {
+	if n.idle == id {
+		return true, nil
+	}
 	s, err := n.client.State(ctx)
 
 	return s.Trial == id, err

@@ -200,15 +200,29 @@ func TestABadProvisioningFileChangesNothing(t *testing.T) {
 func TestWhatTheKernelWillNotDoIsNotTriedOn(t *testing.T) {
 	netlab.NewPeer(t).Plug("eth0", "192.0.2.1/24")
 	_, c := startBox(t, t.TempDir(), provisioned)
-	impossible := settings("192.0.2.2/24", policy.LAN)
-	impossible.Network.Interfaces[0].MTU = 65535
-	impossible.Network.Interfaces = append(impossible.Network.Interfaces, state.Interface{Name: "eth9"})
-	notes, err := c.Try(t.Context(), "odd", settings("192.0.2.2/24", policy.Nobody), time.Hour)
-	if err != nil || len(notes) > 0 {
-		t.Fatalf("notes %q, %v", notes, err)
+	with := func(i state.Interface) *network.Settings {
+		s := settings("192.0.2.7/24", policy.LAN)
+		s.Network.Interfaces = append(s.Network.Interfaces, i)
+		return s
 	}
-	if notes, err = c.Try(t.Context(), "odd", impossible, time.Hour); err != nil || !strings.Contains(fmt.Sprint(notes), "eth9") {
+	// What is not there may come; it is only told of.
+	notes, err := c.Try(t.Context(), "absent", with(state.Interface{Name: "eth9"}), time.Hour)
+	if err != nil || !strings.Contains(fmt.Sprint(notes), "eth9") {
 		t.Errorf("notes %q, %v", notes, err)
+	}
+	if err := c.Hold(t.Context(), settings("192.0.2.2/24", policy.LAN), mark(provisioned)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Try(t.Context(), "impossible", with(state.Interface{Name: "office", VLAN: &state.VLAN{Parent: "eth0", ID: 7}}), time.Hour)
+	if err == nil {
+		return // this kernel has VLANs
+	}
+	st, failed := c.State(t.Context())
+	if !strings.Contains(err.Error(), "no VLANs") || failed != nil || st.Trial != "" {
+		t.Errorf("%v; then %+v, %v", err, st, failed)
+	}
+	if got := fmt.Sprint(netlab.Addresses(t, "eth0")); got != "[192.0.2.2/24]" {
+		t.Errorf("the box has the address %s", got)
 	}
 }
 

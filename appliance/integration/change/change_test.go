@@ -73,13 +73,23 @@ func TestWhateverIsKilledWhatWasConfirmedHolds(t *testing.T) {
 	o.fails("taken itself back", "net", "confirm")
 	o.holds(3, "192.0.2.3")
 
+	t.Log("ports are changed although the network's process is away")
+	o.killNetwork()
+	o.apply(func(d *config.Document) { d.Ports.IMAPSLegacy = false })
+	o.run("net", "confirm")
+	if text := o.run("status"); strings.Contains(text, "imaps-legacy") {
+		t.Errorf("port 990 is open:\n%s", text)
+	}
+	o.startNetwork()
+	o.holds(4, "192.0.2.3")
+
 	t.Log("what the network's process has kept is lost")
 	o.Kill(t)
 	o.killNetwork()
 	o.lose()
 	o.startNetwork()
 	o.Start(t)
-	o.holds(3, "192.0.2.3")
+	o.holds(4, "192.0.2.3")
 
 	t.Log("somebody who is locked out changes the provisioning file")
 	o.apply(move(away))
@@ -89,7 +99,7 @@ func TestWhateverIsKilledWhatWasConfirmedHolds(t *testing.T) {
 	o.provision("192.0.2.9", "second")
 	o.startNetwork()
 	o.Start(t)
-	o.holds(5, "192.0.2.9")
+	o.holds(6, "192.0.2.9")
 	if v := o.newest(); v.By != "the provisioning file" {
 		t.Errorf("the version is by %q", v.By)
 	}
