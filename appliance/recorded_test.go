@@ -88,6 +88,7 @@ func TestWhatHappensAtTheDoorIsRecorded(t *testing.T) {
 		"account.added anna@office.example",
 		"audit.key",
 		"certificate.made",
+		"config.confirmed the factory reset",
 		"factory.reset kept 2026-11-27T13:00:00Z",
 		"server.started",
 		"certificate.renewed",

@@ -116,11 +116,11 @@ func Kinds() []Spec {
 		{StorageChecked, Acts, Info, "the stored mail was checked", []string{"actor", "problems", "repaired", "left"}, false, 0, false},
 		{StorageRepaired, Acts, Warning, "the stored mail was repaired", []string{"actor", "problems", "repaired", "left"}, false, 0, false},
 
-		{ConfigProposed, Acts, Info, "a configuration was proposed", []string{"actor", "version", "before", "after"}, false, 0, false},
-		{ConfigApplied, Acts, Notice, "a configuration was applied, to be confirmed", []string{"actor", "version", "before", "after"}, false, 0, false},
-		{ConfigConfirmed, Acts, Notice, "a configuration was confirmed", []string{"actor", "version"}, false, 0, false},
-		{ConfigReverted, Acts, Warning, "a configuration was taken back", []string{"actor", "version", "reason"}, false, 0, false},
-		{ConfigRestored, Acts, Warning, "an earlier configuration was restored", []string{"actor", "version", "before", "after"}, false, 0, false},
+		{ConfigProposed, Acts, Info, "a configuration was proposed", []string{"actor", "version", "reason", "before", "after"}, false, 0, false},
+		{ConfigApplied, Acts, Notice, "a configuration was applied, to be confirmed", []string{"actor", "version", "reason", "before", "after"}, false, 0, false},
+		{ConfigConfirmed, Acts, Notice, "a configuration was confirmed", []string{"actor", "version", "reason", "after"}, false, 0, false},
+		{ConfigReverted, Acts, Warning, "a configuration was taken back", []string{"actor", "version", "reason", "after"}, false, 0, false},
+		{ConfigRestored, Acts, Warning, "an earlier configuration was restored", []string{"actor", "version", "reason", "before", "after"}, false, 0, false},
 		{Port990Override, Acts, Warning, "port 990 was kept open against the plan", []string{"actor", "reason", "until"}, false, 0, false},
 
 		{CertificateMade, Acts, Notice, "a certificate was made", []string{"actor", "names", "expires", "fingerprint", "issuer"}, false, 0, false},
