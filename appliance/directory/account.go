@@ -233,7 +233,7 @@ func (d *Directory) remove(ctx context.Context, address string) error {
 	drop(left, addr)
 	err = d.update(ctx, func(tx *storage.SystemTx) error {
 		for i := range e.credentials {
-			if err := tx.Delete(sectionCredentials, credentialKey(e.ID, e.credentials[i].id)); err != nil {
+			if err := deleteCredential(tx, e.ID, e.credentials[i].id); err != nil {
 				return err
 			}
 		}
@@ -246,6 +246,9 @@ func (d *Directory) remove(ctx context.Context, address string) error {
 		return err
 	}
 	d.cache.drop(e.ID)
+	for i := range e.credentials {
+		d.uses.forget(e.credentials[i].id)
+	}
 	d.tell(Change{Account: e.ID, What: AccountRemoved})
 	// It is decided; a caller who goes away does not stop it half-way.
 	return d.erase(context.WithoutCancel(ctx), e.ID)

@@ -37,6 +37,7 @@ func (d *Directory) SetAdmin(ctx context.Context, password Secret) error {
 	if err != nil {
 		return fmt.Errorf("set the administrator's password: %w", err)
 	}
+	cred.record.SCRAM = nil // nobody signs in by it to mail
 	d.mu.Lock()
 	defer d.mu.Unlock()
 

@@ -13,78 +13,145 @@ import (
 // give up after 20 to 60 s.
 const maxWait = 10 * time.Second
 
-// Authenticate finds the account that a login and a password belong to. The
-// login is the full address, or the local part where only one account has it.
-// ErrCredentials means that name or password is wrong, with ErrNoAccount that it
-// is the name; any other error that it could not be found out.
-func (d *Directory) Authenticate(ctx context.Context, login, password string, remote net.Addr) (Account, error) {
-	a, err := d.authenticate(ctx, login, password, remote)
-	if err != nil {
-		return Account{}, fmt.Errorf("authenticate: %w", err)
-	}
-	return a, nil
+// Login is what somebody signed in by, and to which account.
+type Login struct {
+	Account
+	Credential string // an id that is never used twice
+	Device     string // the name of the device whose password it was, "" for the person's own
+	NoSending  bool   // mail may be read by it, not sent
 }
 
-func (d *Directory) authenticate(ctx context.Context, login, password string, remote net.Addr) (Account, error) {
+func (e *entry) loginBy(c *credential) Login {
+	return Login{Account: e.Account, Credential: c.id, Device: c.named(), NoSending: c.record.NoSending}
+}
+
+// Authenticate finds the account that a login and a password, a person's or a
+// device's, belong to. The login is the full address, or the local part where
+// only one account has it. ErrCredentials means that name or password is wrong,
+// with ErrNoAccount that it is the name; any other error that it could not be
+// found out. Who lets the client in tells Used.
+func (d *Directory) Authenticate(ctx context.Context, login, password string, remote net.Addr) (Login, error) {
+	l, err := d.authenticate(ctx, login, password, remote)
+	if err != nil {
+		return Login{}, fmt.Errorf("authenticate: %w", err)
+	}
+	return l, nil
+}
+
+func (d *Directory) authenticate(ctx context.Context, login, password string, remote net.Addr) (Login, error) {
 	text, err := preparePassword(password)
 	if err != nil {
 		// Work is done all the same, on a text that no password has.
 		text = ""
 	}
 	e := d.state.Load().login(login)
-	if e != nil && d.remembered(e, text) {
-		return e.Account, nil
+	if c := e.deviceOf(password); c != nil && d.state.Load().has(e.ID, c.id) {
+		d.renewDevice(ctx, e, c, password, remote)
+		return e.loginBy(c), nil
+	}
+	if c := d.remembered(e, text); c != nil {
+		return e.loginBy(c), nil
 	}
 	if err := d.acquire(ctx); err != nil {
-		return Account{}, err
+		return Login{}, err
 	}
 	defer d.release()
-	if e == nil || len(e.credentials) == 0 {
+	if e == nil || e.passwordless() {
 		d.dummy.matches(text)
-		if e == nil && d.state.Load().ambiguous(login) {
-			return Account{}, fmt.Errorf("%w: %w", ErrCredentials, ErrAmbiguous)
-		}
-		if e == nil {
-			return Account{}, fmt.Errorf("%w: %w", ErrCredentials, ErrNoAccount)
-		}
-		return Account{}, fmt.Errorf("%w: the account has no password", ErrCredentials)
+		return Login{}, d.nobody(e, login)
 	}
 	// A mail program opens several connections at once; the first of them
 	// may have done the work while this one waited.
-	if d.remembered(e, text) {
-		return e.Account, nil
+	if c := d.remembered(e, text); c != nil {
+		return e.loginBy(c), nil
 	}
 	for i := range e.credentials {
 		c := &e.credentials[i]
-		if !c.hash.matches(text) {
+		if !c.isPassword() || !c.hash.matches(text) {
 			continue
 		}
 		if !d.state.Load().has(e.ID, c.id) {
-			return Account{}, fmt.Errorf("%w: it was changed just now", ErrCredentials)
+			return Login{}, fmt.Errorf("%w: it was changed just now", ErrCredentials)
 		}
 		d.cache.put(e.ID, c.id, text)
-		if c.hash.weakerThan(present) {
-			d.rehash(ctx, e, c, text, remote)
-		}
-		return e.Account, nil
+		d.renew(ctx, e, c, text, remote)
+		return e.loginBy(c), nil
 	}
-	return Account{}, fmt.Errorf("%w: wrong password", ErrCredentials)
+	return Login{}, fmt.Errorf("%w: wrong password", ErrCredentials)
 }
 
-// remembered tells whether the password was verified a short time ago.
-func (d *Directory) remembered(e *entry, text string) bool {
+// nobody says why a name without a password cannot be signed in by. e is nil
+// where no account is called so.
+func (d *Directory) nobody(e *entry, login string) error {
+	switch {
+	case e != nil:
+		return fmt.Errorf("%w: the account has no password", ErrCredentials)
+	case d.state.Load().ambiguous(login):
+		return fmt.Errorf("%w: %w", ErrCredentials, ErrAmbiguous)
+	}
+	return fmt.Errorf("%w: %w", ErrCredentials, ErrNoAccount)
+}
+
+// deviceOf finds the device that a password is of; nil if there is none. It
+// takes the same time however many devices an account has, and whether it is
+// there at all.
+func (e *entry) deviceOf(password string) (found *credential) {
+	text, ok := deviceText(password)
+	if !ok {
+		return nil
+	}
+	left := maxDevices
+	if e != nil {
+		for i := range e.credentials {
+			if c := &e.credentials[i]; !c.isPassword() {
+				left--
+				if c.device.matches(text) {
+					found = c
+				}
+			}
+		}
+	}
+	none := deviceHash{salt: make([]byte, saltSize)}
+	for range left {
+		none.matches(text)
+	}
+	return found
+}
+
+// remembered returns the credential whose password was verified a short time ago.
+func (d *Directory) remembered(e *entry, text string) *credential {
+	if e == nil {
+		return nil
+	}
 	for i := range e.credentials {
-		if d.cache.has(e.ID, e.credentials[i].id, text) && d.state.Load().has(e.ID, e.credentials[i].id) {
-			return true
+		c := &e.credentials[i]
+		if c.isPassword() && d.cache.has(e.ID, c.id, text) && d.state.Load().has(e.ID, c.id) {
+			return c
 		}
 	}
-	return false
+	return nil
 }
 
-// rehash replaces a credential's hash by one with the present costs. The
-// log-in succeeds whether this does or not.
-func (d *Directory) rehash(ctx context.Context, e *entry, c *credential, text string, remote net.Addr) {
-	h := hashPassword(text, present)
+// renew replaces a hash by one with the present costs, and makes the keys for
+// SCRAM that a password of an older version lacks. The log-in succeeds whether
+// this does or not.
+func (d *Directory) renew(ctx context.Context, e *entry, c *credential, text string, remote net.Addr) {
+	r := c.record
+	if weak := c.hash.weakerThan(present); weak && c.isPassword() {
+		h := hashPassword(text, present)
+		r.Hash = h.String()
+	}
+	if !d.salts.current(e, r.SCRAM) {
+		keys, err := d.scramKeys(e.Address, text)
+		if err != nil {
+			d.log.Warn("no keys for SCRAM could be made of the password", "account", e.ID, "remote", remote, "err", err)
+			return
+		}
+		r.SCRAM = keys
+	}
+	if r == c.record {
+		return
+	}
 	// The lock is held while a removed account's mail is deleted; a log-in
 	// does not wait for that.
 	if !d.mu.TryLock() {
@@ -94,16 +161,24 @@ func (d *Directory) rehash(ctx context.Context, e *entry, c *credential, text st
 	if !d.state.Load().has(e.ID, c.id) {
 		return
 	}
-	r := c.record
-	r.Hash = h.String()
 	err := d.update(ctx, func(tx *storage.SystemTx) error {
 		return put(tx, sectionCredentials, credentialKey(e.ID, c.id), r)
 	})
 	if err != nil {
-		d.log.Warn("the password could not be hashed anew", "account", e.ID, "remote", remote, "err", err)
+		d.log.Warn("what is kept of a password could not be made anew", "account", e.ID, "remote", remote, "err", err)
 		return
 	}
-	d.log.Info("the password was hashed anew with the present costs", "account", e.ID, "remote", remote)
+	d.log.Info("what is kept of a password was made anew, with the present costs", "account", e.ID, "remote", remote)
+}
+
+// renewDevice is renew for a device, whose keys lack only after a loss.
+func (d *Directory) renewDevice(ctx context.Context, e *entry, c *credential, password string, remote net.Addr) {
+	if d.salts.current(e, c.record.SCRAM) || d.acquire(ctx) != nil {
+		return
+	}
+	defer d.release()
+	text, _ := deviceText(password)
+	d.renew(ctx, e, c, showDevice(text), remote)
 }
 
 // acquire waits for one of the places in which hashes are computed.

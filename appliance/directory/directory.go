@@ -41,6 +41,8 @@ type Directory struct {
 	tidy    *time.Timer   // gives the hashes' memory back, see release
 	cache   *cache
 	dummy   phc // what a log-in under an unknown name is compared with
+	salts   salts
+	uses    uses
 
 	watchMu  sync.Mutex
 	watchers map[int]func(Change)
@@ -71,7 +73,13 @@ func New(c *Config) (*Directory, error) {
 	if err := d.claim(ctx); err != nil {
 		return nil, fmt.Errorf("open directory: %w", err)
 	}
+	if err := d.claimSalts(ctx); err != nil {
+		return nil, fmt.Errorf("open directory: %w", err)
+	}
 	if err := d.load(); err != nil {
+		return nil, fmt.Errorf("open directory: %w", err)
+	}
+	if err := d.loadUses(); err != nil {
 		return nil, fmt.Errorf("open directory: %w", err)
 	}
 	if err := d.recover(ctx); err != nil {

@@ -4,11 +4,13 @@
 //
 // # Stored form
 //
-// The directory lives in five sections of system.db. Values are JSON.
+// The directory lives in six sections of system.db. Values are JSON.
 //
 //	directory             "format" → 1; a higher number is refused
+//	                      "salts" → 32 octets, the key of SCRAM's salts
 //	directory/accounts    account id → {address, name, created, quota, state}
-//	directory/credentials account id "/" credential id → {kind, hash, label, created}
+//	directory/credentials account id "/" credential id → {kind, hash, label, created, scram, no_sending}
+//	directory/uses        credential id → {at, remote}, of devices, written once an hour at most
 //	directory/aliases     address → {targets, created}
 //	directory/admin       "password" → {kind, hash, created}
 //
@@ -52,7 +54,9 @@
 //
 // Passwords are kept as argon2id hashes with their parameters and are rehashed
 // at a log-in when the parameters have been raised. A log-in under a name that
-// does not exist costs the same work as a wrong password. The number of hashes
+// does not exist costs the same work as a wrong password. A device has a
+// password that was made here, of 80 random bits, for which a fast hash is
+// enough: a telephone that signs in every minute costs nothing. The number of hashes
 // computed at once is bounded, because each takes 19 MiB; who waits too long
 // for a turn gets ErrBusy, which is not a refusal.
 //
@@ -66,6 +70,13 @@
 // removed password cannot be found in the cache, not even by a log-in that was
 // under way when it changed. Failures are not remembered here; slowing down
 // guesses is the task of package access.
+//
+// For SCRAM the keys of each password are kept beside its hash (package scram).
+// Who steals them can guess at a person's password at the price of PBKDF2, which
+// a graphics card computes some ten times faster than argon2id: that is what it
+// costs that no password need be sent. The salt of a name is the same whether an
+// account is called so or not, and every sign-in tries as many keys as an account
+// can have, so that neither what is answered nor when tells which names exist.
 //
 // The package does not know IMAP, SMTP or TLS.
 package directory

@@ -14,6 +14,9 @@ var (
 	ErrUnknownRecipient = errors.New("no such recipient")
 	ErrPassword         = errors.New("the password cannot be used")
 	ErrTooMany          = errors.New("the directory holds as many as it can")
+	ErrDeviceName       = errors.New("the device's name cannot be used")
+	ErrDeviceTaken      = errors.New("the account has a device of this name already")
+	ErrNoDevice         = errors.New("the account has no such device")
 	ErrHash             = errors.New("the hash cannot be used")
 	ErrNoAdmin          = errors.New("the administrator has no password yet")
 

@@ -274,7 +274,9 @@ func (m *mender) readCredentials(raw map[string][]byte) {
 			m.fault(id, fmt.Sprintf("the credential %s cannot be used (%v)", key, err), "it is taken out", change{sectionCredentials, key, nil})
 			continue
 		}
-		m.passed[id] = true
+		if c := s.accounts[storage.AccountID(id)].credentials; c[len(c)-1].isPassword() {
+			m.passed[id] = true
+		}
 	}
 }
 

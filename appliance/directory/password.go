@@ -16,8 +16,8 @@ const (
 	maxPassword = 1024 // octets; bounds the work before the hash
 )
 
-// SetPassword replaces an account's password. Errors that tell what to change
-// are ErrNoAccount and ErrPassword.
+// SetPassword replaces an account's password; what was made for devices stays.
+// Errors that tell what to change are ErrNoAccount and ErrPassword.
 func (d *Directory) SetPassword(ctx context.Context, address string, password Secret) error {
 	e, err := d.setPassword(ctx, address, password)
 	if err != nil {
@@ -45,7 +45,10 @@ func (d *Directory) setPassword(ctx context.Context, address string, password Se
 	}
 	return e, d.update(ctx, func(tx *storage.SystemTx) error {
 		for i := range e.credentials {
-			if err := tx.Delete(sectionCredentials, credentialKey(e.ID, e.credentials[i].id)); err != nil {
+			if !e.credentials[i].isPassword() {
+				continue
+			}
+			if err := deleteCredential(tx, e.ID, e.credentials[i].id); err != nil {
 				return err
 			}
 		}
@@ -67,11 +70,11 @@ func (d *Directory) newPassword(ctx context.Context, addr Address, password Secr
 	}
 	defer d.release()
 	h := hashPassword(text, present)
-	return credential{
-		id:     newID(),
-		hash:   h,
-		record: credentialRecord{Kind: kindPassword, Hash: h.String(), Created: d.now().UTC()},
-	}, nil
+	r := credentialRecord{Kind: kindPassword, Hash: h.String(), Created: d.now().UTC()}
+	if r.SCRAM, err = d.scramKeys(addr.String(), text); err != nil {
+		return credential{}, err
+	}
+	return credential{id: newID(), hash: h, record: r}, nil
 }
 
 // preparePassword brings a password into the form that is hashed (RFC 8265,

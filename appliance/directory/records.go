@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"pillarbox/appliance/scram"
 	"pillarbox/storage"
 )
 
@@ -20,7 +21,9 @@ const (
 	sectionCredentials = "directory/credentials"
 	sectionAliases     = "directory/aliases"
 	sectionAdmin       = "directory/admin"
+	sectionUses        = "directory/uses"
 	keyFormat          = "format"
+	keySalts           = "salts"
 )
 
 // The states of an account, see package doc.
@@ -30,8 +33,11 @@ const (
 	stateRemoving = "removing"
 )
 
-// kindPassword is the only kind of credential so far.
-const kindPassword = "password"
+// The kinds of credential.
+const (
+	kindPassword = "password" // what a person has chosen
+	kindDevice   = "device"   // made here for one device
+)
 
 type accountRecord struct {
 	Address string    `json:"address"`
@@ -43,9 +49,14 @@ type accountRecord struct {
 
 type credentialRecord struct {
 	Kind    string    `json:"kind"`
-	Hash    string    `json:"hash"` // PHC string
-	Label   string    `json:"label,omitempty"`
+	Hash    string    `json:"hash"`            // PHC string, or, of a device, see deviceHash
+	Label   string    `json:"label,omitempty"` // the device's name
 	Created time.Time `json:"created"`
+
+	// SCRAM holds the keys for signing in without sending the password; nil
+	// until a sign-in shows it, where a version before these kept it.
+	SCRAM     *scram.Keys `json:"scram,omitempty"`
+	NoSending bool        `json:"no_sending,omitempty"`
 }
 
 type aliasRecord struct {
@@ -118,6 +129,7 @@ func (d *Directory) load() error {
 		return fmt.Errorf("read directory: %w", err)
 	}
 	s.index()
+	s.scram = d.allHaveKeys(s)
 	d.state.Store(s)
 	return nil
 }
@@ -150,14 +162,23 @@ func (s *state) loadCredential(key string, value []byte) error {
 	if err := json.Unmarshal(value, &r); err != nil {
 		return fmt.Errorf("%w: %w", storage.ErrCorrupt, err)
 	}
-	if r.Kind != kindPassword {
+	if r.SCRAM != nil && !r.SCRAM.Valid() {
+		r.SCRAM = nil // they come again with the next sign-in
+	}
+	c := credential{id: credID, record: r}
+	var err error
+	switch r.Kind {
+	case kindPassword:
+		c.hash, err = parsePHC(r.Hash)
+	case kindDevice:
+		c.device, err = parseDeviceHash(r.Hash)
+	default:
 		return fmt.Errorf("kind %q is unknown: %w", r.Kind, storage.ErrCorrupt)
 	}
-	h, err := parsePHC(r.Hash)
 	if err != nil {
 		return fmt.Errorf("%w: %w", storage.ErrCorrupt, err)
 	}
-	e.credentials = append(e.credentials, credential{id: credID, hash: h, record: r})
+	e.credentials = append(e.credentials, c)
 	return nil
 }
 

@@ -18,6 +18,8 @@ type state struct {
 	sorted    []*entry // oldest first
 	byAddress map[Address]*entry
 	byLocal   map[string]*entry // nil where two domains share the local part
+
+	scram bool // every credential has keys for SCRAM
 }
 
 // entry is an account with what is not shown to others.
@@ -31,8 +33,20 @@ type entry struct {
 // credential is one way to log in.
 type credential struct {
 	id     string
-	hash   phc
+	hash   phc        // of a password
+	device deviceHash // of a device
 	record credentialRecord
+}
+
+// isPassword tells a person's password from what was made for a device.
+func (c *credential) isPassword() bool { return c.record.Kind == kindPassword }
+
+// named returns the name of the device that the credential is of; "" if of none.
+func (c *credential) named() string {
+	if c.isPassword() {
+		return ""
+	}
+	return c.record.Label
 }
 
 type alias struct {
@@ -121,6 +135,11 @@ func (s *state) has(id storage.AccountID, credential string) bool {
 		}
 	}
 	return false
+}
+
+// passwordless tells whether an account has no password of a person's.
+func (e *entry) passwordless() bool {
+	return !slices.ContainsFunc(e.credentials, func(c credential) bool { return c.isPassword() })
 }
 
 // oldest returns the first account of a domain, or of all domains for "".

@@ -10,13 +10,16 @@ const (
 	AccountAdded    What = "account added"
 	AccountRemoved  What = "account removed"
 	PasswordChanged What = "password changed"
+	DeviceRevoked   What = "device revoked"
 )
 
 // Change is something that others must act upon: sessions of an account that
-// was removed or has another password are to be ended.
+// was removed or has another password are to be ended, and those of a device
+// that was revoked.
 type Change struct {
-	Account storage.AccountID
-	What    What
+	Account    storage.AccountID
+	What       What
+	Credential string // of the device, as Login told it
 }
 
 // Watch calls f for each change, after it is durable and before the method that
