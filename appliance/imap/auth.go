@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,12 +22,14 @@ import (
 // line can hold the long tokens of single sign-on.
 var strangerLimits = wire.Limits{Line: 32 << 10, Literal: 4 << 10, Command: 64 << 10, Drain: 256 << 10}
 
-// maxResponse bounds one line of a SASL exchange, in octets.
-const maxResponse = 32 << 10
+const (
+	maxResponse = 32 << 10 // octets of one line of a SASL exchange
+	maxSteps    = 4        // of an exchange; SCRAM has two
+)
 
 // login is LOGIN (RFC 9051, section 6.2.3).
 func (s *session) login(ctx context.Context, a *command.Login) error {
-	return s.check(ctx, "LOGIN", a.Username, a.Password, "")
+	return s.check(ctx, "LOGIN", a.Username, "", s.byPassword(a.Username, a.Password))
 }
 
 // authenticate is AUTHENTICATE (RFC 9051, section 6.2.2).
@@ -37,7 +40,18 @@ func (s *session) authenticate(ctx context.Context, a *command.Authenticate) err
 	case "LOGIN":
 		return s.authLogin(ctx, a.Initial)
 	}
+	if slices.Contains(s.mechanisms(), a.Mechanism) {
+		return s.authExchange(ctx, a.Mechanism, a.Initial)
+	}
 	return no(imap.ResponseCodeCannot, "That way to log in is not available; use PLAIN or LOGIN")
+}
+
+// mechanisms returns what can be used here besides PLAIN and LOGIN.
+func (s *session) mechanisms() []string {
+	if s.srv.more == nil {
+		return nil
+	}
+	return s.srv.more.Offered(s.link.conn)
 }
 
 // authPlain is SASL PLAIN (RFC 4616).
@@ -53,7 +67,7 @@ func (s *session) authPlain(ctx context.Context, response []byte) error {
 		return bad("The PLAIN response is not valid")
 	}
 	as, name, password := string(fields[0]), string(fields[1]), string(fields[2])
-	return s.check(ctx, "PLAIN", name, password, as)
+	return s.check(ctx, "PLAIN", name, as, s.byPassword(name, password))
 }
 
 // authLogin is SASL LOGIN, which was never specified: two questions, which
@@ -70,7 +84,39 @@ func (s *session) authLogin(ctx context.Context, name []byte) error {
 	if err != nil {
 		return err
 	}
-	return s.check(ctx, "LOGIN (SASL)", username, string(password), "")
+	return s.check(ctx, "LOGIN (SASL)", username, "", s.byPassword(username, string(password)))
+}
+
+// authExchange is AUTHENTICATE by a mechanism of the [Mechanisms].
+func (s *session) authExchange(ctx context.Context, mechanism string, response []byte) error {
+	mark := s.srv.mark()
+	if response == nil {
+		var err error
+		if response, err = s.challenge(""); err != nil {
+			return err
+		}
+	}
+	x := s.srv.more.Begin(s.link.conn, mechanism)
+	for range maxSteps {
+		challenge, ident, err := x.Step(ctx, response)
+		if errors.Is(err, ErrMessage) {
+			return bad("The " + mechanism + " message is not valid")
+		}
+		name, as := x.Names()
+		if err != nil {
+			return s.check(ctx, mechanism, name, as, func(context.Context) (Identity, uint64, error) { return Identity{}, mark, err })
+		}
+		if ident == nil || len(challenge) > 0 {
+			// RFC 9051 has no room for it in the tagged answer.
+			if response, err = s.challenge(string(challenge)); err != nil {
+				return err
+			}
+		}
+		if ident != nil {
+			return s.check(ctx, mechanism, name, as, func(context.Context) (Identity, uint64, error) { return *ident, mark, nil })
+		}
+	}
+	return bad("The " + mechanism + " exchange does not end")
 }
 
 // challenge sends a SASL challenge and returns the response.
@@ -88,6 +134,11 @@ func (s *session) challenge(text string) ([]byte, error) {
 	if string(line) == "*" {
 		return nil, bad("Log-in cancelled") // RFC 9051, section 6.2.2
 	}
+	if string(line) == "=" {
+		// RFC 4959, section 3 has this for an initial response that is empty;
+		// go-imap's client takes it for any that is.
+		return nil, nil
+	}
 	response, err := base64.StdEncoding.AppendDecode(nil, line)
 	if err != nil {
 		if bytes.IndexByte(line, ' ') >= 0 {
@@ -100,14 +151,29 @@ func (s *session) challenge(text string) ([]byte, error) {
 	return response, nil
 }
 
-// check asks whether name and password are right, and lets the client in. as
-// is whom it wants to act for: "" or, in whatever form, the same person.
-func (s *session) check(ctx context.Context, mechanism, name, password, as string) error {
-	ident, acct, err := s.enter(ctx, name, password, as)
+// verifier tells who somebody is, with the server's mark from before it knew.
+type verifier func(context.Context) (Identity, uint64, error)
+
+// byPassword asks whether name and password are right.
+func (s *session) byPassword(name, password string) verifier {
+	return func(ctx context.Context) (Identity, uint64, error) {
+		mark := s.srv.mark()
+		ident, err := s.srv.auth.Authenticate(ctx, name, password, s.link.conn.RemoteAddr())
+		return ident, mark, err
+	}
+}
+
+// check lets a client in that is who it says. as is whom it wants to act for: ""
+// or, in whatever form, the same person.
+func (s *session) check(ctx context.Context, mechanism, name, as string, verify verifier) error {
+	acct, err := s.enter(ctx, name, as, verify)
 	switch {
 	case errors.Is(err, ErrCredentials):
 		s.logLogin(ctx, mechanism, name, "wrong name or password")
 		return s.refuseLogin(ctx, no(imap.ResponseCodeAuthenticationFailed, "The name or the password is wrong"))
+	case errors.Is(err, ErrRefused):
+		s.logLogin(ctx, mechanism, name, err.Error())
+		return s.refuseLogin(ctx, no(imap.ResponseCodeAuthenticationFailed, "That way to log in failed"))
 	case errors.Is(err, errForeign):
 		s.logLogin(ctx, mechanism, name, errForeign.Error())
 		return s.refuseLogin(ctx, no(imap.ResponseCodeAuthorizationFailed, "Nobody can act for another here"))
@@ -118,10 +184,10 @@ func (s *session) check(ctx context.Context, mechanism, name, password, as strin
 		s.logLogin(ctx, mechanism, name, err.Error())
 		return s.refuseLogin(ctx, no(imap.ResponseCodeUnavailable, "Log-in is not possible at the moment; try again later"))
 	}
-	s.acct, s.ident, s.tries = acct, ident, 0
+	s.acct, s.tries = acct, 0
 	s.srv.stats.logins.Add(1)
-	s.logLogin(ctx, mechanism, ident.Address, "")
-	s.log = s.log.With("account", ident.Address)
+	s.logLogin(ctx, mechanism, s.ident.Address, "")
+	s.log = s.log.With("account", s.ident.Address)
 	s.link.until = time.Time{}
 	s.dec.SetLimits(s.srv.memberLimits())
 	return ok("CAPABILITY "+s.capabilities(), "Logged in")
@@ -133,25 +199,24 @@ var errCrowded = errors.New("too many connections")
 // errForeign is a client that wants to act for somebody else.
 var errForeign = errors.New("acting for another is not possible")
 
-// enter checks name and password, opens the account and counts the session.
-func (s *session) enter(ctx context.Context, name, password, as string) (Identity, *storage.Account, error) {
-	mark := s.srv.mark()
-	ident, err := s.srv.auth.Authenticate(ctx, name, password, s.link.conn.RemoteAddr())
+// enter verifies who it is, opens the account and counts the session.
+func (s *session) enter(ctx context.Context, name, as string, verify verifier) (*storage.Account, error) {
+	ident, mark, err := verify(ctx)
 	if err != nil {
-		return Identity{}, nil, err
+		return nil, err
 	}
 	if as != "" && !strings.EqualFold(as, name) && !strings.EqualFold(as, ident.Address) {
-		return Identity{}, nil, errForeign
+		return nil, errForeign
 	}
 	acct, err := s.srv.accounts.Account(ctx, ident.Account)
 	if err != nil {
-		return Identity{}, nil, fmt.Errorf("open mailboxes: %w", err)
+		return nil, fmt.Errorf("open mailboxes: %w", err)
 	}
 	// The last step, so that nothing that fails leaves the session counted.
-	if err := s.srv.enter(s, ident.Account, mark); err != nil {
-		return Identity{}, nil, err
+	if err := s.srv.enter(s, &ident, mark); err != nil {
+		return nil, err
 	}
-	return ident, acct, nil
+	return acct, nil
 }
 
 // refuseLogin holds the answer to a failed log-in back, longer each time, and
@@ -174,11 +239,16 @@ func (s *session) refuseLogin(ctx context.Context, answer error) error {
 // know; failure is why it failed, "" if it did not.
 func (s *session) logLogin(ctx context.Context, mechanism, name, failure string) {
 	if s.srv.signedIn != nil {
-		s.srv.signedIn(ctx, SignIn{Account: shorten(name), Mechanism: mechanism, Conn: s.link.conn, Failure: failure})
+		s.srv.signedIn(ctx, SignIn{
+			Account: shorten(name), Mechanism: mechanism, Device: s.ident.Device, Conn: s.link.conn, Failure: failure,
+		})
 	}
 	attrs := []slog.Attr{
 		slog.String("account", shorten(name)),
 		slog.String("mechanism", mechanism),
+	}
+	if s.ident.Device != "" {
+		attrs = append(attrs, slog.String("device", s.ident.Device))
 	}
 	if s.srv.describe != nil {
 		attrs = append(attrs, s.srv.describe(s.link.conn)...)

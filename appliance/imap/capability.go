@@ -9,7 +9,7 @@ import "strconv"
 const (
 	capsAlways = "IMAP4rev1 IMAP4rev2 LITERAL+ ID ENABLE SASL-IR"
 
-	capsStranger = capsAlways + " AUTH=PLAIN AUTH=LOGIN"
+	capsStranger = capsAlways + " AUTH=PLAIN AUTH=LOGIN" // and more mechanisms
 
 	capsMember = capsAlways +
 		" IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN" +
@@ -27,7 +27,11 @@ func (s *session) capability() error {
 // capabilities lists what the client can use now.
 func (s *session) capabilities() string {
 	if s.acct == nil {
-		return capsStranger
+		caps := capsStranger
+		for _, mechanism := range s.mechanisms() {
+			caps += " AUTH=" + mechanism
+		}
+		return caps
 	}
 	return capsMember + strconv.FormatInt(s.srv.limits.AppendSize, 10)
 }

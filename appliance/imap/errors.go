@@ -14,6 +14,14 @@ import (
 // password, alone or wrapped. Every other error is taken for a passing fault.
 var ErrCredentials = errors.New("the name or the password is wrong")
 
+// What else an [Exchange] may return, alone or wrapped: ErrMessage is for what
+// the client sent and is no message of the mechanism; ErrRefused for one that is
+// wrong although no name or password is, and its text goes to the log.
+var (
+	ErrMessage = errors.New("the message is not valid")
+	ErrRefused = errors.New("refused")
+)
+
 // errDeadline is the cause of a command context that made no progress in time.
 var errDeadline = errors.New("the command took too long")
 

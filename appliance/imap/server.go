@@ -21,6 +21,8 @@ type Config struct {
 	Version  string        // told to clients by ID; may be empty
 	Limits   Limits
 	Now      func() time.Time // nil means time.Now
+	// Mechanisms knows ways to log in besides PLAIN and LOGIN; may be nil.
+	Mechanisms Mechanisms
 	// Describe returns what the line about a log-in is to tell of the
 	// connection, such as its TLS version; may be nil.
 	Describe func(c net.Conn) []slog.Attr
@@ -32,6 +34,7 @@ type Config struct {
 type SignIn struct {
 	Account   string // the address, or, of one that failed, the name as the client gave it
 	Mechanism string
+	Device    string // by whose password it succeeded, "" for the person's own
 	Conn      net.Conn
 	Failure   string // why it failed, "" if it did not
 }
@@ -54,8 +57,31 @@ type Authenticator interface {
 
 // Identity is who logged in.
 type Identity struct {
-	Account storage.AccountID
-	Address string // the main address, for logs and people
+	Account    storage.AccountID
+	Address    string // the main address, for logs and people
+	Credential string // by what, see DisconnectCredential
+	Device     string // whose password it was, "" for the person's own
+}
+
+// Mechanisms are ways to log in that need to know more than names and passwords,
+// such as what is below the connection.
+type Mechanisms interface {
+	// Offered returns the names of those that can be used on a connection.
+	Offered(c net.Conn) []string
+	// Begin begins an exchange by one of them.
+	Begin(c net.Conn, mechanism string) Exchange
+}
+
+// Exchange is one log-in by a mechanism.
+type Exchange interface {
+	// Step takes what the client sent and returns what it is to be sent. At the
+	// end there is an identity; what is sent with it the client answers with
+	// nothing. Errors are ErrCredentials, ErrMessage and those that Authenticate
+	// may return.
+	Step(ctx context.Context, response []byte) (challenge []byte, ident *Identity, err error)
+	// Names returns who the client says that it is, and for whom it wants to
+	// act, as far as it has said so.
+	Names() (name, as string)
 }
 
 // Server speaks IMAP on connections handed to it.
@@ -67,6 +93,7 @@ type Server struct {
 	version  string
 	limits   Limits
 	now      func() time.Time
+	more     Mechanisms
 	describe func(c net.Conn) []slog.Attr
 	signedIn func(ctx context.Context, s SignIn)
 
@@ -74,8 +101,14 @@ type Server struct {
 
 	mu      sync.Mutex
 	members map[storage.AccountID]map[*session]struct{} // sessions that are logged in
-	cuts    uint64                                      // calls of Disconnect
-	cut     map[storage.AccountID]uint64                // the last of them, by account
+	cuts    uint64                                      // calls of Disconnect and DisconnectCredential
+	cut     map[cutKey]uint64                           // the last of them
+}
+
+// cutKey is what was cut off: an account, or, of one, a credential.
+type cutKey struct {
+	account    storage.AccountID
+	credential string
 }
 
 // New returns a Server.
@@ -92,10 +125,11 @@ func New(c *Config) *Server {
 		version:  c.Version,
 		limits:   c.Limits.withDefaults(),
 		now:      now,
+		more:     c.Mechanisms,
 		describe: c.Describe,
 		signedIn: c.SignedIn,
 		members:  map[storage.AccountID]map[*session]struct{}{},
-		cut:      map[storage.AccountID]uint64{},
+		cut:      map[cutKey]uint64{},
 	}
 }
 
@@ -144,14 +178,16 @@ func (s *Server) mark() uint64 {
 }
 
 // enter admits a session to an account: not if that has too many already
-// (errCrowded), nor if it was disconnected since the mark, for then what was
-// checked at the log-in may no longer hold (ErrCredentials).
-func (s *Server) enter(sess *session, id storage.AccountID, mark uint64) error {
+// (errCrowded), nor if it, or what was logged in by, was disconnected since the
+// mark, for then what was checked at the log-in may no longer hold
+// (ErrCredentials).
+func (s *Server) enter(sess *session, ident *Identity, mark uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	id := ident.Account
 	all := s.members[id]
 	switch {
-	case s.cut[id] > mark:
+	case s.cut[cutKey{account: id}] > mark, s.cut[cutKey{id, ident.Credential}] > mark:
 		return ErrCredentials
 	case len(all) >= s.limits.ConnectionsPerAccount:
 		return errCrowded
@@ -160,6 +196,7 @@ func (s *Server) enter(sess *session, id storage.AccountID, mark uint64) error {
 		s.members[id] = all
 	}
 	all[sess] = struct{}{}
+	sess.ident = *ident
 	return nil
 }
 
@@ -180,8 +217,22 @@ func (s *Server) Disconnect(id storage.AccountID, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cuts++
-	s.cut[id] = s.cuts
+	s.cut[cutKey{account: id}] = s.cuts
 	for sess := range s.members[id] {
 		sess.link.stop("[UNAVAILABLE] " + reason)
+	}
+}
+
+// DisconnectCredential is Disconnect for the sessions alone that were logged in
+// to by one credential.
+func (s *Server) DisconnectCredential(id storage.AccountID, credential, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cuts++
+	s.cut[cutKey{id, credential}] = s.cuts
+	for sess := range s.members[id] {
+		if sess.ident.Credential == credential {
+			sess.link.stop("[UNAVAILABLE] " + reason)
+		}
 	}
 }
