@@ -96,15 +96,18 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 
 		BoundLoopback: c.BoundLoopback,
 	})
+	in := &signIn{dir: a.office.directory, throttle: access.NewThrottle(nil), bans: a.office.bans, log: a.log.With("service", "imap")}
 	a.imap = imap.New(&imap.Config{
 		Accounts: a.office.store,
 		Stager:   &stager{a.office.store, a.office.space},
-		Auth:     &signIn{dir: a.office.directory, throttle: access.NewThrottle(nil), bans: a.office.bans, log: a.log.With("service", "imap")},
+		Auth:     in,
 		Logger:   a.log.With("service", "imap"),
 		Version:  c.Version,
 		Limits:   imap.Limits{AppendSize: a.office.store.MaxMessage()},
 		Describe: describeTLS,
 		SignedIn: a.recordSignIn,
+
+		Mechanisms: in,
 	})
 	a.smtp = smtp.New(&smtp.Config{
 		Deliverer:  a.office.delivery,
@@ -248,6 +251,8 @@ func (a *Appliance) disconnect(c directory.Change) {
 		a.imap.Disconnect(c.Account, "The account was removed")
 	case directory.PasswordChanged:
 		a.imap.Disconnect(c.Account, "The password was changed; log in with the new one")
+	case directory.DeviceRevoked:
+		a.imap.DisconnectCredential(c.Account, c.Credential, "The password of this device was revoked")
 	}
 }
 

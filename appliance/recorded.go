@@ -48,6 +48,9 @@ func (a *Appliance) recordSignIn(ctx context.Context, s imap.SignIn) {
 			a.certs.Saw(name, true)
 		}
 	}
+	if s.Device != "" {
+		e.More["device"] = s.Device
+	}
 	if s.Failure != "" {
 		e.Kind, e.More["reason"] = audit.SignInFailed, s.Failure
 	}

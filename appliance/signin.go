@@ -31,11 +31,21 @@ type signIn struct {
 
 // Authenticate implements imap.Authenticator.
 func (s *signIn) Authenticate(ctx context.Context, login, password string, remote net.Addr) (imap.Identity, error) {
+	return s.admit(ctx, login, password, remote, func() (directory.Login, error) {
+		return s.dir.Authenticate(ctx, login, password, remote)
+	})
+}
+
+// admit has throttle and bans look at a log-in, then verifies it. credential is
+// what they are to know it by.
+func (s *signIn) admit(ctx context.Context, login, credential string, remote net.Addr,
+	verify func() (directory.Login, error),
+) (imap.Identity, error) {
 	name := strings.ToLower(login)
-	if err := s.banned(name, password, remote); err != nil {
+	if err := s.banned(name, credential, remote); err != nil {
 		return imap.Identity{}, err
 	}
-	wait, ok := s.throttle.Delay(remote, name, password)
+	wait, ok := s.throttle.Delay(remote, name, credential)
 	if !ok {
 		return imap.Identity{}, errTooManyLogins
 	}
@@ -46,11 +56,11 @@ func (s *signIn) Authenticate(ctx context.Context, login, password string, remot
 			return imap.Identity{}, ctx.Err()
 		}
 	}
-	a, err := s.dir.Authenticate(ctx, login, password, remote)
+	l, err := verify()
 	if errors.Is(err, directory.ErrCredentials) {
-		s.throttle.Failed(remote, name, password)
+		s.throttle.Failed(remote, name, credential)
 		s.bans.Failed(&access.Attempt{
-			Remote: remote, Account: name, Credential: password, Unknown: errors.Is(err, directory.ErrNoAccount),
+			Remote: remote, Account: name, Credential: credential, Unknown: errors.Is(err, directory.ErrNoAccount),
 		})
 		if errors.Is(err, directory.ErrAmbiguous) { // the client learns no more than of any other
 			s.log.WarnContext(ctx, "log-in by a short name that several accounts share; the full address is wanted",
@@ -62,11 +72,12 @@ func (s *signIn) Authenticate(ctx context.Context, login, password string, remot
 		return imap.Identity{}, err
 	}
 	s.bans.Passed(remote, name)
-	if !s.throttle.OK(remote, name, password) {
+	if !s.throttle.OK(remote, name, credential) {
 		return imap.Identity{}, errTooFast
 	}
+	s.dir.Used(ctx, &l, remote)
 
-	return imap.Identity{Account: a.ID, Address: a.Address}, nil
+	return imap.Identity{Account: l.ID, Address: l.Address, Credential: l.Credential, Device: l.Device}, nil
 }
 
 // banned returns an error where a log-in is banned. A password that was right

@@ -3,6 +3,7 @@ package access
 import (
 	"math"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -29,6 +30,9 @@ const (
 	// thousand machines.
 	freePerCrowd = 30
 	crowdDelay   = 3 * time.Second
+	// So many failures by a mechanism that does not show the credential count
+	// as the same one repeated: a telephone tries some dozen times an hour.
+	sameUnseen = 16
 
 	// Right log-ins to one account, a minute and at once: a program that opens
 	// a connection for each page does not come near. Web mail and proxies on
@@ -70,8 +74,9 @@ type Throttle struct {
 }
 
 type counter struct {
-	score fading
-	next  time.Time // when the next attempt may be made
+	score  fading
+	next   time.Time // when the next attempt may be made
+	unseen int       // by mechanisms that do not show the credential
 }
 
 // NewThrottle returns a Throttle that knows of no failure. c may be nil.
@@ -176,6 +181,23 @@ func (t *Throttle) OK(remote net.Addr, account, credential string) bool {
 	t.counters.drop(keys.credential)
 	t.counters.drop(keys.account)
 	return may
+}
+
+// Unseen returns what stands for the credential of a failed log-in by a mechanism
+// that does not show it. Nobody can tell a telephone that repeats a stale
+// password from one that guesses: the first of a row count as the same one, and
+// who goes on for long has guessed. It is called once for each.
+func (t *Throttle) Unseen(remote net.Addr, account string) string {
+	k := t.hash.sum("unseen", sourceOf(remote).String(), account)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c, ok := t.counters.get(k)
+	if !ok {
+		c = &counter{}
+		t.counters.put(k, c)
+	}
+	c.unseen++
+	return "\x00unseen " + strconv.Itoa((c.unseen-1)/sameUnseen)
 }
 
 // Len returns how many counters are held.

@@ -239,3 +239,26 @@ func TestLogInsToOneAccountAreBounded(t *testing.T) {
 		t.Errorf("%d log-ins after ten seconds, want 50", n)
 	}
 }
+
+// TestUnseenCredentials: a telephone that repeats a stale password is not taken
+// for one that guesses, unless it goes on for long.
+func TestUnseenCredentials(t *testing.T) {
+	th := access.NewThrottle(nil)
+	here := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
+	there := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 1}
+	seen := map[string]int{}
+	for range 160 {
+		seen[th.Unseen(here, "anna")]++
+	}
+	if len(seen) != 10 {
+		t.Errorf("160 failures count as %d", len(seen))
+	}
+	for name, n := range seen {
+		if n != 16 {
+			t.Errorf("%q stands for %d", name, n)
+		}
+	}
+	if th.Unseen(there, "anna") != th.Unseen(here, "ben") {
+		t.Error("they are not counted by account and address")
+	}
+}

@@ -24,6 +24,8 @@ const (
 	AccountAdded    Kind = "account.added"
 	AccountRemoved  Kind = "account.removed"
 	AccountPassword Kind = "account.password"
+	DeviceAdded     Kind = "device.added"
+	DeviceRevoked   Kind = "device.revoked"
 	AliasAdded      Kind = "alias.added"
 	AliasRemoved    Kind = "alias.removed"
 	AdminPassword   Kind = "admin.password"
@@ -96,7 +98,7 @@ type Spec struct {
 // Kinds returns all kinds, in a fixed order.
 func Kinds() []Spec {
 	return []Spec{
-		{SignInOK, Access, Info, "somebody signed in", []string{"account", "remote", "port", "mechanism", "tls", "count", "since", "others"}, true, time.Hour, false},
+		{SignInOK, Access, Info, "somebody signed in", []string{"account", "remote", "port", "mechanism", "device", "tls", "count", "since", "others"}, true, time.Hour, false},
 		{SignInFailed, Access, Notice, "a sign-in was refused", []string{"account", "remote", "port", "mechanism", "tls", "reason", "count", "since", "others"}, true, 10 * time.Minute, true},
 		{HandshakeDone, Access, Info, "a TLS handshake was done", []string{"remote", "port", "sni", "tls", "cipher", "group", "protocol", "resumed", "client", "count", "since", "others"}, true, time.Hour, true},
 		{HandshakeFailed, Access, Info, "a TLS handshake failed", []string{"remote", "port", "reason", "sni", "offered", "tls", "count", "since", "others"}, true, 10 * time.Minute, true},
@@ -109,6 +111,8 @@ func Kinds() []Spec {
 		{AccountAdded, Acts, Notice, "an account was made", []string{"actor", "account", "after"}, true, 0, false},
 		{AccountRemoved, Acts, Warning, "an account was deleted with its mail", []string{"actor", "account", "before"}, true, 0, false},
 		{AccountPassword, Acts, Notice, "an account got another password", []string{"actor", "account"}, true, 0, false},
+		{DeviceAdded, Acts, Notice, "a device got a password of its own", []string{"actor", "account", "device", "after"}, true, 0, false},
+		{DeviceRevoked, Acts, Notice, "the password of a device was revoked", []string{"actor", "account", "device", "before"}, true, 0, false},
 		{AliasAdded, Acts, Notice, "an alias was made or got targets", []string{"actor", "alias", "before", "after"}, true, 0, false},
 		{AliasRemoved, Acts, Notice, "an alias or some of its targets were removed", []string{"actor", "alias", "before", "after"}, true, 0, false},
 		{AdminPassword, Acts, Warning, "the administrator's password was set", []string{"actor"}, false, 0, false},
