@@ -10,6 +10,9 @@
 //	POST   /v1/accounts                        {address, name, password, quota} → Account
 //	DELETE /v1/accounts/{address}
 //	PUT    /v1/accounts/{address}/password     {password}
+//	GET    /v1/accounts/{address}/devices      → [device…]
+//	POST   /v1/accounts/{address}/devices      {name, no_sending} → AddedDevice
+//	DELETE /v1/accounts/{address}/devices?device=… → device
 //	GET    /v1/aliases                         → [alias…]
 //	POST   /v1/aliases                         {address, targets}
 //	DELETE /v1/aliases/{address}?target=…

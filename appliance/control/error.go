@@ -26,6 +26,9 @@ const (
 	CodeNoAlias      = "no-alias"
 	CodeAlias        = "alias"
 	CodePassword     = "password"
+	CodeDevice       = "device" // its name cannot be used
+	CodeDeviceTaken  = "device-taken"
+	CodeNoDevice     = "no-device"
 	CodeTooMany      = "too-many"
 	CodeBusy         = "busy"
 	CodeNoRecipient  = string(delivery.UnknownRecipient)
@@ -55,6 +58,9 @@ func asError(err error) *Error {
 		{directory.ErrAliasLoop, CodeAlias, http.StatusConflict},
 		{directory.ErrAliasTarget, CodeAlias, http.StatusConflict},
 		{directory.ErrPassword, CodePassword, http.StatusBadRequest},
+		{directory.ErrDeviceName, CodeDevice, http.StatusBadRequest},
+		{directory.ErrDeviceTaken, CodeDeviceTaken, http.StatusConflict},
+		{directory.ErrNoDevice, CodeNoDevice, http.StatusNotFound},
 		{directory.ErrTooMany, CodeTooMany, http.StatusConflict},
 		{directory.ErrBusy, CodeBusy, http.StatusServiceUnavailable},
 		{delivery.ErrUnknownRecipient, CodeNoRecipient, http.StatusNotFound},

@@ -161,6 +161,9 @@ func NewHandler(c *Config) *Handler {
 	} {
 		h.mux.Handle(pattern, h.handle(f))
 	}
+	for pattern, f := range h.deviceRoutes() {
+		h.mux.Handle(pattern, h.handle(f))
+	}
 	for pattern, f := range h.settingsRoutes() {
 		h.mux.Handle(pattern, h.handle(f))
 	}

@@ -17,6 +17,7 @@ type accountCommand struct {
 	List   accountListCommand   `cmd:"" help:"List the accounts and what they use."`
 	Passwd accountPasswdCommand `cmd:"" help:"Change an account's password."`
 	Remove accountRemoveCommand `cmd:"" help:"Delete an account with all its mail."`
+	Device deviceCommand        `cmd:"" help:"Passwords for single devices, which can be revoked one by one."`
 }
 
 type accountAddCommand struct {

@@ -111,6 +111,8 @@ func explainAnswer(e *control.Error) string {
 	switch e.Code {
 	case control.CodeNoAccount:
 		return text + ".\nSee which there are: pillarbox account list"
+	case control.CodeNoDevice:
+		return text + ".\nSee which there are: pillarbox account device list ADDRESS"
 	case control.CodeNoAlias:
 		return text + ".\nSee which there are: pillarbox alias list"
 	case control.CodeNoRecipient:

@@ -1,0 +1,103 @@
+package control
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"pillarbox/appliance/audit"
+	"pillarbox/appliance/directory"
+)
+
+// NewDevice asks for a password for a device.
+type NewDevice struct {
+	Name      string `json:"name"`
+	NoSending bool   `json:"no_sending,omitempty"`
+}
+
+// AddedDevice is a device with its password, which is told this once.
+type AddedDevice struct {
+	directory.Device
+
+	Password string `json:"password"`
+}
+
+// deviceRoutes are the requests about devices.
+func (h *Handler) deviceRoutes() map[string]func(http.ResponseWriter, *http.Request) error {
+	return map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET /v1/accounts/{address}/devices":    h.listDevices,
+		"POST /v1/accounts/{address}/devices":   h.addDevice,
+		"DELETE /v1/accounts/{address}/devices": h.revokeDevice,
+	}
+}
+
+func (h *Handler) listDevices(w http.ResponseWriter, r *http.Request) error {
+	devices, err := h.directory.Devices(r.Context(), r.PathValue("address"))
+	if err != nil {
+		return err
+	}
+
+	return writeJSON(w, http.StatusOK, devices)
+}
+
+func (h *Handler) addDevice(w http.ResponseWriter, r *http.Request) error {
+	var n NewDevice
+	if err := readJSON(w, r, &n); err != nil {
+		return err
+	}
+	address := strings.ToLower(r.PathValue("address"))
+	d, password, err := h.directory.AddDevice(r.Context(), address, directory.NewDevice{Name: n.Name, NoSending: n.NoSending})
+	if err != nil {
+		return err
+	}
+	h.log.InfoContext(r.Context(), "device added", "account", address, "device", d.Name)
+	if err := h.record(r.Context(), audit.Event{
+		Kind: audit.DeviceAdded, Account: address, After: inJSON(d), More: map[string]string{"device": d.Name},
+	}); err != nil {
+		return err
+	}
+
+	return writeJSON(w, http.StatusCreated, AddedDevice{Device: d, Password: string(password)})
+}
+
+func (h *Handler) revokeDevice(w http.ResponseWriter, r *http.Request) error {
+	address := strings.ToLower(r.PathValue("address"))
+	d, err := h.directory.RevokeDevice(r.Context(), address, r.URL.Query().Get("device"))
+	if err != nil {
+		return err
+	}
+	h.log.InfoContext(r.Context(), "device revoked", "account", address, "device", d.Name)
+	if err := h.record(r.Context(), audit.Event{
+		Kind: audit.DeviceRevoked, Account: address, Before: inJSON(d), More: map[string]string{"device": d.Name},
+	}); err != nil {
+		return err
+	}
+
+	return writeJSON(w, http.StatusOK, d)
+}
+
+// Devices lists the devices of an account that have a password of their own.
+func (c *Client) Devices(ctx context.Context, address string) ([]directory.Device, error) {
+	var list []directory.Device
+
+	return list, c.call(ctx, http.MethodGet, devicesPath(address), nil, &list)
+}
+
+// AddDevice makes a password for a device.
+func (c *Client) AddDevice(ctx context.Context, address string, n NewDevice) (AddedDevice, error) {
+	var added AddedDevice
+
+	return added, c.call(ctx, http.MethodPost, devicesPath(address), n, &added)
+}
+
+// RevokeDevice takes a device's password away; device is its name or ID.
+func (c *Client) RevokeDevice(ctx context.Context, address, device string) (directory.Device, error) {
+	var gone directory.Device
+
+	return gone, c.call(ctx, http.MethodDelete, devicesPath(address)+"?"+url.Values{"device": {device}}.Encode(), nil, &gone)
+}
+
+func devicesPath(address string) string {
+	return "/v1/accounts/" + url.PathEscape(address) + "/devices"
+}
