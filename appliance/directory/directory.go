@@ -79,6 +79,10 @@ func New(c *Config) (*Directory, error) {
 	if err := d.load(); err != nil {
 		return nil, fmt.Errorf("open directory: %w", err)
 	}
+	if who := d.keyless(d.state.Load()); len(who) > 0 {
+		d.log.Info("SCRAM is not offered until these have signed in, or have got a new password",
+			"accounts", len(who), "first", who[:min(len(who), 5)])
+	}
 	if err := d.loadUses(); err != nil {
 		return nil, fmt.Errorf("open directory: %w", err)
 	}

@@ -129,7 +129,7 @@ func (d *Directory) load() error {
 		return fmt.Errorf("read directory: %w", err)
 	}
 	s.index()
-	s.scram = d.allHaveKeys(s)
+	s.scram = len(d.keyless(s)) == 0
 	d.state.Store(s)
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 
 	"pillarbox/appliance/scram"
@@ -73,16 +74,15 @@ func (d *Directory) scramKeys(address, text string) (*scram.Keys, error) {
 	return &k, nil
 }
 
-// allHaveKeys tells whether everybody can sign in by SCRAM.
-func (d *Directory) allHaveKeys(s *state) bool {
+// keyless returns the addresses of those who cannot sign in by SCRAM, by one
+// credential at least.
+func (d *Directory) keyless(s *state) (addresses []string) {
 	for _, e := range s.sorted {
-		for i := range e.credentials {
-			if !d.salts.current(e, e.credentials[i].record.SCRAM) {
-				return false
-			}
+		if slices.ContainsFunc(e.credentials, func(c credential) bool { return !d.salts.current(e, c.record.SCRAM) }) {
+			addresses = append(addresses, e.Address)
 		}
 	}
-	return true
+	return addresses
 }
 
 // OffersSCRAM tells whether everybody can sign in by SCRAM. As long as one

@@ -153,6 +153,9 @@ func TestPasswordsOfAnOlderVersion(t *testing.T) {
 		o.put(t, "directory/credentials", key, fmt.Sprintf(`{"kind":"password","hash":%q,"created":"2026-05-04T09:00:01Z"}`, directory.HashWeakly(password)))
 	}
 	o.reopen(t)
+	if want := "accounts=2 first=\"[anna@office.example ben@office.example]\""; !strings.Contains(o.log.String(), want) {
+		t.Errorf("the log does not tell %s:\n%s", want, o.log)
+	}
 	for _, login := range []string{"anna", "ben"} {
 		if o.OffersSCRAM() {
 			t.Errorf("it is offered before %s has keys", login)
