@@ -39,11 +39,14 @@ const (
 )
 
 // Add adds a managed interface that has some addresses. What is loopback,
-// link-local in IPv6, or everybody, is left out.
+// link-local in IPv6, or everybody, is left out, and of what is wider than any
+// office's network all but the part around the address.
 func (n *Network) Add(name string, addresses ...netip.Prefix) {
 	i := Interface{Name: name}
 	for _, a := range addresses {
-		a = a.Masked()
+		if a.Bits() > 0 {
+			a = policy.Own(a).Masked()
+		}
 		if !a.IsValid() || a.Bits() == 0 || a.Addr().IsLoopback() || a.Addr().Is6() && a.Addr().IsLinkLocalUnicast() {
 			continue
 		}

@@ -243,6 +243,26 @@ func wide(n netip.Prefix) bool {
 	return n.Bits() < least && !private(n)
 }
 
+// Own returns what may pass for the office's own of a network that the box is
+// connected to: all of it, unless it has addresses of others. A DHCP server that
+// gives half of the Internet for a LAN must not open the box to that.
+func Own(n netip.Prefix) netip.Prefix {
+	if !n.IsValid() || !wide(n) {
+		return n
+	}
+	bits := widest4
+	if n.Addr().Is6() {
+		bits = widest6
+	}
+	for _, p := range privateNetworks() {
+		if p.Contains(n.Addr()) {
+			bits = p.Bits()
+		}
+	}
+
+	return netip.PrefixFrom(n.Addr(), bits).Masked()
+}
+
 func privateNetworks() []netip.Prefix {
 	var all []netip.Prefix
 	for _, s := range []string{
