@@ -18,9 +18,10 @@ const (
 )
 
 // Bodies opens the bodies of messages in turn, each when it is asked for. A
-// body is closed when the next is asked for. An error, such as ErrNoMessage,
-// is that of the one message. Nothing of the account is held while the caller
-// works with a body, and next to nothing is allocated per message.
+// body is closed, and its memory used again, when the next is asked for. An
+// error, such as ErrNoMessage, is that of the one message. Nothing of the
+// account is held while the caller works with a body, and next to nothing is
+// allocated per message.
 func (a *Account) Bodies(ids []DataID) iter.Seq2[*Body, error] {
 	return func(yield func(*Body, error) bool) {
 		l := locator{a: a, dir: noFile}
@@ -68,6 +69,7 @@ type locator struct {
 	heads  []byte // of those found
 	record dataRecord
 
+	body   Body // the one that is open
 	name   []byte
 	folder uint64 // that dir is
 	dir    int    // noFile while none is open
@@ -89,7 +91,7 @@ func (l *locator) locate(ids []DataID) int {
 }
 
 func (l *locator) read(ids []DataID) error {
-	l.found, l.heads = l.found[:0], nil
+	l.found, l.heads = l.found[:0], l.heads[:0] // the bodies before are closed
 	return l.a.view(func(tx *bolt.Tx) error {
 		data, bodies := tx.Bucket(dataBucket), tx.Bucket(bodiesBucket)
 		for _, id := range ids {
@@ -182,12 +184,11 @@ func openRetry(dir int, name string, flags int) (int, error) {
 
 // yield opens a body for the caller, and closes it after.
 func (l *locator) yield(x *located, yield func(*Body, error) bool) bool {
-	var b Body
-	if err := l.open(x, &b); err != nil {
+	if err := l.open(x, &l.body); err != nil {
 		return yield(nil, err)
 	}
-	defer func() { _ = b.Close() }() // it was only read
-	return yield(&b, nil)
+	defer func() { _ = l.body.Close() }() // it was only read
+	return yield(&l.body, nil)
 }
 
 func (l *locator) close() {

@@ -59,7 +59,9 @@ func (o *office) download(b *testing.B, connections int) {
 	octets := o.octets * int64(connections)
 	b.SetBytes(octets)
 	rate := float64(octets) * float64(b.N) / b.Elapsed().Seconds()
-	b.ReportMetric(100*rate/copyRate(b, connections, o.octets, b.N), "%ofTLS")
+	bare, cpu := copyRate(b, connections, o.octets, b.N)
+	b.ReportMetric(100*rate/bare, "%ofTLS")
+	b.ReportMetric(cpu.Seconds()*1000/float64(b.N), "tls-cpu-ms/op")
 }
 
 func (o *office) selectInbox(b *testing.B) {
