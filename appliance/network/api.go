@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
@@ -91,21 +89,10 @@ const (
 )
 
 // serve answers on the socket until the context ends.
-func (s *service) serve(ctx context.Context) error {
-	if s.Socket == "" {
+func (s *service) serve(ctx context.Context, ln net.Listener) error {
+	if ln == nil {
 		<-ctx.Done()
 		return ctx.Err()
-	}
-	if err := os.Remove(s.Socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("open the network's socket: %w", err)
-	}
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "unix", s.Socket)
-	if err != nil {
-		return fmt.Errorf("open the network's socket: %w", err)
-	}
-	if err := os.Chmod(s.Socket, 0o600); err != nil {
-		return errors.Join(fmt.Errorf("open the network's socket: %w", err), ln.Close())
 	}
 	srv := &http.Server{
 		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
@@ -160,23 +147,23 @@ func read[T any](body io.Reader) (v T, err error) {
 
 func (s *service) getState(ctx context.Context, _ io.Reader) (any, error) {
 	h := s.holder
+	st := State{Problem: strings.Join(h.trouble(), "; ")}
 	h.mu.Lock()
-	st := State{
-		Confirmed: h.confirmed.Settings, Fresh: h.fresh, Provisioned: h.found.mark, Found: h.found.desired, Problem: h.problem,
-	}
+	st.Confirmed, st.Fresh, st.Provisioned, st.Found = h.confirmed.Settings, h.fresh, h.found.mark, h.found.desired
 	if h.trial != nil {
 		st.Trial, st.Ends = h.trial.id, h.trial.ends
 	}
+	wall := h.wall
 	h.mu.Unlock()
-	if h.wall == nil {
+	if wall == nil {
 		st.Firewall.Stands = firewall.NothingStands
 		return st, nil
 	}
 	var err error
-	if st.Firewall, err = h.wall.State(ctx); err != nil {
+	if st.Firewall, err = wall.State(ctx); err != nil {
 		st.Problem = strings.TrimPrefix(st.Problem+"; "+err.Error(), "; ")
 	}
-	if r := h.wall.Ruleset(); r != nil {
+	if r := wall.Ruleset(); r != nil {
 		st.Words = r.Words(&st.Firewall)
 	}
 
@@ -239,17 +226,20 @@ func (s *service) hold(ctx context.Context, body io.Reader) (any, error) {
 		return nil, err
 	}
 
-	return struct{}{}, s.holder.hold(context.WithoutCancel(ctx), &r.Settings, r.Provisioned)
+	err = s.holder.hold(context.WithoutCancel(ctx), &r.Settings, r.Provisioned)
+	s.tell()
+
+	return struct{}{}, err
 }
 
-var errNoFirewall = errors.New("there is no firewall: this kernel has none")
+var errNoFirewall = errors.New("there is no firewall")
 
 func (s *service) ban(ctx context.Context, body io.Reader) (any, error) {
 	r, err := read[banRequest](body)
 	if err != nil {
 		return nil, err
 	}
-	wall := s.holder.wall
+	wall := s.holder.firewall()
 	if wall == nil {
 		return nil, errNoFirewall
 	}
@@ -267,10 +257,11 @@ func (s *service) ban(ctx context.Context, body io.Reader) (any, error) {
 }
 
 func (s *service) getBans(ctx context.Context, _ io.Reader) (any, error) {
-	if s.holder.wall == nil {
+	wall := s.holder.firewall()
+	if wall == nil {
 		return nil, errNoFirewall
 	}
-	all, err := s.holder.wall.Bans(ctx)
+	all, err := wall.Bans(ctx)
 	if all == nil {
 		all = []firewall.Ban{}
 	}
@@ -283,9 +274,10 @@ func (s *service) explain(ctx context.Context, body io.Reader) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.holder.wall == nil {
+	wall := s.holder.firewall()
+	if wall == nil {
 		return nil, errNoFirewall
 	}
 
-	return s.holder.wall.Explain(ctx, &p)
+	return wall.Explain(ctx, &p)
 }

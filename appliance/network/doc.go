@@ -26,4 +26,5 @@
 // # The socket
 //
 // It takes orders from root and the own user alone: HTTP with JSON, see Client.
+// A second process does not get it, and leaves the network alone.
 package network

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,9 +26,8 @@ var ErrUnseen = errors.New("other settings were put onto the disk since, and tho
 // holder makes settings hold: those that were confirmed, or for a while others
 // that are being tried.
 type holder struct {
-	log  *slog.Logger
-	dir  string // "" keeps nothing
-	wall *firewall.Firewall
+	log *slog.Logger
+	dir string // "" keeps nothing
 
 	// use makes another network the desired one, and waits until it is there as
 	// far as that can be. It returns what stands in the way.
@@ -36,8 +36,10 @@ type holder struct {
 	acting  sync.Mutex // held by who changes what holds
 	walling sync.Mutex // held by who changes the firewall
 
-	mu        sync.Mutex // held shortly
+	mu        sync.Mutex         // held shortly
+	wall      *firewall.Firewall // nil while there is none
 	confirmed confirmed
+	unwritten error // why the confirmed settings are not on the disk
 	trial     *trial
 	fresh     bool // the provisioned settings hold and nobody has confirmed them
 	found     provisioned
@@ -81,13 +83,15 @@ func newHolder(log *slog.Logger, dir string, p provisioned) *holder {
 // for the one that an earlier run has left.
 func (h *holder) raise(ctx context.Context) error {
 	wall, err := firewall.Open(ctx, &firewall.Config{Logger: h.log})
+	h.mu.Lock()
+	h.wall = wall
 	if err != nil {
-		h.mu.Lock()
 		h.problem = err.Error()
-		h.mu.Unlock()
+	}
+	h.mu.Unlock()
+	if err != nil {
 		return fmt.Errorf("open the firewall: %w", err)
 	}
-	h.wall = wall
 	s := h.active()
 	if n, err := netcfg.ObserveFor(&s.Network); err != nil {
 		h.log.Warn("look at the network", "err", err)
@@ -109,9 +113,75 @@ func (h *holder) active() Settings {
 	return h.confirmed.Settings
 }
 
+// firewall returns the firewall, or nil while there is none.
+func (h *holder) firewall() *firewall.Firewall {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+
+	return h.wall
+}
+
+// mendTime is how long rules that could not stand, and settings that could not
+// be written, wait for the next try.
+const mendTime = 10 * time.Second
+
+// mend tries again what could not be done, until the context ends: memory may
+// have been short, or the disk full. changed is called where that has changed
+// what is wrong.
+func (h *holder) mend(ctx context.Context, guard bool, changed func()) error {
+	tick := time.NewTicker(mendTime)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		was := h.trouble()
+		if len(was) == 0 {
+			continue
+		}
+		h.mendWall(ctx, guard)
+		h.mendNote()
+		if is := h.trouble(); !slices.Equal(was, is) {
+			h.log.Info("the network's service has tried again what was wrong", "was", was, "is", is)
+			changed()
+		}
+	}
+}
+
+func (h *holder) mendWall(ctx context.Context, guard bool) {
+	h.mu.Lock()
+	wrong, wall := h.problem != "", h.wall
+	h.mu.Unlock()
+	switch {
+	case !wrong:
+	case wall != nil:
+		_ = h.fortify(ctx) // trouble tells of it
+	case guard:
+		_ = h.raise(ctx)
+	}
+}
+
+func (h *holder) mendNote() {
+	h.acting.Lock()
+	defer h.acting.Unlock()
+	h.mu.Lock()
+	c, wrong := h.confirmed, h.unwritten != nil
+	h.mu.Unlock()
+	if !wrong {
+		return
+	}
+	err := c.write(h.dir)
+	h.mu.Lock()
+	h.unwritten = err
+	h.mu.Unlock()
+}
+
 // fortify makes the firewall's rules fit what holds and the network as it is.
 func (h *holder) fortify(ctx context.Context) error {
-	if h.wall == nil {
+	wall := h.firewall()
+	if wall == nil {
 		return nil
 	}
 	h.walling.Lock()
@@ -120,7 +190,7 @@ func (h *holder) fortify(ctx context.Context) error {
 	h.mu.Lock()
 	n := h.network
 	h.mu.Unlock()
-	report, err := h.wall.Apply(ctx, &s.Firewall, n)
+	report, err := wall.Apply(ctx, &s.Firewall, n)
 	problem := ""
 	if err != nil {
 		problem = fmt.Sprintf("%v (what stands: the %s)", err, report.Stands)
@@ -138,7 +208,8 @@ func (h *holder) fortify(ctx context.Context) error {
 // seen is told the network as it is after each pass.
 func (h *holder) seen(ctx context.Context, n *netcfg.Status) {
 	h.look(n)
-	if err := h.fortify(ctx); err != nil {
+	was := h.trouble()
+	if err := h.fortify(ctx); err != nil && !slices.Equal(was, h.trouble()) {
 		h.log.Error("the firewall does not follow the network", "err", err)
 	}
 }
@@ -240,7 +311,10 @@ func (h *holder) endTrial() {
 }
 
 // hold makes settings the confirmed ones, durably. seen is the mark of the
-// provisioned settings that are known to whoever confirms.
+// provisioned settings that are known to whoever confirms. Where they cannot be
+// written, as on a full disk, they hold all the same: who confirms has kept them
+// already, and a trial that ran out would bring back what is not confirmed any
+// more. The error says so then.
 func (h *holder) hold(ctx context.Context, s *Settings, seen string) error {
 	h.acting.Lock()
 	defer h.acting.Unlock()
@@ -250,26 +324,25 @@ func (h *holder) hold(ctx context.Context, s *Settings, seen string) error {
 	was := h.active()
 	h.mu.Lock()
 	mark := h.found.mark
-	known := !h.fresh && h.confirmed.Provisioned == mark && h.confirmed.Settings.same(s)
+	known := !h.fresh && h.unwritten == nil && h.confirmed.Provisioned == mark && h.confirmed.Settings.same(s)
 	h.mu.Unlock()
 	if seen != mark {
 		return ErrUnseen
 	}
+	var unwritten error
 	if !known {
 		c := confirmed{Settings: *s, Provisioned: mark}
-		if err := c.write(h.dir); err != nil {
-			return err
-		}
+		unwritten = c.write(h.dir)
 		h.mu.Lock()
-		h.confirmed, h.fresh = c, false
+		h.confirmed, h.fresh, h.unwritten = c, false, unwritten
 		h.mu.Unlock()
 	}
 	h.endTrial()
 	if was.same(s) {
-		return nil
+		return unwritten
 	}
 
-	return h.enact(ctx)
+	return errors.Join(unwritten, h.enact(ctx))
 }
 
 // provision makes other provisioned settings hold, as at a start.
@@ -284,13 +357,17 @@ func (h *holder) provision(ctx context.Context, p provisioned) error {
 	return h.back(ctx)
 }
 
-// trouble returns what is wrong with the firewall, "" if nothing is.
-func (h *holder) trouble() string {
+// trouble returns what is wrong with the firewall and with what was confirmed.
+func (h *holder) trouble() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.problem == "" {
-		return ""
+	var all []string
+	if h.problem != "" {
+		all = append(all, "firewall: "+h.problem)
+	}
+	if h.unwritten != nil {
+		all = append(all, fmt.Sprintf("the confirmed settings hold, but not after a restart of the box: %v", h.unwritten))
 	}
 
-	return "firewall: " + h.problem
+	return all
 }

@@ -2,10 +2,13 @@ package network
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"pillarbox/netcfg"
 	"pillarbox/netcfg/firewall"
@@ -36,10 +39,55 @@ func TestARestartCutsTheOfficeOffForNoMoment(t *testing.T) {
 	if err := h.raise(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { removeFirewall(t, h) })
 	for source, want := range map[string]bool{"192.0.2.1": true, "198.51.100.1": false} {
 		p := firewall.Packet{Interface: "eth0", Source: netip.MustParseAddr(source), Protocol: firewall.TCP, Port: 993}
-		if got, err := h.wall.Explain(t.Context(), &p); err != nil || got.Accepted != want {
+		if got, err := h.firewall().Explain(t.Context(), &p); err != nil || got.Accepted != want {
 			t.Errorf("from %s: %+v, %v", source, got, err)
 		}
+	}
+}
+
+// TestRulesThatCouldNotStandAreTriedAgain: here the process has no file
+// descriptor left to talk to the kernel by.
+func TestRulesThatCouldNotStandAreTriedAgain(t *testing.T) {
+	netlab.NewPeer(t).Plug("eth0", "192.0.2.1/24")
+	h := newHolder(slog.New(slog.NewTextHandler(t.Output(), nil)), t.TempDir(), provisioned{desired: state.Default()})
+	var was, none unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	none.Max = was.Max
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	err := h.raise(t.Context())
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(err, unix.EMFILE) || len(h.trouble()) != 1 {
+		t.Fatalf("raise = %v; in trouble: %q", err, h.trouble())
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var mending sync.WaitGroup
+	told := make(chan struct{}, 1)
+	mending.Go(func() { _ = h.mend(ctx, true, func() { told <- struct{}{} }) })
+	<-told
+	stop()
+	mending.Wait()
+	if problems := h.trouble(); len(problems) > 0 {
+		t.Errorf("still in trouble: %q", problems)
+	}
+	t.Cleanup(func() { removeFirewall(t, h) })
+	if s, err := h.firewall().State(t.Context()); err != nil || s.Stands != firewall.PolicyStands {
+		t.Errorf("what stands: %+v, %v", s, err)
+	}
+}
+
+// removeFirewall takes away what would stand in the way of the next test, which
+// has the same kernel.
+func removeFirewall(t *testing.T, h *holder) {
+	if err := h.firewall().Remove(context.Background()); err != nil {
+		t.Error(err)
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,15 +66,26 @@ type service struct {
 	known   *announcer
 	holder  *holder
 
-	mu     sync.Mutex
-	status Status
-	wrong  string // with the settings
+	mu       sync.Mutex
+	status   Status
+	problems []string // of the network as it was last seen
+	wrong    string   // with the settings
 }
 
 // Run keeps the network and the clock until the context ends, whose error it
 // returns.
 func Run(ctx context.Context, c *Config) error {
 	s := &service{Config: c, status: Status{PID: os.Getpid(), Since: time.Now()}}
+	var ln net.Listener
+	if c.Socket != "" {
+		// Before anything is changed: another process may keep the network.
+		sock, err := listen(ctx, c.Socket)
+		if err != nil {
+			return err
+		}
+		defer sock.Close()
+		ln = sock.Listener
+	}
 	found, _ := s.provisioned() // what is wrong with it was told
 	s.holder = newHolder(c.Logger, c.StateDir, found)
 	defer s.holder.endTrial()
@@ -101,7 +114,8 @@ func Run(ctx context.Context, c *Config) error {
 	})
 	s.holder.use = s.use
 	all, ctx := errgroup.WithContext(ctx)
-	all.Go(func() error { return s.serve(ctx) })
+	all.Go(func() error { return s.serve(ctx, ln) })
+	all.Go(func() error { return s.holder.mend(ctx, c.Firewall, s.tell) })
 	all.Go(func() error { return s.manager.Run(ctx) })
 	all.Go(func() error { return s.keeper.Run(ctx) })
 	all.Go(func() error { return s.known.run(ctx) })
@@ -169,13 +183,20 @@ func (s *service) networkChanged(ctx context.Context, n netcfg.Status) {
 	s.keeper.Nudge()
 	s.known.learn(&n)
 	s.mu.Lock()
+	s.status.Network, s.problems = n, n.Problems
+	s.mu.Unlock()
+	s.tell()
+}
+
+// tell publishes what is wrong beside the network itself.
+func (s *service) tell() {
+	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, problem := range []string{s.wrong, s.holder.trouble()} {
-		if problem != "" {
-			n.Problems = append(n.Problems, problem)
-		}
+	all := slices.Clone(s.problems)
+	if s.wrong != "" {
+		all = append(all, s.wrong)
 	}
-	s.status.Network = n
+	s.status.Network.Problems = append(all, s.holder.trouble()...)
 	s.publish()
 }
 
