@@ -71,7 +71,8 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		return a, err
 	}
 	a.legacy = &legacyPort{conf: c}
-	if a.settings, err = openSettings(ctx, c, a.office, a.legacy); err != nil {
+	policy := &signInPolicy{addresses: a.office.directory.Keyless}
+	if a.settings, err = openSettings(ctx, c, a.office, a.legacy, policy); err != nil {
 		return a, err
 	}
 	if c.Reset != nil {
@@ -96,7 +97,10 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 
 		BoundLoopback: c.BoundLoopback,
 	})
-	in := &signIn{dir: a.office.directory, throttle: access.NewThrottle(nil), bans: a.office.bans, log: a.log.With("service", "imap")}
+	in := &signIn{
+		dir: a.office.directory, throttle: access.NewThrottle(nil), bans: a.office.bans, policy: policy, port: a.portOf,
+		log: a.log.With("service", "imap"),
+	}
 	a.imap = imap.New(&imap.Config{
 		Accounts: a.office.store,
 		Stager:   &stager{a.office.store, a.office.space},
@@ -137,6 +141,19 @@ func (a *Appliance) listening() []*listener {
 	all := slices.DeleteFunc(slices.Clone(a.listeners), func(l *listener) bool { return l.name == nameLegacy })
 
 	return append(all, a.legacy.listeners()...)
+}
+
+// portOf returns the name of the listener by which a client has come, "" if it is
+// closed meanwhile.
+func (a *Appliance) portOf(c net.Conn) string {
+	_, port := hostAndPort(c.LocalAddr())
+	for _, l := range a.listening() {
+		if _, p := hostAndPort(l.Addr()); p == port && p != 0 {
+			return l.name
+		}
+	}
+
+	return ""
 }
 
 // CAFile returns the path of the certificate that clients are to trust.

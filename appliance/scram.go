@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"pillarbox/appliance/access"
@@ -14,23 +15,15 @@ import (
 	"pillarbox/appliance/scram"
 )
 
-// Offered implements imap.Mechanisms.
-func (s *signIn) Offered(c net.Conn) []string {
-	switch {
-	case !s.dir.OffersSCRAM():
-		return nil
-	case bindable(c):
-		return []string{scram.MechanismPlus, scram.Mechanism}
-	}
-
-	return []string{scram.Mechanism}
-}
-
 // Begin implements imap.Mechanisms.
 func (s *signIn) Begin(c net.Conn, mechanism string) imap.Exchange {
+	if isBearer(mechanism) {
+		return &tokenExchange{s: s, remote: c.RemoteAddr(), mechanism: mechanism, tokens: s.policy.now().tokens}
+	}
+
 	return &exchange{s: s, remote: c.RemoteAddr(), server: scram.NewServer(scram.Config{
 		Plus:    mechanism == scram.MechanismPlus,
-		Offered: bindable(c),
+		Offered: slices.Contains(s.Offered(c), scram.MechanismPlus),
 		Binding: func(kind string) []byte { return binding(c, kind) },
 	})}
 }

@@ -16,8 +16,9 @@ import (
 	"pillarbox/storage"
 )
 
-// openSettings opens the configuration.
-func openSettings(ctx context.Context, c *Config, o *office, ports config.Applier) (*config.Manager, error) {
+// openSettings opens the configuration. more are those parts of it that belong to
+// what only a running server has.
+func openSettings(ctx context.Context, c *Config, o *office, more ...config.Applier) (*config.Manager, error) {
 	var appliers []config.Applier
 	if c.NetworkSocket == "" {
 		appliers = append(appliers, hostNetwork{})
@@ -28,7 +29,7 @@ func openSettings(ctx context.Context, c *Config, o *office, ports config.Applie
 	if err != nil {
 		return nil, err
 	}
-	appliers = append(appliers, ports, certSource{m})
+	appliers = append(append(appliers, more...), certSource{m})
 
 	return config.Open(ctx, &config.Config{
 		Logger:   c.Logger.With("service", "config"),

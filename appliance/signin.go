@@ -26,6 +26,8 @@ type signIn struct {
 	dir      *directory.Directory
 	throttle *access.Throttle
 	bans     *access.Bans
+	policy   *signInPolicy
+	port     func(c net.Conn) string // by which a client has come
 	log      *slog.Logger
 }
 

@@ -28,6 +28,8 @@ type Document struct {
 
 	Certificate Certificate `json:"certificate"`
 
+	SignIn SignIn `json:"sign_in,omitzero"`
+
 	Changes Changes `json:"changes"`
 }
 
@@ -132,7 +134,7 @@ func (d *Document) Validate() error {
 	}
 	errs := []error{
 		within("network", d.Network.Validate()), within("firewall", d.Firewall.Validate()),
-		within("certificate", d.Certificate.validate()),
+		within("certificate", d.Certificate.validate()), within("sign_in", d.SignIn.validate()),
 	}
 	if c := d.Changes.ConfirmWithin; c < minConfirm || c > maxConfirm {
 		errs = append(errs, fmt.Errorf("changes.confirm_within: %d is not between %d and %d seconds", c, minConfirm, maxConfirm))

@@ -34,6 +34,8 @@ func (n *namer) label(path string) string {
 		"certificate.source":       "where the certificate comes from",
 		"certificate.upload":       "the certificate that was uploaded",
 		"certificate.policy":       "how strict TLS is",
+		"sign_in.rules":            "by what people may sign in, and from where",
+		"sign_in.provider":         "the OpenID provider whose tokens are taken",
 		"changes.confirm_within":   "seconds to confirm a change",
 		"changes.window":           "when changes are applied",
 	} {

@@ -85,6 +85,11 @@ func (d *Directory) keyless(s *state) (addresses []string) {
 	return addresses
 }
 
+// Keyless returns the addresses of those who keep SCRAM from being offered.
+func (d *Directory) Keyless(context.Context) ([]string, error) {
+	return d.keyless(d.state.Load()), nil
+}
+
 // OffersSCRAM tells whether everybody can sign in by SCRAM. As long as one
 // cannot it must not be offered to any: mail programs take it where they see it,
 // and nobody knows who it is before. Passwords that an older version has stored

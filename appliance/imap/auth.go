@@ -27,29 +27,47 @@ const (
 	maxSteps    = 4        // of an exchange; SCRAM has two
 )
 
-// login is LOGIN (RFC 9051, section 6.2.3).
+// login is LOGIN (RFC 9051, section 6.2.3). It is offered where the mechanism of
+// the same name is.
 func (s *session) login(ctx context.Context, a *command.Login) error {
+	if !slices.Contains(s.mechanisms(), mechanismLogin) {
+		return s.notOffered()
+	}
 	return s.check(ctx, "LOGIN", a.Username, "", s.byPassword(a.Username, a.Password))
 }
 
+// The mechanisms that need no more than a name and a password.
+const (
+	mechanismPlain = "PLAIN"
+	mechanismLogin = "LOGIN"
+)
+
 // authenticate is AUTHENTICATE (RFC 9051, section 6.2.2).
 func (s *session) authenticate(ctx context.Context, a *command.Authenticate) error {
-	switch a.Mechanism {
-	case "PLAIN":
+	switch {
+	case !slices.Contains(s.mechanisms(), a.Mechanism):
+		return s.notOffered()
+	case a.Mechanism == mechanismPlain:
 		return s.authPlain(ctx, a.Initial)
-	case "LOGIN":
+	case a.Mechanism == mechanismLogin:
 		return s.authLogin(ctx, a.Initial)
 	}
-	if slices.Contains(s.mechanisms(), a.Mechanism) {
-		return s.authExchange(ctx, a.Mechanism, a.Initial)
-	}
-	return no(imap.ResponseCodeCannot, "That way to log in is not available; use PLAIN or LOGIN")
+	return s.authExchange(ctx, a.Mechanism, a.Initial)
 }
 
-// mechanisms returns what can be used here besides PLAIN and LOGIN.
+// notOffered refuses a way to log in that is not for this connection.
+func (s *session) notOffered() error {
+	all := s.mechanisms()
+	if len(all) == 0 {
+		return no(imap.ResponseCodeCannot, "Nobody can log in by this port from there")
+	}
+	return no(imap.ResponseCodeCannot, "That way to log in is not available here; use "+strings.Join(all, ", "))
+}
+
+// mechanisms returns what can be used here.
 func (s *session) mechanisms() []string {
 	if s.srv.more == nil {
-		return nil
+		return []string{mechanismPlain, mechanismLogin}
 	}
 	return s.srv.more.Offered(s.link.conn)
 }
@@ -67,7 +85,7 @@ func (s *session) authPlain(ctx context.Context, response []byte) error {
 		return bad("The PLAIN response is not valid")
 	}
 	as, name, password := string(fields[0]), string(fields[1]), string(fields[2])
-	return s.check(ctx, "PLAIN", name, as, s.byPassword(name, password))
+	return s.check(ctx, mechanismPlain, name, as, s.byPassword(name, password))
 }
 
 // authLogin is SASL LOGIN, which was never specified: two questions, which
@@ -104,6 +122,11 @@ func (s *session) authExchange(ctx context.Context, mechanism string, response [
 		}
 		name, as := x.Names()
 		if err != nil {
+			if len(challenge) > 0 {
+				// What the client says to that changes nothing, nor does it if it
+				// gives up.
+				_, _ = s.challenge(string(challenge))
+			}
 			return s.check(ctx, mechanism, name, as, func(context.Context) (Identity, uint64, error) { return Identity{}, mark, err })
 		}
 		if ident == nil || len(challenge) > 0 {

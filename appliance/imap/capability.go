@@ -1,6 +1,9 @@
 package imap
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // What is served before and after log-in. RFC 7888, section 5: a server
 // tells of LITERAL+ or of LITERAL-, never of both. LITERAL+ promises all that
@@ -8,8 +11,6 @@ import "strconv"
 // word of it; so LITERAL+ it is.
 const (
 	capsAlways = "IMAP4rev1 IMAP4rev2 LITERAL+ ID ENABLE SASL-IR"
-
-	capsStranger = capsAlways + " AUTH=PLAIN AUTH=LOGIN" // and more mechanisms
 
 	capsMember = capsAlways +
 		" IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN" +
@@ -27,8 +28,11 @@ func (s *session) capability() error {
 // capabilities lists what the client can use now.
 func (s *session) capabilities() string {
 	if s.acct == nil {
-		caps := capsStranger
-		for _, mechanism := range s.mechanisms() {
+		caps, all := capsAlways, s.mechanisms()
+		if !slices.Contains(all, mechanismLogin) {
+			caps += " LOGINDISABLED"
+		}
+		for _, mechanism := range all {
 			caps += " AUTH=" + mechanism
 		}
 		return caps

@@ -48,7 +48,7 @@ func (r *riddling) Step(_ context.Context, response []byte) ([]byte, *imap.Ident
 	return []byte("right"), &imap.Identity{Account: "alice", Address: "alice@example.com", Credential: "riddle", Device: "telephone"}, nil
 }
 
-func withRiddle(c *imap.Config) { c.Mechanisms = riddle{[]string{"RIDDLE"}} }
+func withRiddle(c *imap.Config) { c.Mechanisms = riddle{[]string{"PLAIN", "LOGIN", "RIDDLE"}} }
 
 func TestAuthenticateByMechanism(t *testing.T) {
 	o := newOffice(t, withRiddle)

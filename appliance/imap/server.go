@@ -21,7 +21,8 @@ type Config struct {
 	Version  string        // told to clients by ID; may be empty
 	Limits   Limits
 	Now      func() time.Time // nil means time.Now
-	// Mechanisms knows ways to log in besides PLAIN and LOGIN; may be nil.
+	// Mechanisms says which ways to log in are offered, and knows those besides
+	// PLAIN and LOGIN; nil means just these.
 	Mechanisms Mechanisms
 	// Describe returns what the line about a log-in is to tell of the
 	// connection, such as its TLS version; may be nil.
@@ -63,12 +64,13 @@ type Identity struct {
 	Device     string // whose password it was, "" for the person's own
 }
 
-// Mechanisms are ways to log in that need to know more than names and passwords,
-// such as what is below the connection.
+// Mechanisms are the ways to log in, also those that need to know more than names
+// and passwords, such as what is below the connection.
 type Mechanisms interface {
-	// Offered returns the names of those that can be used on a connection.
+	// Offered returns the names of those that can be used on a connection. With
+	// LOGIN the command of that name can.
 	Offered(c net.Conn) []string
-	// Begin begins an exchange by one of them.
+	// Begin begins an exchange by one of them that is neither PLAIN nor LOGIN.
 	Begin(c net.Conn, mechanism string) Exchange
 }
 
@@ -77,7 +79,7 @@ type Exchange interface {
 	// Step takes what the client sent and returns what it is to be sent. At the
 	// end there is an identity; what is sent with it the client answers with
 	// nothing. Errors are ErrCredentials, ErrMessage and those that Authenticate
-	// may return.
+	// may return; what is sent with one the client answers before it is refused.
 	Step(ctx context.Context, response []byte) (challenge []byte, ident *Identity, err error)
 	// Names returns who the client says that it is, and for whom it wants to
 	// act, as far as it has said so.
