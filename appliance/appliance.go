@@ -71,7 +71,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		return a, err
 	}
 	a.legacy = &legacyPort{conf: c}
-	policy := &signInPolicy{addresses: a.office.directory.Keyless}
+	policy := a.office.policy
 	if a.settings, err = openSettings(ctx, c, a.office, a.legacy, policy); err != nil {
 		return a, err
 	}
@@ -85,6 +85,8 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		return a, err
 	}
 	a.legacy.take(a.listeners)
+	port := a.portOf
+	policy.port.Store(&port)
 	if a.control, err = control.Listen(ctx, c.Dir); err != nil {
 		return a, err
 	}
@@ -98,7 +100,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		BoundLoopback: c.BoundLoopback,
 	})
 	in := &signIn{
-		dir: a.office.directory, throttle: access.NewThrottle(nil), bans: a.office.bans, policy: policy, port: a.portOf,
+		dir: a.office.directory, throttle: access.NewThrottle(nil), bans: a.office.bans, policy: policy,
 		log: a.log.With("service", "imap"),
 	}
 	a.imap = imap.New(&imap.Config{
@@ -269,7 +271,7 @@ func (a *Appliance) disconnect(c directory.Change) {
 	case directory.PasswordChanged:
 		a.imap.Disconnect(c.Account, "The password was changed; log in with the new one")
 	case directory.DeviceRevoked:
-		a.imap.DisconnectCredential(c.Account, c.Credential, "The password of this device was revoked")
+		a.imap.DisconnectCredential(c.Account, c.Credential, "This device was revoked")
 	}
 }
 

@@ -24,6 +24,8 @@ func (o *office) openCerts(ctx context.Context) (*certs.Manager, error) {
 		Names:   o.names,
 		Domains: o.domains,
 		Taken:   o.recordCertificate,
+		Ask:     o.policy.ask,
+		Known:   o.policy.knows,
 	})
 	if err != nil {
 		return nil, err

@@ -29,6 +29,7 @@ type office struct {
 	handler   *control.Handler
 	bans      *access.Bans
 	space     *space
+	policy    *signInPolicy
 
 	certsOpening sync.Mutex // held by who opens them
 	certs        *certs.Manager
@@ -56,6 +57,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 		store:     store,
 		space:     room,
 		directory: dir,
+		policy:    &signInPolicy{dir: dir},
 		audit: audit.New(&audit.Config{
 			Dir:    filepath.Join(c.Dir, "audit"),
 			Logger: c.Logger.With("service", "audit"),

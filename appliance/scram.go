@@ -21,6 +21,10 @@ func (s *signIn) Begin(c net.Conn, mechanism string) imap.Exchange {
 		return &tokenExchange{s: s, remote: c.RemoteAddr(), mechanism: mechanism, tokens: s.policy.now().tokens}
 	}
 
+	if mechanism == external {
+		return &externalExchange{s: s, conn: c}
+	}
+
 	return &exchange{s: s, remote: c.RemoteAddr(), server: scram.NewServer(scram.Config{
 		Plus:    mechanism == scram.MechanismPlus,
 		Offered: slices.Contains(s.Offered(c), scram.MechanismPlus),

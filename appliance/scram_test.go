@@ -31,7 +31,7 @@ func scramOffice(t *testing.T) *signIn {
 	if _, err := o.directory.Add(t.Context(), directory.NewAccount{Address: "anna@office.example", Password: "long enough"}); err != nil {
 		t.Fatal(err)
 	}
-	return &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, policy: &signInPolicy{}, log: c.Logger}
+	return &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, policy: o.policy, log: c.Logger}
 }
 
 // from is a connection from an address, of which nothing else is asked.
@@ -157,7 +157,7 @@ func BenchmarkSignIn(b *testing.B) {
 		b.Fatal(err)
 	}
 	remote := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}
-	s := &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, policy: &signInPolicy{}, log: c.Logger}
+	s := &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, policy: o.policy, log: c.Logger}
 	for name, password := range map[string]string{"password remembered": "long enough", "device": string(device)} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {

@@ -27,7 +27,6 @@ type signIn struct {
 	throttle *access.Throttle
 	bans     *access.Bans
 	policy   *signInPolicy
-	port     func(c net.Conn) string // by which a client has come
 	log      *slog.Logger
 }
 

@@ -31,7 +31,7 @@ func TestASharedShortNameIsExplainedToTheLogAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, policy: &signInPolicy{}, log: slog.New(slog.NewTextHandler(&log, nil))}
+	s := &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, policy: o.policy, log: slog.New(slog.NewTextHandler(&log, nil))}
 	remote := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
 	for _, tt := range []struct {
 		login  string
@@ -64,7 +64,7 @@ func TestABanSparesAPasswordThatWasRight(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, policy: &signInPolicy{}, log: c.Logger}
+	s := &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, policy: o.policy, log: c.Logger}
 	from := func(host byte) net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, host), Port: 4711} }
 	try := func(login, password string, host byte) error {
 		_, err := s.Authenticate(t.Context(), login, password, from(host))

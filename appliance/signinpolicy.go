@@ -2,6 +2,8 @@ package appliance
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -10,14 +12,19 @@ import (
 	"sync/atomic"
 
 	"pillarbox/appliance/bearer"
+	"pillarbox/appliance/certs"
 	"pillarbox/appliance/config"
+	"pillarbox/appliance/directory"
 	"pillarbox/appliance/scram"
 )
 
 // signInPolicy says by what people may sign in, as a part of the configuration.
 // Sessions that are on go on.
 type signInPolicy struct {
-	addresses func(ctx context.Context) ([]string, error) // of accounts that cannot use SCRAM yet
+	dir *directory.Directory
+
+	// port returns by which listener a client has come; nil until there are any.
+	port atomic.Pointer[func(net.Conn) string]
 
 	active atomic.Pointer[activePolicy]
 }
@@ -49,7 +56,7 @@ func (p *signInPolicy) Check(ctx context.Context, from, to *config.Document) (r 
 	if err != nil {
 		return r, err
 	}
-	if err := possible(&to.SignIn); err != nil {
+	if err := p.possible(&to.SignIn); err != nil {
 		return r, err
 	}
 	if v != nil && !sameJSON(from.SignIn.Provider, to.SignIn.Provider) {
@@ -60,7 +67,7 @@ func (p *signInPolicy) Check(ctx context.Context, from, to *config.Document) (r 
 		r.Notes = append(r.Notes, found...)
 	}
 	if slices.ContainsFunc(to.SignIn.Rules, withoutPasswords) {
-		addresses, err := p.addresses(ctx)
+		addresses, err := p.dir.Keyless(ctx)
 		if err != nil {
 			return r, err
 		}
@@ -76,14 +83,19 @@ func (p *signInPolicy) Check(ctx context.Context, from, to *config.Document) (r 
 
 // withoutPasswords is a rule under which a password is never sent.
 func withoutPasswords(r config.SignInRule) bool {
-	return !slices.Contains(r.Mechanisms, "PLAIN") && !slices.Contains(r.Mechanisms, "LOGIN")
+	return !r.Allows("PLAIN") && !r.Allows("LOGIN")
 }
 
 // possible refuses what would lock everybody out.
-func possible(s *config.SignIn) error {
+func (p *signInPolicy) possible(s *config.SignIn) error {
 	for i, r := range s.Rules {
-		usable := slices.ContainsFunc(r.Mechanisms, func(m string) bool { return s.Provider != nil || !isBearer(m) })
+		usable := r.Mechanisms == nil || slices.ContainsFunc(r.Mechanisms, func(m string) bool { return s.Provider != nil || !isBearer(m) })
+		alone := r.Allows(external) && (len(r.Mechanisms) == 1 || r.Certificate == config.CertificateRequired)
 		switch {
+		case alone && !p.dir.HasCertificates():
+			return fmt.Errorf("sign_in.rules[%d]: no device has a certificate yet: make them first (pillarbox account device certificate)", i)
+		case alone && r.Certificate == "":
+			return fmt.Errorf("sign_in.rules[%d]: certificate: it must be offered or required where nothing but %s is taken", i, external)
 		case usable:
 		case len(r.Mechanisms) > 0:
 			return fmt.Errorf("sign_in.rules[%d]: only tokens are taken there, and sign_in.provider names nobody who gives them", i)
@@ -150,12 +162,41 @@ func (s *signIn) Offered(c net.Conn) []string {
 	if policy.tokens != nil {
 		all = append(all, bearer.Mechanism, bearer.XOAuth2)
 	}
-	if len(policy.conf.Rules) == 0 {
-		return all
+	if s.certified(c) {
+		all = append(all, external)
 	}
-	port, client := s.port(c), source(c.RemoteAddr())
+	r := s.policy.rule(c)
 
-	return slices.DeleteFunc(all, func(m string) bool { return !policy.conf.Allows(m, port, client) })
+	return slices.DeleteFunc(all, func(m string) bool { return !r.Allows(m) })
+}
+
+// rule returns what holds for a connection.
+func (p *signInPolicy) rule(c net.Conn) config.SignInRule {
+	a, port := p.now(), p.port.Load()
+	if len(a.conf.Rules) == 0 || port == nil {
+		return config.SignInRule{}
+	}
+
+	return a.conf.Rule((*port)(c), source(c.RemoteAddr()))
+}
+
+// ask tells the handshake whether a client is asked for a certificate.
+func (p *signInPolicy) ask(c net.Conn) certs.Ask {
+	switch p.rule(c).Certificate {
+	case config.CertificateOffered:
+		return certs.AskOffered
+	case config.CertificateRequired:
+		return certs.AskRequired
+	}
+
+	return certs.AskNothing
+}
+
+// knows tells the handshake whether a certificate is one of a device's.
+func (p *signInPolicy) knows(c *x509.Certificate) error {
+	_, err := p.dir.Certified(sha256.Sum256(c.Raw))
+
+	return err
 }
 
 // errNoProvider is a token where nobody gives any.

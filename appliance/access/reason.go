@@ -56,6 +56,8 @@ var tlsReasons = []struct{ text, reason string }{
 	{"no ECDHE curve supported by both", "no key exchange that both sides know"},
 	{"unsupported application protocols", "the client wants another application protocol on this port"},
 	{"inappropriate protocol fallback", "the client fell back to an older protocol than it knows"},
+	{"client didn't provide a certificate", "the client has no certificate of its own, which is required here"},
+	{"is not one of a device that may sign in", "the client's certificate is not one of a device that may sign in: it is another's, was revoked or has expired"},
 	{"peer doesn't support any of the certificate's signature algorithms", "the client cannot use the certificate's kind of key"},
 }
 

@@ -111,7 +111,7 @@ func Kinds() []Spec {
 		{AccountAdded, Acts, Notice, "an account was made", []string{"actor", "account", "after"}, true, 0, false},
 		{AccountRemoved, Acts, Warning, "an account was deleted with its mail", []string{"actor", "account", "before"}, true, 0, false},
 		{AccountPassword, Acts, Notice, "an account got another password", []string{"actor", "account"}, true, 0, false},
-		{DeviceAdded, Acts, Notice, "a device got a password of its own", []string{"actor", "account", "device", "after"}, true, 0, false},
+		{DeviceAdded, Acts, Notice, "a device got a password or a certificate of its own", []string{"actor", "account", "device", "after", "fingerprint"}, true, 0, false},
 		{DeviceRevoked, Acts, Notice, "the password of a device was revoked", []string{"actor", "account", "device", "before"}, true, 0, false},
 		{AliasAdded, Acts, Notice, "an alias was made or got targets", []string{"actor", "alias", "before", "after"}, true, 0, false},
 		{AliasRemoved, Acts, Notice, "an alias or some of its targets were removed", []string{"actor", "alias", "before", "after"}, true, 0, false},

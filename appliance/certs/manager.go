@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,6 +25,8 @@ const (
 	caKeyBefore  = "ca.key.before" // while a new CA is made
 	serverCert   = "server.crt"
 	serverKey    = "server.key"
+	devicesCert  = "devices.crt" // the CA of devices
+	devicesKey   = "devices.key"
 )
 
 // Config says where certificates lie and what they are to name.
@@ -52,6 +55,11 @@ type Config struct {
 	HTTPAddr, TLSAddr string
 	// Resolver answers about DNS zones, HOST:PORT; "" means the system's.
 	Resolver string
+	// Ask tells whether a client is asked for a certificate of its own, and Known
+	// returns an error for one that is not a device's; nil means that nobody is
+	// asked. They are called in each handshake.
+	Ask   func(c net.Conn) Ask
+	Known func(c *x509.Certificate) error
 	// Inside lets what a certificate names be fetched from this machine: for tests.
 	Inside bool
 }
@@ -79,9 +87,14 @@ type Manager struct {
 	ca429    *caTransport // of acmeHTTP
 	resolver string
 	configs  configs
-	inUse    inUse
-	proofs   proofs
-	renewal  renewal
+	ask      func(net.Conn) Ask
+	known    func(*x509.Certificate) error
+
+	devicesMaking sync.Mutex // held by who makes the devices' CA
+
+	inUse   inUse
+	proofs  proofs
+	renewal renewal
 
 	current     atomic.Pointer[served]          // the pair in server.crt; never nil once Open has returned
 	rsa         atomic.Pointer[tls.Certificate] // our CA's leaf for old clients; nil until one came
@@ -130,6 +143,10 @@ func Open(ctx context.Context, c *Config) (*Manager, error) {
 	}
 	if m.domains == nil {
 		m.domains = func() []string { return nil }
+	}
+	m.ask, m.known = c.Ask, c.Known
+	if m.ask == nil {
+		m.ask = func(net.Conn) Ask { return AskNothing }
 	}
 	m.settings.Store(&Settings{})
 	m.inUse.now, m.inUse.names = m.now, map[string]*NameInUse{}
@@ -195,7 +212,7 @@ func (m *Manager) open(ctx context.Context) error {
 
 // TLSConfig returns the configuration that all listeners share, and with it
 // their session tickets. It must not be changed.
-func (m *Manager) TLSConfig() *tls.Config { return m.configs.plain }
+func (m *Manager) TLSConfig() *tls.Config { return m.configs[choice{}] }
 
 // CAFile returns the path of the certificate that clients have to trust.
 func (m *Manager) CAFile() string { return filepath.Join(m.dir, caCert) }

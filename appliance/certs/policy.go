@@ -2,6 +2,8 @@ package certs
 
 import (
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -31,16 +33,28 @@ var suites12 = []uint16{
 	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-// configs are what a handshake may get, by what the client offers. They share
-// the session tickets of the first: package tls takes those of the listener's.
-type configs struct {
-	plain, imap             *tls.Config // intermediate
-	modernPlain, modernIMAP *tls.Config
+// Ask is whether a client is asked for a certificate of its own.
+type Ask int
+
+// The clients are not asked, may show one, or must show one that is known.
+const (
+	AskNothing Ask = iota
+	AskOffered
+	AskRequired
+)
+
+// choice is what a handshake's configuration depends on.
+type choice struct {
+	modern, imap bool
+	ask          Ask
 }
 
+// configs are what a handshake may get. They share the session tickets of the
+// first: package tls takes those of the listener's.
+type configs map[choice]*tls.Config
+
 func (m *Manager) makeConfigs() {
-	c := &m.configs
-	c.plain = &tls.Config{
+	plain := &tls.Config{
 		MinVersion:   tls.VersionTLS12,
 		CipherSuites: suites12,
 		Time:         m.now,
@@ -50,11 +64,53 @@ func (m *Manager) makeConfigs() {
 		GetCertificate:              m.certificate,
 		GetConfigForClient:          m.configFor,
 	}
-	c.imap = c.plain.Clone()
-	c.imap.NextProtos = []string{protocolIMAP}
-	c.modernPlain, c.modernIMAP = c.plain.Clone(), c.imap.Clone()
-	c.modernPlain.MinVersion, c.modernIMAP.MinVersion = tls.VersionTLS13, tls.VersionTLS13
+	m.configs = configs{{}: plain}
+	for _, modern := range []bool{false, true} {
+		for _, imap := range []bool{false, true} {
+			for _, ask := range []Ask{AskNothing, AskOffered, AskRequired} {
+				x := choice{modern, imap, ask}
+				if x == (choice{}) {
+					continue
+				}
+				c := plain.Clone()
+				if modern {
+					c.MinVersion = tls.VersionTLS13
+				}
+				if imap {
+					c.NextProtos = []string{protocolIMAP}
+				}
+				switch ask {
+				case AskOffered:
+					// Whose it is is looked up when it is used: what a client
+					// shows by mistake must not keep it out.
+					c.ClientAuth = tls.RequestClientCert
+				case AskRequired:
+					c.ClientAuth, c.VerifyConnection = tls.RequireAnyClientCert, m.verifyDevice
+				}
+				m.configs[x] = c
+			}
+		}
+	}
 }
+
+// verifyDevice lets only devices in that are known; also who resumes a session,
+// for a certificate may have been revoked since.
+func (m *Manager) verifyDevice(s tls.ConnectionState) error {
+	if len(s.PeerCertificates) == 0 {
+		return errNoDevice
+	}
+	if err := m.known(s.PeerCertificates[0]); err != nil {
+		return fmt.Errorf("%w: %w", errUnknownDevice, err)
+	}
+
+	return nil
+}
+
+// What the handshake log tells in words.
+var (
+	errNoDevice      = errors.New("the client has no certificate of its own, which is required here")
+	errUnknownDevice = errors.New("the client's certificate is not one of a device that may sign in")
+)
 
 // hearing is a connection that wants to know what the client offered, also if
 // the handshake then fails.
@@ -71,17 +127,11 @@ func (m *Manager) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	if c := m.proof(hello); c != nil {
 		return c, nil
 	}
-	imap := slices.Contains(hello.SupportedProtos, protocolIMAP)
-	modern := m.settings.Load().Policy == Modern
-	switch {
-	case modern && imap:
-		return m.configs.modernIMAP, nil
-	case modern:
-		return m.configs.modernPlain, nil
-	case imap:
-		return m.configs.imap, nil
-	}
-	return m.configs.plain, nil
+	return m.configs[choice{
+		modern: m.settings.Load().Policy == Modern,
+		imap:   slices.Contains(hello.SupportedProtos, protocolIMAP),
+		ask:    m.ask(hello.Conn),
+	}], nil
 }
 
 // certificate chooses by the client's name for us and by the keys it can use:

@@ -3,6 +3,7 @@ package certs
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
@@ -25,55 +26,95 @@ func (m *Manager) Profile() []byte {
 	m.mu.Lock()
 	ca := m.ca.cert
 	m.mu.Unlock()
-	var name, data strings.Builder
-	_ = xml.EscapeText(&name, []byte(ca.Subject.CommonName)) // a Builder takes all
-	encoded := base64.StdEncoding.EncodeToString(ca.Raw)
-	for line := range slicesOf(encoded, 64) {
-		data.WriteString("\t\t\t" + line + "\n")
+
+	return writeProfile(&profile{
+		name:        ca.Subject.CommonName,
+		description: "Lets this device trust the office's mail box. After it is installed: Settings, General, About, Certificate Trust Settings.",
+		id:          "pillarbox.ca." + fingerprint(ca)[:16], uuid: uuidOf(ca.Raw, "profile"),
+		payloads: []payload{rootPayload(ca)},
+	})
+}
+
+// rootPayload has a device trust the CA, after its owner has switched that on.
+func rootPayload(ca *x509.Certificate) payload {
+	return payload{
+		kind: "com.apple.security.root", file: caCert, data: ca.Raw, name: ca.Subject.CommonName,
+		id: "pillarbox.ca." + fingerprint(ca)[:16] + ".root", uuid: uuidOf(ca.Raw, "root"),
 	}
+}
+
+// profile is a configuration profile of Apple's.
+type profile struct {
+	name, description, id, uuid string
+	payloads                    []payload
+}
+
+// payload is a file that a profile brings.
+type payload struct {
+	kind, file, name, id, uuid string
+	data                       []byte
+}
+
+func writeProfile(p *profile) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `<?xml version="1.0" encoding="UTF-8"?>
+	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <plist version="1.0">
 <dict>
 	<key>PayloadContent</key>
 	<array>
-		<dict>
+`)
+	for _, load := range p.payloads {
+		var data strings.Builder
+		for line := range slicesOf(base64.StdEncoding.EncodeToString(load.data), 64) {
+			data.WriteString("\t\t\t" + line + "\n")
+		}
+		fmt.Fprintf(&b, `		<dict>
 			<key>PayloadCertificateFileName</key>
-			<string>ca.crt</string>
+			<string>%s</string>
 			<key>PayloadContent</key>
 			<data>
-%[1]s			</data>
+%s			</data>
 			<key>PayloadDisplayName</key>
-			<string>%[2]s</string>
+			<string>%s</string>
 			<key>PayloadIdentifier</key>
-			<string>pillarbox.ca.%[3]s.root</string>
+			<string>%s</string>
 			<key>PayloadType</key>
-			<string>com.apple.security.root</string>
+			<string>%s</string>
 			<key>PayloadUUID</key>
-			<string>%[4]s</string>
+			<string>%s</string>
 			<key>PayloadVersion</key>
 			<integer>1</integer>
 		</dict>
-	</array>
+`, load.file, data.String(), inXML(load.name), load.id, load.kind, load.uuid)
+	}
+	fmt.Fprintf(&b, `	</array>
 	<key>PayloadDescription</key>
-	<string>Lets this device trust the office's mail box. After it is installed: Settings, General, About, Certificate Trust Settings.</string>
+	<string>%s</string>
 	<key>PayloadDisplayName</key>
-	<string>%[2]s</string>
+	<string>%s</string>
 	<key>PayloadIdentifier</key>
-	<string>pillarbox.ca.%[3]s</string>
+	<string>%s</string>
 	<key>PayloadRemovalDisallowed</key>
 	<false/>
 	<key>PayloadType</key>
 	<string>Configuration</string>
 	<key>PayloadUUID</key>
-	<string>%[5]s</string>
+	<string>%s</string>
 	<key>PayloadVersion</key>
 	<integer>1</integer>
 </dict>
 </plist>
-`, data.String(), name.String(), fingerprint(ca)[:16], uuidOf(ca.Raw, "root"), uuidOf(ca.Raw, "profile"))
+`, inXML(p.description), inXML(p.name), p.id, p.uuid)
+
 	return b.Bytes()
+}
+
+func inXML(s string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(s)) // a Builder takes all
+
+	return b.String()
 }
 
 // slicesOf cuts a text into pieces of n octets.

@@ -21,19 +21,30 @@ type SignIn struct {
 
 // SignInRule is what is offered on some connections.
 type SignInRule struct {
-	Port       string         `json:"port,omitempty"`     // imaps or imaps-legacy; "" means each
-	Networks   []netip.Prefix `json:"networks,omitempty"` // where the client is; none means anywhere
-	Mechanisms []string       `json:"mechanisms"`         // of Mechanisms; none means that nobody gets in
+	Port     string         `json:"port,omitempty"`     // imaps or imaps-legacy; "" means each
+	Networks []netip.Prefix `json:"networks,omitempty"` // where the client is; none means anywhere
+	// Mechanisms are of those that there are; missing means all, an empty list
+	// that nobody gets in.
+	Mechanisms []string `json:"mechanisms,omitzero"`
+	// Certificate says whether devices are asked for one of their own: offered or
+	// required; "" means that they are not.
+	Certificate string `json:"certificate,omitempty"`
 }
 
 // Mechanisms are the SASL mechanisms that a rule can name. LOGIN is the command
 // of that name, too.
 func Mechanisms() []string {
-	return []string{"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "OAUTHBEARER", "XOAUTH2"}
+	return []string{"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "OAUTHBEARER", "XOAUTH2", "EXTERNAL"}
 }
 
 // SignInPorts are the ports that a rule can name.
 func SignInPorts() []string { return []string{"imaps", "imaps-legacy"} }
+
+// What SignInRule.Certificate can be, besides nothing.
+const (
+	CertificateOffered  = "offered"
+	CertificateRequired = "required"
+)
 
 // maxSignInRules bounds what each new connection is compared with.
 const maxSignInRules = 64
@@ -48,16 +59,20 @@ func (r *SignInRule) Fits(port string, client netip.Addr) bool {
 	return len(r.Networks) == 0 || slices.ContainsFunc(r.Networks, func(p netip.Prefix) bool { return p.Contains(client) })
 }
 
-// Allows tells whether a mechanism may be offered to a client at an address, on
-// a port.
-func (s *SignIn) Allows(mechanism, port string, client netip.Addr) bool {
-	for i := range s.Rules {
-		if r := &s.Rules[i]; r.Fits(port, client) {
-			return slices.Contains(r.Mechanisms, mechanism)
+// Rule returns what holds for a client at an address, on a port.
+func (s *SignIn) Rule(port string, client netip.Addr) SignInRule {
+	for _, r := range s.Rules {
+		if r.Fits(port, client) {
+			return r
 		}
 	}
 
-	return true
+	return SignInRule{}
+}
+
+// Allows tells whether a mechanism may be offered.
+func (r *SignInRule) Allows(mechanism string) bool {
+	return r.Mechanisms == nil || slices.Contains(r.Mechanisms, mechanism)
 }
 
 func (s *SignIn) validate() error {
@@ -84,6 +99,11 @@ func (r *SignInRule) validate() error {
 		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() {
 			errs = append(errs, fmt.Errorf("networks: %q is not a network such as 192.0.2.0/24", p))
 		}
+	}
+	switch r.Certificate {
+	case "", CertificateOffered, CertificateRequired:
+	default:
+		errs = append(errs, fmt.Errorf("certificate: %q is neither %s nor %s", r.Certificate, CertificateOffered, CertificateRequired))
 	}
 	for _, m := range r.Mechanisms {
 		if !slices.Contains(Mechanisms(), m) {

@@ -2,11 +2,13 @@ package control
 
 import (
 	"context"
+	"crypto/sha256"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"pillarbox/appliance/audit"
+	"pillarbox/appliance/certs"
 	"pillarbox/appliance/directory"
 )
 
@@ -23,12 +25,32 @@ type AddedDevice struct {
 	Password string `json:"password"`
 }
 
+// NewCertificate asks for a certificate for a device.
+type NewCertificate struct {
+	NewDevice
+
+	RSA    bool `json:"rsa,omitempty"`    // for a device that knows no other keys
+	Legacy bool `json:"legacy,omitempty"` // for one that reads only older files
+}
+
+// AddedCertificate is a device with its certificate and key, which are told this
+// once.
+type AddedCertificate struct {
+	directory.Device
+
+	PKCS12   []byte `json:"pkcs12"`
+	Profile  []byte `json:"profile"`  // for Apple's devices
+	Password string `json:"password"` // of both files
+}
+
 // deviceRoutes are the requests about devices.
 func (h *Handler) deviceRoutes() map[string]func(http.ResponseWriter, *http.Request) error {
 	return map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/accounts/{address}/devices":    h.listDevices,
 		"POST /v1/accounts/{address}/devices":   h.addDevice,
 		"DELETE /v1/accounts/{address}/devices": h.revokeDevice,
+
+		"POST /v1/accounts/{address}/devices/certificate": h.certifyDevice,
 	}
 }
 
@@ -61,6 +83,38 @@ func (h *Handler) addDevice(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusCreated, AddedDevice{Device: d, Password: string(password)})
 }
 
+func (h *Handler) certifyDevice(w http.ResponseWriter, r *http.Request) error {
+	var n NewCertificate
+	if err := readJSON(w, r, &n); err != nil {
+		return err
+	}
+	address := strings.ToLower(r.PathValue("address"))
+	if _, err := h.directory.Find(r.Context(), address); err != nil {
+		return err
+	}
+	m, err := h.certs(r.Context())
+	if err != nil {
+		return err
+	}
+	id, err := m.NewIdentity(r.Context(), certs.NewIdentity{Address: address, Device: n.Name, RSA: n.RSA, Legacy: n.Legacy})
+	if err != nil {
+		return err
+	}
+	f := directory.Fingerprint(sha256.Sum256(id.Certificate.Raw))
+	d, err := h.directory.AddCertificate(r.Context(), address, directory.NewDevice{Name: n.Name, NoSending: n.NoSending}, f, id.Certificate.NotAfter)
+	if err != nil {
+		return err
+	}
+	h.log.InfoContext(r.Context(), "device certified", "account", address, "device", d.Name, "fingerprint", f.String())
+	if err := h.record(r.Context(), audit.Event{
+		Kind: audit.DeviceAdded, Account: address, After: inJSON(d), More: map[string]string{"device": d.Name, "fingerprint": f.String()},
+	}); err != nil {
+		return err
+	}
+
+	return writeJSON(w, http.StatusCreated, AddedCertificate{Device: d, PKCS12: id.PKCS12, Profile: id.Profile, Password: id.Password})
+}
+
 func (h *Handler) revokeDevice(w http.ResponseWriter, r *http.Request) error {
 	address := strings.ToLower(r.PathValue("address"))
 	d, err := h.directory.RevokeDevice(r.Context(), address, r.URL.Query().Get("device"))
@@ -89,6 +143,13 @@ func (c *Client) AddDevice(ctx context.Context, address string, n NewDevice) (Ad
 	var added AddedDevice
 
 	return added, c.call(ctx, http.MethodPost, devicesPath(address), n, &added)
+}
+
+// CertifyDevice makes a certificate for a device.
+func (c *Client) CertifyDevice(ctx context.Context, address string, n NewCertificate) (AddedCertificate, error) {
+	var added AddedCertificate
+
+	return added, c.call(ctx, http.MethodPost, devicesPath(address)+"/certificate", n, &added)
 }
 
 // RevokeDevice takes a device's password away; device is its name or ID.

@@ -103,7 +103,7 @@ func (e *entry) deviceOf(password string) (found *credential) {
 	left := maxDevices
 	if e != nil {
 		for i := range e.credentials {
-			if c := &e.credentials[i]; !c.isPassword() {
+			if c := &e.credentials[i]; !c.isPassword() && !c.isCertificate() {
 				left--
 				if c.device.matches(text) {
 					found = c

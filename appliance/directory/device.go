@@ -19,13 +19,16 @@ const (
 	maxDeviceName = 64 // octets
 )
 
-// Device is a device that has a password of its own for an account.
+// Device is a device that has a password, or a certificate, of its own for an
+// account.
 type Device struct {
 	ID      string    `json:"id"`
 	Name    string    `json:"name"`
 	Created time.Time `json:"created"`
 	// NoSending says that it may read mail but send none.
 	NoSending bool `json:"no_sending"`
+	// Expires is when its certificate does; nil for a password.
+	Expires *time.Time `json:"expires,omitempty"`
 	// LastUsed is when somebody last signed in by it, from LastRemote; nil if
 	// nobody did. After a crash both may be an hour old.
 	LastUsed   *time.Time `json:"last_used,omitempty"`
@@ -67,10 +70,20 @@ func (d *Directory) addDevice(ctx context.Context, address string, n NewDevice) 
 	if r.SCRAM, err = d.scramKeys(e.Address, password); err != nil {
 		return Device{}, "", err
 	}
+	dev, err := d.putDevice(ctx, address, r)
+	if err != nil {
+		return Device{}, "", err
+	}
+	return dev, Secret(password), nil
+}
+
+// putDevice adds the record of a device to an account.
+func (d *Directory) putDevice(ctx context.Context, address string, r credentialRecord) (Device, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if e, err = d.find(address); err != nil {
-		return Device{}, "", err
+	e, err := d.find(address)
+	if err != nil {
+		return Device{}, err
 	}
 	devices := 0
 	for i := range e.credentials {
@@ -78,20 +91,20 @@ func (d *Directory) addDevice(ctx context.Context, address string, n NewDevice) 
 		if c.isPassword() {
 			continue
 		}
-		if devices++; strings.EqualFold(c.record.Label, name) {
-			return Device{}, "", fmt.Errorf("%w: %s", ErrDeviceTaken, c.record.Label)
+		if devices++; strings.EqualFold(c.record.Label, r.Label) {
+			return Device{}, fmt.Errorf("%w: %s", ErrDeviceTaken, c.record.Label)
 		}
 	}
 	if devices >= maxDevices {
-		return Device{}, "", fmt.Errorf("%w: %d devices of one account; revoke those that are not used any more", ErrTooMany, maxDevices)
+		return Device{}, fmt.Errorf("%w: %d devices of one account; revoke those that are not used any more", ErrTooMany, maxDevices)
 	}
 	c := credential{id: newID(), record: r}
 	if err := d.update(ctx, func(tx *storage.SystemTx) error {
 		return put(tx, sectionCredentials, credentialKey(e.ID, c.id), r)
 	}); err != nil {
-		return Device{}, "", err
+		return Device{}, err
 	}
-	return d.device(&c), Secret(password), nil
+	return d.device(&c), nil
 }
 
 // Devices lists the devices of an account, the oldest first.
@@ -110,7 +123,7 @@ func (d *Directory) Devices(_ context.Context, address string) ([]Device, error)
 	return list, nil
 }
 
-// RevokeDevice takes a device's password away and ends its sessions. The device
+// RevokeDevice takes a device's password or certificate away and ends its sessions. The device
 // is named by its name or its ID. ErrNoAccount or ErrNoDevice if there is none.
 func (d *Directory) RevokeDevice(ctx context.Context, address, device string) (Device, error) {
 	id, gone, err := d.revokeDevice(ctx, address, device)
@@ -146,6 +159,9 @@ func (d *Directory) revokeDevice(ctx context.Context, address, device string) (s
 
 func (d *Directory) device(c *credential) Device {
 	dev := Device{ID: c.id, Name: c.record.Label, Created: c.record.Created, NoSending: c.record.NoSending}
+	if c.isCertificate() {
+		dev.Expires = &c.record.Expires
+	}
 	if u, ok := d.uses.last(c.id); ok {
 		dev.LastUsed, dev.LastRemote = &u.At, u.Remote
 	}

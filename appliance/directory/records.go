@@ -37,6 +37,8 @@ const (
 const (
 	kindPassword = "password" // what a person has chosen
 	kindDevice   = "device"   // made here for one device
+
+	kindCertificate = "certificate" // of a device that has its key
 )
 
 type accountRecord struct {
@@ -49,7 +51,7 @@ type accountRecord struct {
 
 type credentialRecord struct {
 	Kind    string    `json:"kind"`
-	Hash    string    `json:"hash"`            // PHC string, or, of a device, see deviceHash
+	Hash    string    `json:"hash"`            // PHC string, or see deviceHash and Fingerprint
 	Label   string    `json:"label,omitempty"` // the device's name
 	Created time.Time `json:"created"`
 
@@ -57,6 +59,8 @@ type credentialRecord struct {
 	// until a sign-in shows it, where a version before these kept it.
 	SCRAM     *scram.Keys `json:"scram,omitempty"`
 	NoSending bool        `json:"no_sending,omitempty"`
+
+	Expires time.Time `json:"expires,omitzero"` // of a certificate
 }
 
 type aliasRecord struct {
@@ -172,6 +176,8 @@ func (s *state) loadCredential(key string, value []byte) error {
 		c.hash, err = parsePHC(r.Hash)
 	case kindDevice:
 		c.device, err = parseDeviceHash(r.Hash)
+	case kindCertificate:
+		c.certificate, err = parseFingerprint(r.Hash)
 	default:
 		return fmt.Errorf("kind %q is unknown: %w", r.Kind, storage.ErrCorrupt)
 	}

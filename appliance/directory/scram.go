@@ -78,7 +78,9 @@ func (d *Directory) scramKeys(address, text string) (*scram.Keys, error) {
 // credential at least.
 func (d *Directory) keyless(s *state) (addresses []string) {
 	for _, e := range s.sorted {
-		if slices.ContainsFunc(e.credentials, func(c credential) bool { return !d.salts.current(e, c.record.SCRAM) }) {
+		if slices.ContainsFunc(e.credentials, func(c credential) bool {
+			return !c.isCertificate() && !d.salts.current(e, c.record.SCRAM)
+		}) {
 			addresses = append(addresses, e.Address)
 		}
 	}

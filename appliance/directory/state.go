@@ -19,6 +19,8 @@ type state struct {
 	byAddress map[Address]*entry
 	byLocal   map[string]*entry // nil where two domains share the local part
 
+	byCertificate map[Fingerprint]certified
+
 	scram bool // every credential has keys for SCRAM
 }
 
@@ -36,7 +38,18 @@ type credential struct {
 	hash   phc        // of a password
 	device deviceHash // of a device
 	record credentialRecord
+
+	certificate Fingerprint // of a device that has one
 }
+
+// certified is whose a certificate is.
+type certified struct {
+	entry      *entry
+	credential *credential
+}
+
+// isCertificate tells a certificate from what is sent and hashed.
+func (c *credential) isCertificate() bool { return c.record.Kind == kindCertificate }
 
 // isPassword tells a person's password from what was made for a device.
 func (c *credential) isPassword() bool { return c.record.Kind == kindPassword }
@@ -60,6 +73,8 @@ func newState() *state {
 		aliases:   map[Address]*alias{},
 		byAddress: map[Address]*entry{},
 		byLocal:   map[string]*entry{},
+
+		byCertificate: map[Fingerprint]certified{},
 	}
 }
 
@@ -74,6 +89,11 @@ func (s *state) index() {
 			s.byLocal[e.addr.Local] = nil
 		} else {
 			s.byLocal[e.addr.Local] = e
+		}
+		for i := range e.credentials {
+			if c := &e.credentials[i]; c.isCertificate() {
+				s.byCertificate[c.certificate] = certified{e, c}
+			}
 		}
 	}
 	slices.SortFunc(s.sorted, func(a, b *entry) int {

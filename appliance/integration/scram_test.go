@@ -199,7 +199,7 @@ func TestDeviceIsRevoked(t *testing.T) {
 	}
 	box.Command(nil, "account", "device", "revoke", ada, "telephone").MustRun(t)
 	line, err := out.Line()
-	if want := "* BYE [UNAVAILABLE] The password of this device was revoked"; err != nil || strings.TrimSpace(string(line)) != want {
+	if want := "* BYE [UNAVAILABLE] This device was revoked"; err != nil || strings.TrimSpace(string(line)) != want {
 		t.Errorf("got %q, %v", line, err)
 	}
 	for _, w := range stays {

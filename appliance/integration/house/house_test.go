@@ -126,7 +126,9 @@ func TestOnlyTheOwningRoomImportsALibrary(t *testing.T) {
 		{"github.com/miekg/dns", "netcfg/mdns appliance/certs"},
 		{"github.com/mholt/acmez/v3", "appliance/certs"},
 		{"github.com/go-acme/lego/v5", "appliance/certs"},
-		{"software.sslmate.com/src/go-pkcs12", "appliance/certs"},
+		{"software.sslmate.com/src/go-pkcs12", "appliance/certs appliance/integration"},
+		{"github.com/coreos/go-oidc/v3", "appliance/bearer"},
+		{"github.com/zitadel/oidc/v3", "appliance/integration/openid"},
 		{"github.com/beevik/ntp", "appliance/timesync"},
 		{"github.com/xdg-go/stringprep", "appliance/scram"},
 	}

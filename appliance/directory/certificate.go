@@ -1,0 +1,64 @@
+package directory
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Fingerprint is the SHA-256 of a certificate.
+type Fingerprint [32]byte
+
+// certificateScheme begins a fingerprint in the database: "sha256$HEX".
+const certificateScheme = "sha256$"
+
+func (f Fingerprint) String() string { return hex.EncodeToString(f[:]) }
+
+var errFingerprint = errors.New("not the fingerprint of a certificate")
+
+func parseFingerprint(s string) (f Fingerprint, err error) {
+	digits, ok := strings.CutPrefix(s, certificateScheme)
+	if !ok || len(digits) != hex.EncodedLen(len(f)) {
+		return f, errFingerprint
+	}
+	if _, err := hex.Decode(f[:], []byte(digits)); err != nil {
+		return f, errFingerprint
+	}
+	return f, nil
+}
+
+// AddCertificate lets a device in by a certificate whose key it has, until the
+// certificate expires. Errors are those of AddDevice.
+func (d *Directory) AddCertificate(ctx context.Context, address string, n NewDevice, f Fingerprint, expires time.Time) (Device, error) {
+	name, err := deviceName(n.Name)
+	if err != nil {
+		return Device{}, fmt.Errorf("add device: %w", err)
+	}
+	dev, err := d.putDevice(ctx, address, credentialRecord{
+		Kind: kindCertificate, Hash: certificateScheme + f.String(), Label: name, Created: d.now().UTC(), NoSending: n.NoSending, Expires: expires.UTC(),
+	})
+	if err != nil {
+		return Device{}, fmt.Errorf("add device: %w", err)
+	}
+	return dev, nil
+}
+
+// Certified finds the account and the device of a certificate. The error is
+// ErrCredentials where there is none, or it was revoked, or has expired.
+func (d *Directory) Certified(f Fingerprint) (Login, error) {
+	c, ok := d.state.Load().byCertificate[f]
+	switch {
+	case !ok:
+		return Login{}, fmt.Errorf("certificate %s: %w: it is nobody's, or was revoked", f, ErrCredentials)
+	case !d.now().Before(c.credential.record.Expires):
+		return Login{}, fmt.Errorf("certificate of %s: %w: it has expired on %s", c.credential.record.Label, ErrCredentials,
+			c.credential.record.Expires.Format(time.DateOnly))
+	}
+	return c.entry.loginBy(c.credential), nil
+}
+
+// HasCertificates tells whether any device has one.
+func (d *Directory) HasCertificates() bool { return len(d.state.Load().byCertificate) > 0 }
