@@ -21,6 +21,7 @@ import (
 	"pillarbox/appliance/directory"
 	"pillarbox/appliance/health"
 	"pillarbox/appliance/imap"
+	"pillarbox/appliance/metrics"
 	"pillarbox/appliance/smtp"
 )
 
@@ -42,6 +43,7 @@ type Appliance struct {
 	smtp      *smtp.Server
 	listeners []*listener
 	legacy    *legacyPort
+	metrics   *metricsPort
 	settings  *config.Manager
 	control   net.Listener
 	health    *health.Tracker
@@ -72,7 +74,8 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	}
 	a.legacy = &legacyPort{conf: c}
 	policy := a.office.policy
-	if a.settings, err = openSettings(ctx, c, a.office, a.legacy, policy); err != nil {
+	a.metrics = &metricsPort{conf: c, tokens: metricsTokens{a.office.store.System()}}
+	if a.settings, err = openSettings(ctx, c, a.office, a.legacy, policy, a.metrics); err != nil {
 		return a, err
 	}
 	if c.Reset != nil {
@@ -95,6 +98,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		Grace:     grace,
 		PlainHint: plainHint,
 		Observe:   a.recordHandshake,
+		Refused:   a.office.metrics.Refused,
 		Bans:      a.office.bans,
 
 		BoundLoopback: c.BoundLoopback,
@@ -112,6 +116,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		Limits:   imap.Limits{AppendSize: a.office.store.MaxMessage()},
 		Describe: describeTLS,
 		SignedIn: a.recordSignIn,
+		Carried:  a.office.metrics.Command,
 
 		Mechanisms: in,
 	})
@@ -122,6 +127,10 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		Logger:     a.log.With("service", "lmtp"),
 		Limits:     smtp.Limits{Grace: grace},
 	})
+	a.office.look.Store(&lookAround{a.present})
+	a.metrics.server = &metrics.Server{
+		Metrics: a.office.metrics, Logger: a.log.With("service", "metrics"), TLS: a.certs.TLSConfig(), Token: a.metrics.tokens.hash,
+	}
 
 	return a, nil
 }
@@ -143,19 +152,6 @@ func (a *Appliance) listening() []*listener {
 	all := slices.DeleteFunc(slices.Clone(a.listeners), func(l *listener) bool { return l.name == nameLegacy })
 
 	return append(all, a.legacy.listeners()...)
-}
-
-// portOf returns the name of the listener by which a client has come, "" if it is
-// closed meanwhile.
-func (a *Appliance) portOf(c net.Conn) string {
-	_, port := hostAndPort(c.LocalAddr())
-	for _, l := range a.listening() {
-		if _, p := hostAndPort(l.Addr()); p == port && p != 0 {
-			return l.name
-		}
-	}
-
-	return ""
 }
 
 // CAFile returns the path of the certificate that clients are to trust.
@@ -198,6 +194,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 		}
 	}
 	a.legacy.start(serve)
+	outer.start(front, stopFront, "metrics", a.metrics.run)
 	inner.start(background, stopFront, "settings", a.settings.Run)
 	if err := a.startSettings(front); err != nil {
 		a.log.Error("the confirmed settings may not hold", "err", err)

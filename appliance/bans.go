@@ -23,6 +23,7 @@ func openBans(c *Config, o *office) (*access.Bans, error) {
 		Store:    banStore{o.store.System()},
 		Loopback: c.BoundLoopback,
 		Banned: func(ctx context.Context, ban access.Ban) {
+			o.metrics.Banned(ban.Reason)
 			_ = o.audit.Record(ctx, audit.Event{ // a failure has been logged
 				Kind: audit.BanMade, Account: ban.Account, Remote: ban.Network.String(),
 				More: map[string]string{"reason": ban.Reason, "until": ban.Until.UTC().Format(time.RFC3339)},

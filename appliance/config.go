@@ -24,8 +24,10 @@ const Off = "off"
 const (
 	portIMAPS       = 993
 	portIMAPSLegacy = 990
+	portMetrics     = 9464
 	fallbackIMAPS   = 9993
 	fallbackLegacy  = 9990
+	fallbackMetrics = 19464
 )
 
 // Config says what an Appliance serves.
@@ -40,6 +42,9 @@ type Config struct {
 	IMAPS       []string
 	IMAPSLegacy []string
 	LMTP        []string
+	// Metrics is where Prometheus asks, once the settings open it; nil means port
+	// 9464.
+	Metrics []string
 
 	// Loopback makes the default addresses those of this machine alone, and
 	// lets them give way to the other ports also where they are in use.
@@ -91,7 +96,7 @@ func (c *Config) Validate() error {
 		name  string
 		addrs []string
 		unix  bool
-	}{{"imaps", c.IMAPS, false}, {"imaps-legacy", c.IMAPSLegacy, false}, {"lmtp", c.LMTP, true}} {
+	}{{"imaps", c.IMAPS, false}, {"imaps-legacy", c.IMAPSLegacy, false}, {"metrics", c.Metrics, false}, {"lmtp", c.LMTP, true}} {
 		for _, a := range l.addrs {
 			if err := validAddress(a, l.unix); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", l.name, err))

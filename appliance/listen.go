@@ -76,6 +76,8 @@ const (
 	nameIMAPS  = "imaps"
 	nameLegacy = "imaps-legacy"
 	nameLMTP   = "lmtp"
+
+	nameMetrics = "metrics" // not for mail, and opened by metricsPort alone
 )
 
 // address returns what a client is told: HOST:PORT or unix:PATH.

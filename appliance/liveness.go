@@ -242,7 +242,7 @@ func (a *Appliance) askControl(ctx context.Context) error {
 // describe tells how the server is.
 func (a *Appliance) describe(s *control.Status) {
 	s.Hostname = a.conf.hostname()
-	for _, l := range a.listening() {
+	for _, l := range append(a.listening(), a.metrics.listeners()...) {
 		s.Listeners = append(s.Listeners, control.Listener{Name: l.name, Address: l.address()})
 	}
 	s.Connections = a.access.Open()

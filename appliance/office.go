@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
@@ -15,6 +16,7 @@ import (
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
+	"pillarbox/appliance/metrics"
 	"pillarbox/storage"
 )
 
@@ -30,6 +32,8 @@ type office struct {
 	bans      *access.Bans
 	space     *space
 	policy    *signInPolicy
+	metrics   *metrics.Metrics
+	look      atomic.Pointer[lookAround] // of a server; nil in a command
 
 	certsOpening sync.Mutex // held by who opens them
 	certs        *certs.Manager
@@ -51,7 +55,10 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 		return nil, errors.Join(err, store.Close())
 	}
 	room := &space{dir: c.Dir}
-	o := &office{
+	var o *office
+	counts := metrics.New(&metrics.Config{Version: c.Version, Look: func() metrics.Present { return o.present() }})
+	o = &office{
+		metrics:   counts,
 		conf:      c,
 		log:       c.Logger,
 		store:     store,
@@ -68,6 +75,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 			Store:     &stager{store, room},
 			Hostname:  c.hostname(),
 			Logger:    c.Logger.With("service", "delivery"),
+			Observe:   counts.Delivered,
 		}),
 	}
 	if o.bans, err = openBans(c, o); err != nil {
@@ -85,10 +93,24 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 		Describe:  describe,
 		Settings:  settings,
 		Firewall:  firewallOf(c),
+		Metrics:   counts.Write,
+		Tokens:    metricsTokens{store.System()},
 		Log:       c.Log,
 	})
 
 	return o, nil
+}
+
+// lookAround is how a server tells what is there.
+type lookAround struct{ present func() metrics.Present }
+
+// present tells what is there: in a command, nothing.
+func (o *office) present() metrics.Present {
+	if l := o.look.Load(); l != nil {
+		return l.present()
+	}
+
+	return metrics.Present{DiskFree: -1}
 }
 
 func (o *office) close(log *slog.Logger) error {

@@ -60,6 +60,9 @@ type Config struct {
 	// on which nothing was said. It must return soon; nil means nobody.
 	Observe func(Handshake)
 
+	// Refused is told why a connection was closed at once; nil means nobody.
+	Refused func(reason string)
+
 	// PlainHint is sent to a client that speaks plain text, or waits for a
 	// greeting, on a TLS port: a line of the port's protocol with CRLF. Empty
 	// means that nothing is sent.
@@ -237,6 +240,9 @@ func (s *service) admit(ctx context.Context, c net.Conn) {
 	if reason, lines := s.refuses(c.RemoteAddr(), from); reason != "" {
 		// Closing costs one segment; a TLS alert would need the handshake's memory.
 		c.Close()
+		if s.conf.Refused != nil {
+			s.conf.Refused(reason)
+		}
 		if n, ok := lines.take(); ok {
 			s.log.Warn("connection refused", "reason", reason, "remote", c.RemoteAddr().String(), "port", s.port, "left_out", n)
 		}

@@ -29,6 +29,7 @@ const (
 	AliasAdded      Kind = "alias.added"
 	AliasRemoved    Kind = "alias.removed"
 	AdminPassword   Kind = "admin.password"
+	MetricsToken    Kind = "metrics.token"
 	MessagesPut     Kind = "messages.put"
 	StorageChecked  Kind = "storage.checked"
 	StorageRepaired Kind = "storage.repaired"
@@ -115,6 +116,7 @@ func Kinds() []Spec {
 		{DeviceRevoked, Acts, Notice, "the password of a device was revoked", []string{"actor", "account", "device", "before"}, true, 0, false},
 		{AliasAdded, Acts, Notice, "an alias was made or got targets", []string{"actor", "alias", "before", "after"}, true, 0, false},
 		{AliasRemoved, Acts, Notice, "an alias or some of its targets were removed", []string{"actor", "alias", "before", "after"}, true, 0, false},
+		{MetricsToken, Acts, Notice, "the token that opens the metrics was made or taken away", []string{"actor", "after"}, false, 0, false},
 		{AdminPassword, Acts, Warning, "the administrator's password was set", []string{"actor"}, false, 0, false},
 		{MessagesPut, Acts, Notice, "an administrator put messages into a mailbox", []string{"actor", "account", "mailbox", "count", "since", "others"}, true, 10 * time.Minute, false},
 		{StorageChecked, Acts, Info, "the stored mail was checked", []string{"actor", "problems", "repaired", "left"}, false, 0, false},

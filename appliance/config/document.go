@@ -38,6 +38,8 @@ type Document struct {
 type Ports struct {
 	// IMAPSLegacy is port 990 for IMAP, beside 993.
 	IMAPSLegacy bool `json:"imaps_legacy"`
+	// Metrics is port 9464, on which Prometheus asks by HTTPS.
+	Metrics bool `json:"metrics"`
 }
 
 // Certificate is which certificate the box presents, and how strict TLS is. What

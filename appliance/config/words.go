@@ -31,6 +31,7 @@ func (n *namer) label(path string) string {
 		"network.search":           "search domains",
 		"network.ntp":              "time servers",
 		"ports.imaps_legacy":       "port 990 for IMAP",
+		"ports.metrics":            "port 9464 for Prometheus",
 		"certificate.source":       "where the certificate comes from",
 		"certificate.upload":       "the certificate that was uploaded",
 		"certificate.policy":       "how strict TLS is",

@@ -49,6 +49,9 @@ type Config struct {
 	Certs func(context.Context) (*certs.Manager, error)
 	// Describe adds what the process that answers knows of itself.
 	Describe func(*Status)
+	// Metrics writes what was counted; nil means that nothing is.
+	Metrics func(io.Writer) error
+	Tokens  MetricsTokens // must not be nil with Metrics
 	// Log returns the newest lines of its log, at most n.
 	Log func(n int) []string
 }
@@ -121,6 +124,8 @@ type Handler struct {
 	status    Status
 	describe  func(*Status)
 	lines     func(n int) []string
+	metrics   func(io.Writer) error
+	tokens    MetricsTokens
 	mux       *http.ServeMux
 }
 
@@ -139,6 +144,8 @@ func NewHandler(c *Config) *Handler {
 		status:    Status{Version: c.Version, PID: os.Getpid(), Started: time.Now()},
 		describe:  c.Describe,
 		lines:     c.Log,
+		metrics:   c.Metrics,
+		tokens:    c.Tokens,
 		mux:       http.NewServeMux(),
 	}
 	for pattern, f := range map[string]func(http.ResponseWriter, *http.Request) error{
@@ -166,6 +173,11 @@ func NewHandler(c *Config) *Handler {
 	}
 	for pattern, f := range h.settingsRoutes() {
 		h.mux.Handle(pattern, h.handle(f))
+	}
+	if h.metrics != nil {
+		for pattern, f := range h.metricsRoutes() {
+			h.mux.Handle(pattern, h.handle(f))
+		}
 	}
 	if h.certs != nil {
 		for pattern, f := range h.certificateRoutes() {

@@ -19,11 +19,16 @@ const parallelAppends = 8
 
 // Config says what a Pipeline works with.
 type Config struct {
-	Directory Directory        // must not be nil
-	Store     Store            // must not be nil
-	Hostname  string           // named in Received; must not be empty
-	Logger    *slog.Logger     // must not be nil
-	Now       func() time.Time // nil means time.Now
+	Directory Directory    // must not be nil
+	Store     Store        // must not be nil
+	Hostname  string       // named in Received; must not be empty
+	Logger    *slog.Logger // must not be nil
+
+	// Observe is told of each message that arrives: for how many recipients it
+	// was delivered or not, its octets, and how long that took; nil means nobody.
+	Observe func(ok, failed int, octets int64, took time.Duration)
+
+	Now func() time.Time // nil means time.Now
 }
 
 // Directory knows who receives mail. It returns an error that wraps
@@ -77,11 +82,15 @@ type Pipeline struct {
 	hostname  string
 	log       *slog.Logger
 	now       func() time.Time
+	observe   func(ok, failed int, octets int64, took time.Duration)
 }
 
 // New returns a Pipeline.
 func New(c *Config) *Pipeline {
-	p := &Pipeline{directory: c.Directory, store: c.Store, hostname: c.Hostname, log: c.Logger, now: c.Now}
+	p := &Pipeline{directory: c.Directory, store: c.Store, hostname: c.Hostname, log: c.Logger, now: c.Now, observe: c.Observe}
+	if p.observe == nil {
+		p.observe = func(int, int, int64, time.Duration) {}
+	}
 	if p.now == nil {
 		p.now = time.Now
 	}
@@ -100,6 +109,16 @@ func (p *Pipeline) Check(ctx context.Context, recipient string) error {
 // stand in the order of the recipients.
 func (p *Pipeline) Deliver(ctx context.Context, env *Envelope, r io.Reader) []Result {
 	results, targets := p.targets(ctx, env.Recipients)
+	size, began := int64(0), time.Now()
+	defer func() {
+		failed := 0
+		for i := range results {
+			if results[i].Err != nil {
+				failed++
+			}
+		}
+		p.observe(len(results)-failed, failed, size, time.Since(began))
+	}()
 	id := newID()
 	log := p.log.With("id", id)
 	if len(targets) == 0 {
@@ -115,6 +134,7 @@ func (p *Pipeline) Deliver(ctx context.Context, env *Envelope, r io.Reader) []Re
 		return results
 	}
 	defer p.closeStaged(ctx, staged)
+	size = staged.Size()
 
 	fields, err := trace.fields()
 	if err != nil {

@@ -21,6 +21,9 @@ type Config struct {
 	Version  string        // told to clients by ID; may be empty
 	Limits   Limits
 	Now      func() time.Time // nil means time.Now
+	// Carried is told how long each command took, but for IDLE; nil means nobody.
+	Carried func(command string, took time.Duration)
+
 	// Mechanisms says which ways to log in are offered, and knows those besides
 	// PLAIN and LOGIN; nil means just these.
 	Mechanisms Mechanisms
@@ -96,6 +99,7 @@ type Server struct {
 	limits   Limits
 	now      func() time.Time
 	more     Mechanisms
+	carried  func(command string, took time.Duration)
 	describe func(c net.Conn) []slog.Attr
 	signedIn func(ctx context.Context, s SignIn)
 
@@ -128,6 +132,7 @@ func New(c *Config) *Server {
 		limits:   c.Limits.withDefaults(),
 		now:      now,
 		more:     c.Mechanisms,
+		carried:  c.Carried,
 		describe: c.Describe,
 		signedIn: c.SignedIn,
 		members:  map[storage.AccountID]map[*session]struct{}{},

@@ -183,6 +183,8 @@ func (s *session) serve(ctx context.Context, c *command.Command) error {
 	if _, ok := c.Args.(*command.Idle); ok {
 		timer.Stop()
 		s.link.moved = func() {}
+	} else if s.srv.carried != nil {
+		defer func(began time.Time) { s.srv.carried(c.Name, time.Since(began)) }(time.Now())
 	}
 	defer func() {
 		s.link.moved = func() {}

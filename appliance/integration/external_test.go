@@ -2,7 +2,6 @@ package integration_test
 
 import (
 	"crypto/tls"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -157,19 +156,9 @@ func TestARevokedCertificateEndsAtOnce(t *testing.T) {
 
 func TestACertificateCanBeRequired(t *testing.T) {
 	box := openOffice(t)
-	var settings map[string]any
-	if err := json.Unmarshal(box.Command(nil, "network", "settings").MustRun(t).Stdout, &settings); err != nil {
-		t.Fatal(err)
-	}
-	settings["sign_in"] = map[string]any{"rules": []any{map[string]any{"certificate": "required"}}}
-	text, err := json.Marshal(settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "settings.json")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := writeSettings(t, box, func(settings map[string]any) {
+		settings["sign_in"] = map[string]any{"rules": []any{map[string]any{"certificate": "required"}}}
+	})
 	if out := box.Command(nil, "network", "apply", "--yes", file).Run(t); out.Err == nil || !strings.Contains(out.All(), "no device has a certificate yet") {
 		t.Errorf("before there is one: %s", out.All())
 	}

@@ -17,8 +17,8 @@ import (
 	"pillarbox/appliance/integration/rig"
 )
 
-// changeSettings makes a change of the settings that holds.
-func changeSettings(t *testing.T, box *rig.Box, change func(settings map[string]any)) {
+// writeSettings writes the settings into a file, with a change.
+func writeSettings(t *testing.T, box *rig.Box, change func(settings map[string]any)) (file string) {
 	t.Helper()
 	var settings map[string]any
 	if err := json.Unmarshal(box.Command(nil, "network", "settings").MustRun(t).Stdout, &settings); err != nil {
@@ -29,11 +29,17 @@ func changeSettings(t *testing.T, box *rig.Box, change func(settings map[string]
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "settings.json")
+	file = filepath.Join(t.TempDir(), "settings.json")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	box.Command(nil, "network", "apply", "--yes", file).MustRun(t)
+	return file
+}
+
+// changeSettings makes a change of the settings that holds.
+func changeSettings(t *testing.T, box *rig.Box, change func(settings map[string]any)) {
+	t.Helper()
+	box.Command(nil, "network", "apply", "--yes", writeSettings(t, box, change)).MustRun(t)
 	box.Command(nil, "network", "confirm").MustRun(t)
 }
 
@@ -177,10 +183,6 @@ func TestWhatIsOfferedDependsOnPortAndNetwork(t *testing.T) {
 // TestSettingsThatLockEverybodyOutAreRefused before they are tried.
 func TestSettingsThatLockEverybodyOutAreRefused(t *testing.T) {
 	box := openOffice(t)
-	var settings map[string]any
-	if err := json.Unmarshal(box.Command(nil, "network", "settings").MustRun(t).Stdout, &settings); err != nil {
-		t.Fatal(err)
-	}
 	for said, signIn := range map[string]any{
 		"nobody could sign in anywhere": map[string]any{"rules": []any{map[string]any{"mechanisms": []string{}}}},
 		"only tokens are taken there":   map[string]any{"rules": []any{map[string]any{"port": "imaps", "mechanisms": []string{"XOAUTH2"}}}},
@@ -188,15 +190,7 @@ func TestSettingsThatLockEverybodyOutAreRefused(t *testing.T) {
 		"https://":                      map[string]any{"provider": map[string]any{"issuer": "http://login.office.example", "audience": []string{"mail"}}},
 		"any other service":             map[string]any{"provider": map[string]any{"issuer": "https://login.office.example"}},
 	} {
-		settings["sign_in"] = signIn
-		text, err := json.Marshal(settings)
-		if err != nil {
-			t.Fatal(err)
-		}
-		file := filepath.Join(t.TempDir(), "settings.json")
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		file := writeSettings(t, box, func(settings map[string]any) { settings["sign_in"] = signIn })
 		if out := box.Command(nil, "network", "apply", "--yes", file).Run(t); out.Err == nil || !strings.Contains(out.All(), said) {
 			t.Errorf("%q is not said: %s", said, out.All())
 		}

@@ -29,6 +29,7 @@ type commands struct {
 	Deliver  deliverCommand  `cmd:"" help:"Put messages into a mailbox."`
 	Check    checkCommand    `cmd:"" help:"Read all stored mail and tell what is damaged, or mend it."`
 	Audit    auditCommand    `cmd:"" help:"Show and verify the record of who did what."`
+	Metrics  metricsCommand  `cmd:"" help:"Show what was counted, and let Prometheus read it."`
 	Network  networkCommand  `cmd:"" aliases:"net" help:"Show and change the network, the firewall and the ports."`
 	Firewall firewallCommand `cmd:"" help:"Show what the firewall lets in, and why."`
 	Factory  factoryCommand  `cmd:"" name:"factory-reset" help:"Make the box as new, with or without its mail."`

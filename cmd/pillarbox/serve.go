@@ -24,6 +24,7 @@ type serveCommand struct {
 	Imaps       []string   `name:"imaps" help:"Addresses for IMAP over TLS, HOST:PORT. Without it all addresses on port 993, or 9993 where this user may not have 993." placeholder:"ADDR"`
 	ImapsLegacy []string   `name:"imaps-legacy" help:"The same for the port that some sites use beside it: 990, or 9990." placeholder:"ADDR"`
 	Lmtp        []string   `name:"lmtp" help:"Addresses for LMTP: unix:PATH or HOST:PORT on loopback. Without it unix:DIR/lmtp.sock." placeholder:"ADDR"`
+	Metrics     []string   `help:"Addresses on which Prometheus may ask, once the settings open that. Without it port 9464." placeholder:"ADDR"`
 	Hostname    string     `help:"How the server calls itself. Without it the machine's name."`
 	Name        []string   `help:"Another name or address that clients use, for the certificate." placeholder:"NAME"`
 	MaxMessage  size       `help:"The largest message that is taken." placeholder:"SIZE"`
@@ -70,6 +71,7 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 		IMAPS:       c.Imaps,
 		IMAPSLegacy: c.ImapsLegacy,
 		LMTP:        c.Lmtp,
+		Metrics:     c.Metrics,
 		Loopback:    c.Sample,
 		Hostname:    c.Hostname,
 		Names:       c.Name,

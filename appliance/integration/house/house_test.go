@@ -129,6 +129,7 @@ func TestOnlyTheOwningRoomImportsALibrary(t *testing.T) {
 		{"software.sslmate.com/src/go-pkcs12", "appliance/certs appliance/integration"},
 		{"github.com/coreos/go-oidc/v3", "appliance/bearer"},
 		{"github.com/zitadel/oidc/v3", "appliance/integration/openid"},
+		{"github.com/prometheus/client_golang", "appliance/metrics"},
 		{"github.com/beevik/ntp", "appliance/timesync"},
 		{"github.com/xdg-go/stringprep", "appliance/scram"},
 	}
