@@ -96,6 +96,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 		Metrics:   counts.Write,
 		Tokens:    metricsTokens{store.System()},
 		Log:       c.Log,
+		Dir:       c.Dir,
 	})
 
 	return o, nil

@@ -38,6 +38,7 @@
 //	GET    /v1/firewall                        → FirewallRules
 //	GET    /v1/firewall/explain?source=…&port=… → FirewallDecision
 //	POST   /v1/check?repair=…                  → a Finding a line, the Report last
+//	POST   /v1/doctor                          ExamineRequest → doctor.Report
 //	GET    /v1/audit/records?since=&until=&kind=&account=&book=&limit= → [audit.Entry…]
 //	POST   /v1/audit/export?format=&…          → jsonl or csv; the trailers tell how many, or what failed
 //	POST   /v1/audit/verify                    {kept: [checkpoint…]} → audit.Report

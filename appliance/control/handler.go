@@ -54,6 +54,8 @@ type Config struct {
 	Tokens  MetricsTokens // must not be nil with Metrics
 	// Log returns the newest lines of its log, at most n.
 	Log func(n int) []string
+	// Dir is the data folder, for what the doctor says of it.
+	Dir string
 }
 
 // Status tells who answers, and how it is.
@@ -126,6 +128,7 @@ type Handler struct {
 	lines     func(n int) []string
 	metrics   func(io.Writer) error
 	tokens    MetricsTokens
+	dir       string
 	mux       *http.ServeMux
 }
 
@@ -146,6 +149,7 @@ func NewHandler(c *Config) *Handler {
 		lines:     c.Log,
 		metrics:   c.Metrics,
 		tokens:    c.Tokens,
+		dir:       c.Dir,
 		mux:       http.NewServeMux(),
 	}
 	for pattern, f := range map[string]func(http.ResponseWriter, *http.Request) error{
@@ -161,6 +165,7 @@ func NewHandler(c *Config) *Handler {
 		"DELETE /v1/aliases/{address}":        h.removeAlias,
 		"POST /v1/messages":                   h.takeMessages,
 		"POST /v1/check":                      h.check,
+		"POST /v1/doctor":                     h.examine,
 		"GET /v1/audit/records":               h.auditRecords,
 		"POST /v1/audit/export":               h.auditExport,
 		"POST /v1/audit/verify":               h.auditVerify,

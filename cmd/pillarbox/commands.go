@@ -28,6 +28,7 @@ type commands struct {
 	Admin    adminCommand    `cmd:"" help:"Keep the administrator's password."`
 	Deliver  deliverCommand  `cmd:"" help:"Put messages into a mailbox."`
 	Check    checkCommand    `cmd:"" help:"Read all stored mail and tell what is damaged, or mend it."`
+	Doctor   doctorCommand   `cmd:"" help:"Find out what is wrong with this box or any mail server, and what to do."`
 	Audit    auditCommand    `cmd:"" help:"Show and verify the record of who did what."`
 	Metrics  metricsCommand  `cmd:"" help:"Show what was counted, and let Prometheus read it."`
 	Network  networkCommand  `cmd:"" aliases:"net" help:"Show and change the network, the firewall and the ports."`

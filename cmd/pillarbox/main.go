@@ -93,10 +93,17 @@ const (
 	// sysexits(3) has for it. Not 2: with that the Go runtime ends a program
 	// that breaks down, and supervisors must be able to tell the two apart.
 	statusUsage = 64
+
+	// What doctor ends with, for monitoring.
+	statusWarning = 3
+	statusBroken  = 4
 )
 
 func exitStatus(err error) int {
+	var found *foundError
 	switch {
+	case errors.As(err, &found):
+		return found.status()
 	case errors.As(err, new(*usageError)):
 		return statusUsage
 	case errors.As(err, new(*health.SickError)):
