@@ -83,10 +83,11 @@ powercut: ## Cut the power of a box under load CUTS times (long; PILLARBOX_SEED=
 	PILLARBOX_IMAGE_TEST=qemu-amd64 PILLARBOX_POWER_CUTS=$(CUTS) $(GO) test -timeout 600m -v -run Acknowledged ./images
 
 .PHONY: soak
-soak: ## Kill storage and server 200 times each, import 200,000 messages, fail every call to the disk, play 50,000 commands, fuzz for SOAKTIME each (hours)
+soak: ## Kill storage and server 200 times each, import 200,000 messages, fail every call to the disk, play 50,000 commands, scan TLS, fuzz for SOAKTIME each (hours)
 	PILLARBOX_KILLS=200 PILLARBOX_FAULTS=all $(GO) test -timeout 180m -v -run 'TestKilledAtAnyMoment|TestEveryCallFails|TestPowerCutAnywhere' ./storage
 	PILLARBOX_KILLS=200 PILLARBOX_MODEL_STEPS=50000 $(GO) test -timeout 180m -v -run 'TestKilledAtAnyMoment|TestServerAndModelAgree' ./appliance/integration ./appliance/integration/model
 	PILLARBOX_IMPORT=200000 $(GO) test -timeout 180m -v -run TestImportStaysSmall ./appliance/integration/bench
+	PILLARBOX_TESTSSL=full $(GO) test -timeout 60m -v -run TestScannersFindNothing ./appliance/integration
 	@FUZZTIME=$(SOAKTIME) .ci/fuzz
 
 .PHONY: clean
