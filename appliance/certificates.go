@@ -8,6 +8,7 @@ import (
 
 	"pillarbox/appliance/audit"
 	"pillarbox/appliance/certs"
+	"pillarbox/appliance/network"
 )
 
 // openCerts opens the certificates when they are first asked for: a server at
@@ -26,6 +27,7 @@ func (o *office) openCerts(ctx context.Context) (*certs.Manager, error) {
 		Taken:   o.recordCertificate,
 		Ask:     o.policy.ask,
 		Known:   o.policy.knows,
+		Open:    o.openForCA,
 	})
 	if err != nil {
 		return nil, err
@@ -33,6 +35,28 @@ func (o *office) openCerts(ctx context.Context) (*certs.Manager, error) {
 	o.certs = m
 
 	return m, nil
+}
+
+// proofTime bounds how long a CA takes to look.
+const proofTime = 10 * time.Minute
+
+// openForCA has the firewall let everybody in to a port, so that a CA can look,
+// or not any more.
+func (o *office) openForCA(ctx context.Context, port int, open bool) error {
+	if o.conf.NetworkSocket == "" {
+		return nil // this machine's firewall is not ours
+	}
+	d, what := time.Duration(0), "closed"
+	if open {
+		d, what = proofTime, "open to everybody"
+	}
+	if err := network.NewClient(o.conf.NetworkSocket).Open(ctx, uint16(port), d); err != nil {
+		return err
+	}
+
+	return o.audit.Record(ctx, audit.Event{Kind: audit.PortForCA, Actor: theBox, Port: port, After: what, More: map[string]string{
+		"reason": "a certificate authority looks for a proof",
+	}})
 }
 
 // names returns the names and addresses that clients may know the box by.

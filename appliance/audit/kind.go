@@ -30,6 +30,7 @@ const (
 	AliasRemoved    Kind = "alias.removed"
 	AdminPassword   Kind = "admin.password"
 	MetricsToken    Kind = "metrics.token"
+	PortForCA       Kind = "firewall.acme"
 	MessagesPut     Kind = "messages.put"
 	StorageChecked  Kind = "storage.checked"
 	StorageRepaired Kind = "storage.repaired"
@@ -117,6 +118,7 @@ func Kinds() []Spec {
 		{AliasAdded, Acts, Notice, "an alias was made or got targets", []string{"actor", "alias", "before", "after"}, true, 0, false},
 		{AliasRemoved, Acts, Notice, "an alias or some of its targets were removed", []string{"actor", "alias", "before", "after"}, true, 0, false},
 		{MetricsToken, Acts, Notice, "the token that opens the metrics was made or taken away", []string{"actor", "after"}, false, 0, false},
+		{PortForCA, Acts, Notice, "the firewall let everybody in for a CA to look, or not any more", []string{"actor", "port", "reason", "after"}, false, 0, false},
 		{AdminPassword, Acts, Warning, "the administrator's password was set", []string{"actor"}, false, 0, false},
 		{MessagesPut, Acts, Notice, "an administrator put messages into a mailbox", []string{"actor", "account", "mailbox", "count", "since", "others"}, true, 10 * time.Minute, false},
 		{StorageChecked, Acts, Info, "the stored mail was checked", []string{"actor", "problems", "repaired", "left"}, false, 0, false},

@@ -177,7 +177,13 @@ func TestACMEOrders(t *testing.T) {
 	for _, challenge := range []certs.Challenge{certs.HTTP01, certs.TLSALPN01} {
 		t.Run(string(challenge), func(t *testing.T) {
 			b := newBox(t)
-			m := p.open(t, b)
+			var walls []string // what the firewall is asked for
+			m := p.open(t, b, func(c *certs.Config) {
+				c.Open = func(_ context.Context, port int, open bool) error {
+					walls = append(walls, fmt.Sprint(port, " ", open))
+					return nil
+				}
+			})
 			addr := greet(t, m)
 			own := m.Leaf()
 			s := p.settings(challenge, func(a *certs.ACMESettings) { a.RSA = challenge == certs.HTTP01 })
@@ -198,6 +204,10 @@ func TestACMEOrders(t *testing.T) {
 				if got := verify(t, addr, "mail.office.example", p.issued, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256); got.PublicKeyAlgorithm != x509.RSA {
 					t.Errorf("a client of RSA got %v", got.PublicKeyAlgorithm)
 				}
+			}
+			port := map[certs.Challenge]string{certs.HTTP01: "80", certs.TLSALPN01: "443"}[challenge]
+			if n := len(walls); n < 2 || walls[0] != port+" true" || walls[n-1] != port+" false" {
+				t.Errorf("the firewall is asked for %q", walls)
 			}
 			for _, closed := range []string{p.http, p.tls} {
 				if c, err := net.Dial("tcp", closed); err == nil {

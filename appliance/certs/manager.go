@@ -53,6 +53,9 @@ type Config struct {
 	// HTTPAddr and TLSAddr are where an ACME CA looks for proofs; "" means ports
 	// 80 and 443 of all addresses. They are open only while it looks.
 	HTTPAddr, TLSAddr string
+	// Open has the firewall let the CA in to one of these two ports, or not any
+	// more; nil means that nothing stands in its way.
+	Open func(ctx context.Context, port int, open bool) error
 	// Resolver answers about DNS zones, HOST:PORT; "" means the system's.
 	Resolver string
 	// Ask tells whether a client is asked for a certificate of its own, and Known
@@ -158,7 +161,11 @@ func Open(ctx context.Context, c *Config) (*Manager, error) {
 	m.acmeHTTP = &http.Client{Timeout: 2 * time.Minute, Transport: m.ca429}
 	m.proofs = proofs{
 		log: m.log, http: cmp.Or(c.HTTPAddr, ":80"), tls: cmp.Or(c.TLSAddr, ":443"), config: m.TLSConfig, provider: m.openProvider,
+		open:  c.Open,
 		texts: map[string]string{}, certs: map[string]*tls.Certificate{},
+	}
+	if m.proofs.open == nil {
+		m.proofs.open = func(context.Context, int, bool) error { return nil }
 	}
 	if err := m.open(ctx); err != nil {
 		return nil, fmt.Errorf("open certificates: %w", err)

@@ -33,6 +33,7 @@ type proofs struct {
 	tls      string
 	config   func() *tls.Config
 	provider func(*DNSSettings) (acmez.Solver, error)
+	open     func(ctx context.Context, port int, open bool) error
 
 	mu     sync.Mutex
 	texts  map[string]string           // by the path of the URL
@@ -86,7 +87,7 @@ func (p *proofs) listen(addr string) (net.Listener, error) {
 type httpProof struct{ p *proofs }
 
 // Present implements acmez.Solver.
-func (h httpProof) Present(_ context.Context, c acme.Challenge) error {
+func (h httpProof) Present(ctx context.Context, c acme.Challenge) error {
 	p := h.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,11 +106,33 @@ func (h httpProof) Present(_ context.Context, c acme.Challenge) error {
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 	}
 	go func() { _ = server.Serve(ln) }() // it ends when CleanUp closes ln
+	return p.letIn(ctx, portHTTP)
+}
+
+// The ports on which a CA looks, whatever stands behind them here.
+const (
+	portHTTP  = 80
+	portHTTPS = 443
+)
+
+// letIn has the firewall let the CA in.
+func (p *proofs) letIn(ctx context.Context, port int) error {
+	if err := p.open(ctx, port, true); err != nil {
+		return fmt.Errorf("open port %d in the firewall for the CA: %w", port, err)
+	}
 	return nil
 }
 
+// keepOut has the firewall keep everybody out again. Where it does not answer,
+// it does so by itself.
+func (p *proofs) keepOut(ctx context.Context, port int) {
+	if err := p.open(context.WithoutCancel(ctx), port, false); err != nil {
+		p.log.Warn("the firewall closes the port for the CA later", "port", port, "err", err)
+	}
+}
+
 // CleanUp implements acmez.Solver.
-func (h httpProof) CleanUp(_ context.Context, c acme.Challenge) error {
+func (h httpProof) CleanUp(ctx context.Context, c acme.Challenge) error {
 	p := h.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,6 +140,7 @@ func (h httpProof) CleanUp(_ context.Context, c acme.Challenge) error {
 	if len(p.texts) > 0 || p.httpLn == nil {
 		return nil
 	}
+	p.keepOut(ctx, portHTTP)
 	err := p.httpLn.Close()
 	p.httpLn = nil
 	return err
@@ -139,7 +163,7 @@ func (p *proofs) serveText(w http.ResponseWriter, r *http.Request) {
 type tlsProof struct{ p *proofs }
 
 // Present implements acmez.Solver.
-func (t tlsProof) Present(_ context.Context, c acme.Challenge) error {
+func (t tlsProof) Present(ctx context.Context, c acme.Challenge) error {
 	cert, err := acmez.TLSALPN01ChallengeCert(c)
 	if err != nil {
 		return fmt.Errorf("make the certificate for the CA to see: %w", err)
@@ -158,11 +182,11 @@ func (t tlsProof) Present(_ context.Context, c acme.Challenge) error {
 	}
 	p.tlsLn = ln
 	go p.serveTLS(ln)
-	return nil
+	return p.letIn(ctx, portHTTPS)
 }
 
 // CleanUp implements acmez.Solver.
-func (t tlsProof) CleanUp(_ context.Context, c acme.Challenge) error {
+func (t tlsProof) CleanUp(ctx context.Context, c acme.Challenge) error {
 	p := t.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -170,6 +194,7 @@ func (t tlsProof) CleanUp(_ context.Context, c acme.Challenge) error {
 	if len(p.certs) > 0 || p.tlsLn == nil {
 		return nil
 	}
+	p.keepOut(ctx, portHTTPS)
 	err := p.tlsLn.Close()
 	p.tlsLn = nil
 	return err

@@ -7,15 +7,18 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"pillarbox/appliance/peer"
 	"pillarbox/netcfg"
 	"pillarbox/netcfg/firewall"
+	"pillarbox/netcfg/policy"
 	"pillarbox/netcfg/rehearsal"
 	"pillarbox/netcfg/state"
 )
@@ -37,6 +40,9 @@ type State struct {
 
 	Trial string    `json:"trial,omitempty"` // the one that is on
 	Ends  time.Time `json:"ends,omitzero"`
+
+	// Opened are the services that everybody may reach for a moment, and until when.
+	Opened map[policy.Service]time.Time `json:"opened,omitempty"`
 
 	Firewall firewall.State `json:"firewall"`
 	Words    string         `json:"words"` // the firewall's rules, for a person
@@ -68,6 +74,11 @@ type tryAnswer struct {
 type holdRequest struct {
 	Settings    Settings `json:"settings"`
 	Provisioned string   `json:"provisioned"`
+}
+
+type openRequest struct {
+	Service policy.Service `json:"service"`
+	Seconds float64        `json:"seconds"` // 0 ends it
 }
 
 type banRequest struct {
@@ -116,6 +127,7 @@ func (s *service) routes() http.Handler {
 		"POST /v1/try":     s.try,
 		"POST /v1/hold":    s.hold,
 		"POST /v1/ban":     s.ban,
+		"POST /v1/open":    s.open,
 		"POST /v1/explain": s.explain,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -153,6 +165,12 @@ func (s *service) getState(ctx context.Context, _ io.Reader) (any, error) {
 	if h.trial != nil {
 		st.Trial, st.Ends = h.trial.id, h.trial.ends
 	}
+	for service, o := range h.openings {
+		if st.Opened == nil {
+			st.Opened = map[policy.Service]time.Time{}
+		}
+		st.Opened[service] = o.ends
+	}
 	wall := h.wall
 	h.mu.Unlock()
 	if wall == nil {
@@ -165,6 +183,9 @@ func (s *service) getState(ctx context.Context, _ io.Reader) (any, error) {
 	}
 	if r := wall.Ruleset(); r != nil {
 		st.Words = r.Words(&st.Firewall)
+	}
+	for _, s := range slices.Sorted(maps.Keys(st.Opened)) {
+		st.Words += fmt.Sprintf("%s is open to everybody until %s, for a certificate authority to look.\n", s, st.Opened[s].Local().Format(time.TimeOnly))
 	}
 
 	return st, nil
@@ -254,6 +275,19 @@ func (s *service) ban(ctx context.Context, body io.Reader) (any, error) {
 	}
 
 	return struct{}{}, err
+}
+
+func (s *service) open(ctx context.Context, body io.Reader) (any, error) {
+	r, err := read[openRequest](body)
+	if err != nil {
+		return nil, err
+	}
+	if s.holder.firewall() == nil {
+		return nil, errNoFirewall
+	}
+	d := time.Duration(min(max(r.Seconds, -1), 2*maxOpening.Seconds()) * float64(time.Second))
+
+	return struct{}{}, s.holder.open(ctx, r.Service, d)
 }
 
 func (s *service) getBans(ctx context.Context, _ io.Reader) (any, error) {

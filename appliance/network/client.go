@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pillarbox/netcfg/firewall"
+	"pillarbox/netcfg/policy"
 )
 
 // maxAnswer bounds what the service may answer: many bans.
@@ -74,6 +75,18 @@ func (c *Client) Unban(ctx context.Context, source netip.Prefix) error {
 func (c *Client) Exempt(ctx context.Context, a netip.Addr, d time.Duration) error {
 	source := netip.PrefixFrom(a, a.BitLen())
 	return c.do(ctx, http.MethodPost, "/v1/ban", banRequest{Source: source, Seconds: d.Seconds(), Exempt: true}, nil)
+}
+
+// Open lets everybody reach port 80 or 443 for a time; 0 ends that. It ends by
+// itself whatever has become of the caller.
+func (c *Client) Open(ctx context.Context, port uint16, d time.Duration) error {
+	for s, p := range policy.Ports() {
+		if p == port {
+			return c.do(ctx, http.MethodPost, "/v1/open", openRequest{s, d.Seconds()}, nil)
+		}
+	}
+
+	return fmt.Errorf("open port %d: %w", port, errNotToOpen)
 }
 
 // Bans lists who is banned.

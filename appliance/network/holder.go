@@ -44,7 +44,8 @@ type holder struct {
 	fresh     bool // the provisioned settings hold and nobody has confirmed them
 	found     provisioned
 	network   firewall.Network // as it was last seen
-	problem   string           // of the firewall
+	openings  map[policy.Service]*opening
+	problem   string // of the firewall
 }
 
 // trial is what holds for a while.
@@ -189,8 +190,9 @@ func (h *holder) fortify(ctx context.Context) error {
 	s := h.active()
 	h.mu.Lock()
 	n := h.network
+	rules := h.opened(&s.Firewall)
 	h.mu.Unlock()
-	report, err := wall.Apply(ctx, &s.Firewall, n)
+	report, err := wall.Apply(ctx, rules, n)
 	problem := ""
 	if err != nil {
 		problem = fmt.Sprintf("%v (what stands: the %s)", err, report.Stands)

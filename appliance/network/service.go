@@ -89,6 +89,7 @@ func Run(ctx context.Context, c *Config) error {
 	found, _ := s.provisioned() // what is wrong with it was told
 	s.holder = newHolder(c.Logger, c.StateDir, found)
 	defer s.holder.endTrial()
+	defer s.holder.endOpenings()
 	if c.Firewall {
 		// Rules stand before anything can be reached.
 		if err := s.holder.raise(ctx); err != nil {
