@@ -113,8 +113,7 @@ func (x *examination) listeners(b *Box) []*port {
 			continue
 		}
 		at := &port{number: to.Port(), service: l.Service, addr: netip.AddrPortFrom(reachable(to.Addr()), to.Port())}
-		x.conflict(b, at, to.Addr(), sockets)
-		if b.Running && !slices.ContainsFunc(open, func(o *port) bool { return o.number == at.number }) {
+		if x.held(b, at, to.Addr(), sockets) && !slices.ContainsFunc(open, func(o *port) bool { return o.number == at.number }) {
 			open = append(open, at)
 		}
 	}
@@ -134,10 +133,11 @@ func reachable(a netip.Addr) netip.Addr {
 	return netip.IPv6Loopback()
 }
 
-// conflict finds processes other than the box's that hold one of its ports.
-func (x *examination) conflict(b *Box, p *port, listens netip.Addr, sockets []socket) {
+// held finds processes other than the box's that hold one of its ports, and
+// tells whether the box itself holds it.
+func (x *examination) held(b *Box, p *port, listens netip.Addr, sockets []socket) bool {
 	if sockets == nil {
-		return
+		return b.Running
 	}
 	ours := false
 	for _, s := range sockets {
@@ -153,6 +153,8 @@ func (x *examination) conflict(b *Box, p *port, listens netip.Addr, sockets []so
 	if b.Running && !ours {
 		x.find("not-listening", p.String(), fmt.Sprintf("the server says that it listens on port %s at %s, and the kernel knows nothing of it", p, listens), place{port: p.number})
 	}
+
+	return ours
 }
 
 // conditionStep tells what the box knows already.

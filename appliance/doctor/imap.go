@@ -142,7 +142,14 @@ func (x *examination) session(ctx context.Context, s *secured, t *talk, capabili
 		all, _ := a.find("CAPABILITY")
 		capabilities = strings.Fields(strings.ToUpper(all))
 	}
-	ok := x.list(s, t) && x.inbox(s, t)
+	listed, ok := x.list(s, t)
+	opened := false
+	if ok {
+		opened, ok = x.inbox(s, t)
+	}
+	if opened && !listed {
+		x.find("imap-no-inbox", s.String(), "LIST names no INBOX, though it can be opened", s.at())
+	}
 	switch {
 	case !ok:
 	case !slices.Contains(capabilities, "IDLE"):
@@ -180,31 +187,29 @@ func (t *talk) logIn(user, password string) (*answer, error) {
 	return t.finish(tag)
 }
 
-func (x *examination) list(s *secured, t *talk) bool {
+// list tells whether INBOX is listed, and whether the session can go on.
+func (x *examination) list(s *secured, t *talk) (listed, ok bool) {
 	begun := time.Now()
 	a, err := t.command(`LIST "" "*"`)
 	if err != nil || !a.ok() {
 		x.find("imap-fails", s.String(), "LIST fails: "+explain(a, err), s.at())
-		return err == nil
+		return true, err == nil
 	}
 	x.swift(s, "IMAP LIST", begun)
-	if !slices.ContainsFunc(a.untagged, func(u string) bool {
+
+	return slices.ContainsFunc(a.untagged, func(u string) bool {
 		u = strings.ToUpper(u)
 		return strings.HasPrefix(u, "LIST ") && (strings.HasSuffix(u, " INBOX") || strings.HasSuffix(u, ` "INBOX"`))
-	}) {
-		x.find("imap-no-inbox", s.String(), "LIST names no INBOX", s.at())
-	}
-
-	return true
+	}), true
 }
 
 // inbox opens INBOX without changing it and reads the newest message.
-func (x *examination) inbox(s *secured, t *talk) bool {
+func (x *examination) inbox(s *secured, t *talk) (opened, ok bool) {
 	begun := time.Now()
 	a, err := t.command("EXAMINE INBOX")
 	if err != nil || !a.ok() {
 		x.find("imap-no-inbox", s.String(), "INBOX cannot be opened: "+explain(a, err), s.at())
-		return err == nil
+		return false, err == nil
 	}
 	x.swift(s, "IMAP SELECT", begun)
 	count := 0
@@ -218,10 +223,10 @@ func (x *examination) inbox(s *secured, t *talk) bool {
 	}
 	if count == 0 {
 		x.skip("FETCH on port "+s.String(), "INBOX holds no message")
-		return true
+		return true, true
 	}
 
-	return x.fetch(s, t, count)
+	return true, x.fetch(s, t, count)
 }
 
 func (x *examination) fetch(s *secured, t *talk, count int) bool {
