@@ -22,15 +22,19 @@ const soon = 14 * 24 * time.Hour
 func (x *examination) certificate(ctx context.Context, s *secured) bool {
 	sent := s.state.PeerCertificates
 	if len(sent) == 0 {
-		x.find("cert-none", s.String(), "the server sends no certificate", s.at())
-		return false
+		return false // crypto/tls ends such a handshake
 	}
 	leaf := sent[0]
 	ok := x.validity(s, sent)
 	ok = x.naming(s, leaf) && ok
-	x.strength(s, sent)
+	signed := x.strength(s, sent)
 	path := x.order(s, sent)
-	ok = x.trust(ctx, s, path) && ok
+	if signed {
+		ok = x.trust(ctx, s, path) && ok
+	} else {
+		ok = false
+		x.skip("whether the CA on port "+s.String()+" is known", "a signature on the way there proves nothing")
+	}
 	if len(path) > 1 {
 		ok = x.revocation(ctx, s, path[0], path[1]) && ok
 	} else {
@@ -83,7 +87,9 @@ func (x *examination) naming(s *secured, leaf *x509.Certificate) bool {
 	return true
 }
 
-func (x *examination) strength(s *secured, sent []*x509.Certificate) {
+// strength tells whether the signatures are worth something.
+func (x *examination) strength(s *secured, sent []*x509.Certificate) (signed bool) {
+	signed = true
 	for _, c := range sent {
 		switch k := c.PublicKey.(type) {
 		case *rsa.PublicKey:
@@ -95,11 +101,9 @@ func (x *examination) strength(s *secured, sent []*x509.Certificate) {
 				x.find("cert-weak-key", s.String(), fmt.Sprintf("the ECDSA key of %s has %d bits", nameOf(c), n), s.at())
 			}
 		}
-		switch c.SignatureAlgorithm {
-		case x509.MD5WithRSA, x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1:
-			if !selfSigned(c) { // nobody looks at a root's
-				x.find("cert-weak-signature", s.String(), fmt.Sprintf("the certificate of %s is signed by %s", nameOf(c), c.SignatureAlgorithm), s.at())
-			}
+		if weakSignature(c) && !bytes.Equal(c.RawSubject, c.RawIssuer) { // nobody looks at a root's
+			x.find("cert-weak-signature", s.String(), fmt.Sprintf("the certificate of %s is signed by %s", nameOf(c), c.SignatureAlgorithm), s.at())
+			signed = false
 		}
 	}
 	leaf := sent[0]
@@ -107,6 +111,8 @@ func (x *examination) strength(s *secured, sent []*x509.Certificate) {
 		!slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageServerAuth) && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
 		x.find("cert-not-for-servers", s.String(), fmt.Sprintf("the certificate of %s is not meant for servers", nameOf(leaf)), s.at())
 	}
+
+	return signed
 }
 
 // order returns the path from the leaf as far as what was sent goes.
@@ -201,7 +207,14 @@ func (x *examination) verified(path []*x509.Certificate) bool {
 func (x *examination) trusted() *x509.CertPool { return x.Doctor.roots }
 
 func issued(issuer, c *x509.Certificate) bool {
-	return bytes.Equal(issuer.RawSubject, c.RawIssuer) && c.CheckSignatureFrom(issuer) == nil
+	// Crypto/x509 verifies no weak signatures; the order shows without them.
+	return bytes.Equal(issuer.RawSubject, c.RawIssuer) && (weakSignature(c) || c.CheckSignatureFrom(issuer) == nil)
+}
+
+func weakSignature(c *x509.Certificate) bool {
+	return slices.Contains([]x509.SignatureAlgorithm{
+		x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1,
+	}, c.SignatureAlgorithm)
 }
 
 func selfSigned(c *x509.Certificate) bool {

@@ -93,7 +93,6 @@ func serverKinds() []kind {
 		{"tls-weak-cipher", Warning, "Whoever listens can break this cipher, or is not kept out at all.", "Allow only ciphers with ECDHE and AEAD (RFC 9325).", "openssl s_client -tls1_2 -cipher 'aNULL:eNULL:3DES:RC4@SECLEVEL=0' -connect {connect}{starttls} </dev/null"},
 		{"tls-no-secrecy", Note, "Who records the connection and gets the key one day can read it then. Only a program that knows nothing better chooses this.", "Leave out ciphers with plain RSA key exchange.", "openssl s_client -tls1_2 -cipher kRSA -connect {connect}{starttls} </dev/null"},
 		{"tls-weak-group", Warning, "Groups below 2048 bits can be broken, and newer programs refuse them.", "Make parameters of 2048 bits or more, or leave DHE out.", "openssl s_client -tls1_2 -cipher kDHE -connect {connect}{starttls} </dev/null | grep 'Temp Key'"},
-		{"cert-none", Broken, "Without a certificate nobody knows whom they talk to.", "Give the server a certificate.", seeChain},
 		{"cert-expired", Broken, "Mail programs refuse the connection or warn every time.", "Renew the certificate and let the server load it; find out why the renewal did not happen by itself.", seeLeaf},
 		{"cert-not-yet", Broken, "Mail programs refuse the connection.", "Set the clock of the server, or wait until the certificate is valid.", seeLeaf},
 		{"cert-ends-soon", Warning, "When it has expired, mail programs refuse the connection.", "Renew it now, and see whether the renewal works by itself. If a new one is there already, let the server load it.", seeLeaf},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -229,6 +230,8 @@ func refusal(err error) string {
 		return "there is no answer in time"
 	case errors.Is(err, syscall.EHOSTUNREACH):
 		return "the machine is not there"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "the server ends the connection"
 	}
 
 	return err.Error()

@@ -3,6 +3,7 @@ package doctor_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -224,5 +225,17 @@ func TestMachine(t *testing.T) {
 			t.Fatal(err)
 		}
 		expect(t, r, "box-warning", "not-listening")
+		r, err = doctor.New(&doctor.Config{}).ExamineBox(t.Context(), &doctor.Request{}, &doctor.Box{
+			Dir: disk(t, "size=200m"), Running: true,
+			Conditions: []doctor.Condition{
+				{Name: "storage", Title: "Storage does not work", Text: "See the disk.", Severity: doctor.Broken},
+				{Name: "note", Title: "A note", Text: "Nothing.", Severity: doctor.Note},
+			},
+			Stored: func(context.Context) (int, error) { return 0, errors.New("read the index: input/output error") },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, r, "box-broken", "storage-unread", "note:box-note")
 	})
 }

@@ -87,6 +87,7 @@ func TestDomain(t *testing.T) {
 		}, whole, func(r *doctor.Request) { r.Selectors = []string{"s2026", "e2026"} }, nil},
 		{"no MX", []string{host, "host-record=office.example," + mail4, spf, dmarc}, "", nil, []string{"mx-missing"}},
 		{"an MX that leads nowhere", []string{host, "mx-host=office.example,gone.office.example,10", spf, dmarc}, "", nil, []string{"mx-dangling"}},
+		{"no mail wanted", []string{host, "mx-host=office.example,.,0", spf, dmarc}, "", nil, []string{"note:mx-none"}},
 		{"no SPF", []string{host, mx, dmarc}, "", nil, []string{"spf-missing"}},
 		{"two SPF", []string{host, mx, dmarc, spf, "txt-record=office.example,v=spf1 a -all"}, "", nil, []string{"spf-wrong"}},
 		{"SPF with a mistake", []string{host, mx, dmarc, "txt-record=office.example,v=spf1 ipv4:192.0.2.1 -all"}, "", nil, []string{"spf-wrong"}},

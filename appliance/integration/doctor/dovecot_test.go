@@ -124,6 +124,7 @@ func TestDovecotCertificates(t *testing.T) {
 		{"no names", issue{change: func(c *x509.Certificate) { c.DNSNames = nil }}, []string{"cert-no-names"}},
 		{"another name", issue{change: func(c *x509.Certificate) { c.DNSNames = []string{"www.office.example"} }}, []string{"cert-name"}},
 		{"weak key", issue{key: rsaKey(t, 1024)}, []string{"cert-weak-key"}},
+		{"signed by SHA-1", issue{change: func(c *x509.Certificate) { c.SignatureAlgorithm = x509.ECDSAWithSHA1 }}, []string{"cert-weak-signature"}},
 		{"for clients only", issue{change: func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }}, []string{"cert-not-for-servers"}},
 		{"signed by itself", issue{self: true}, []string{"cert-self-signed"}},
 		{"intermediate missing", issue{
@@ -194,6 +195,7 @@ func TestDovecotBroken(t *testing.T) {
 		{"passwords in clear text", []string{"ssl = yes", "disable_plaintext_auth = no"}, false, nil, []string{"plain-login"}},
 		{"no TLS at all", []string{"ssl = no", "disable_plaintext_auth = yes"}, false, nil, []string{"imaps-closed", "starttls-missing"}},
 		{"IPv4 alone", []string{"listen = " + mail4}, false, nil, []string{"ipv6-silent"}},
+		{"IPv6 alone", []string{"listen = " + mail6}, false, nil, []string{"ipv4-silent"}},
 		{"993 closed", []string{"service imap-login {\n inet_listener imaps {\n port = 0\n }\n }"}, false, nil, []string{"imaps-closed"}},
 		{"990 open", []string{"service imap-login {\n inet_listener old {\n port = 990\n ssl = yes\n }\n }"}, false, nil, []string{"note:imaps-990"}},
 		{"a wrong password", nil, false, func(r *doctor.Request) { r.Password = "wrong" }, []string{"login-refused"}},
@@ -208,7 +210,11 @@ func TestDovecotBroken(t *testing.T) {
 				c, k = rsaCert, rsaFile
 			}
 			d := dovecot(t, c, k, tt.config...)
-			d.await(t, mail4+":143")
+			if tt.name == "IPv6 alone" {
+				d.await(t, "["+mail6+"]:143")
+			} else {
+				d.await(t, mail4+":143")
+			}
 			r := request()
 			if tt.change != nil {
 				tt.change(r)

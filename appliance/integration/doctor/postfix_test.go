@@ -156,6 +156,8 @@ func TestPostfixBroken(t *testing.T) {
 		{"passwords in clear text", nil, []string{"smtpd_tls_auth_only = no"}, nil, []string{"plain-login"}},
 		{"no STARTTLS", nil, []string{"smtpd_tls_security_level = none"}, nil, []string{"starttls-missing", "starttls-missing-smtp"}},
 		{"anonymous ciphers", nil, []string{"smtpd_tls_exclude_ciphers =", "tls_high_cipherlist = ALL:aNULL:@SECLEVEL=0"}, nil, []string{"tls-weak-cipher"}},
+		{"old versions alone", nil, []string{"smtpd_tls_protocols = <=TLSv1.1", "smtpd_tls_mandatory_protocols = <=TLSv1.1", "tls_high_cipherlist = ALL:!aNULL:!eNULL:!DHE:@SECLEVEL=0"}, nil, []string{"tls-no-modern"}},
+		{"no TLS 1.3", nil, []string{"smtpd_tls_protocols = TLSv1.2", "smtpd_tls_mandatory_protocols = TLSv1.2"}, nil, []string{"note:tls-no-13"}},
 		{"a recipient whom nobody knows", nil, []string{"virtual_mailbox_maps = inline:{bob@office.example=bob}"}, nil, []string{"rcpt-refused"}},
 		{"greylisting", nil, []string{"smtpd_recipient_restrictions = check_recipient_access inline:{ada@office.example=DEFER}"}, nil, []string{"rcpt-later"}},
 		{"a wrong password", nil, nil, func(r *doctor.Request) { r.Password = "wrong" }, []string{"login-refused"}},
