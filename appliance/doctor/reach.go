@@ -275,20 +275,20 @@ func (x *examination) detect(ctx context.Context, p *port) bool {
 	if p.service != "" {
 		return true
 	}
-	see := place{port: p.number}
 	if line, err := x.greeting(ctx, p, false); err == nil {
-		return x.detected(p, line, false, see)
+		return x.detected(ctx, p, line, false)
 	}
 	line, err := x.greeting(ctx, p, true)
 	if err != nil {
-		x.find("not-mail", p.String(), fmt.Sprintf("port %s takes the connection but speaks neither IMAP, SMTP nor LMTP, with or without TLS: %s", p, handshakeReason(err)), see)
+		x.find("not-mail", p.String(), fmt.Sprintf("port %s takes the connection but speaks neither IMAP, SMTP nor LMTP, with or without TLS: %s", p, handshakeReason(err)), place{port: p.number})
 		return false
 	}
 
-	return x.detected(p, line, true, see)
+	return x.detected(ctx, p, line, true)
 }
 
-func (x *examination) detected(p *port, line string, secure bool, see place) bool {
+// detected tells by a greeting what a port speaks.
+func (x *examination) detected(ctx context.Context, p *port, line string, secure bool) bool {
 	switch {
 	case strings.HasPrefix(line, "* "):
 		p.service = IMAP
@@ -301,11 +301,11 @@ func (x *examination) detected(p *port, line string, secure bool, see place) boo
 		p.service = LMTP
 	case strings.HasPrefix(line, "220"), strings.HasPrefix(line, "421"), strings.HasPrefix(line, "554"):
 		p.service = SMTP
-		if !secure && x.speaksLMTP(p) {
+		if !secure && x.speaksLMTP(ctx, p) {
 			p.service = LMTP
 		}
 	default:
-		x.find("not-mail", p.String(), fmt.Sprintf("port %s greets with %s, which is neither IMAP, SMTP nor LMTP", p, quote(line)), see)
+		x.find("not-mail", p.String(), fmt.Sprintf("port %s greets with %s, which is neither IMAP, SMTP nor LMTP", p, quote(line)), place{port: p.number})
 		return false
 	}
 
@@ -335,8 +335,8 @@ func (x *examination) greeting(ctx context.Context, p *port, secure bool) (strin
 }
 
 // speaksLMTP tells by which of the greetings a server takes.
-func (x *examination) speaksLMTP(p *port) bool {
-	conn, err := dial(context.Background(), p.addr)
+func (x *examination) speaksLMTP(ctx context.Context, p *port) bool {
+	conn, err := dial(ctx, p.addr)
 	if err != nil {
 		return false
 	}

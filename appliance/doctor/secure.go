@@ -47,10 +47,10 @@ func (x *examination) serviceSteps(p *port) []step {
 		protocol.name = fmt.Sprintf("IMAP on port %s", p)
 		protocol.run = func(ctx context.Context) bool { return x.imap(ctx, s) }
 	}
-	if p.service == LMTP {
+	if p.service == LMTP { // which knows no TLS
 		return []step{{name: "LMTP on port " + p.String(), run: func(ctx context.Context) bool { return x.lmtp(ctx, s) }}}
 	}
-	tls := step{
+	handshake := step{
 		name: fmt.Sprintf("the TLS handshake on port %s", p),
 		run:  func(ctx context.Context) bool { return x.tls(ctx, s) },
 		below: []step{
@@ -60,13 +60,13 @@ func (x *examination) serviceSteps(p *port) []step {
 		},
 	}
 	if p.service.implicit() {
-		return []step{tls}
+		return []step{handshake}
 	}
 
 	return []step{{
 		name:  fmt.Sprintf("STARTTLS on port %s", p),
 		run:   func(ctx context.Context) bool { return x.startTLS(ctx, s) },
-		below: []step{tls},
+		below: []step{handshake},
 	}}
 }
 
