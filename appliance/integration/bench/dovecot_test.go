@@ -252,6 +252,6 @@ func (d *dovecot) filled(t *testing.T) {
 }
 
 func (d *dovecot) addr(*testing.T) string       { return fmt.Sprintf("127.0.0.1:%d", d.port) }
-func (d *dovecot) tls(t *testing.T) *tls.Config { return d.box.TLS(t) }
+func (d *dovecot) tls(t *testing.T) *tls.Config { return trust(t, d.box) }
 func (d *dovecot) lmtp() (network, addr string) { return "unix", filepath.Join(d.dir, "lmtp") }
 func (d *dovecot) pid() int                     { return d.cmd.Process.Pid }

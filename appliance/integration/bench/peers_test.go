@@ -22,6 +22,10 @@ const peersVariable = "PILLARBOX_PEERS"
 // onlyVariable is a regular expression of the workloads that are measured.
 const onlyVariable = "PILLARBOX_PEERS_ONLY"
 
+// keyVariable is rsa where all are to present a certificate with an RSA key, of
+// 2,048 bits, in place of the box's own.
+const keyVariable = "PILLARBOX_PEERS_KEY"
+
 // subject is a server with the archive in the INBOX of user.
 type subject struct {
 	server
@@ -86,7 +90,9 @@ func newSubjects(t *testing.T) []*subject {
 	var subjects []*subject
 	for i, s := range servers {
 		if i == 0 {
-			s.stop(t)
+			if s.stop(t); os.Getenv(keyVariable) == "rsa" {
+				presentRSA(t, box)
+			}
 		}
 		for _, address := range append([]string{user, postbox}, idlers[:]...) {
 			s.addAccount(t, address)

@@ -38,7 +38,7 @@ func (p pillarbox) stop(t *testing.T)                       { p.box.Stop(t) }
 func (p pillarbox) filled(*testing.T)                       {}
 func (p pillarbox) forget(*testing.T)                       {}
 func (p pillarbox) addr(t *testing.T) string                { return p.box.IMAPS(t, "tcp4") }
-func (p pillarbox) tls(t *testing.T) *tls.Config            { return p.box.TLS(t) }
+func (p pillarbox) tls(t *testing.T) *tls.Config            { return trust(t, p.box) }
 func (p pillarbox) lmtp() (network, addr string)            { return "unix", p.box.LMTPSocket() }
 func (p pillarbox) pid() int                                { return p.box.PID() }
 

@@ -51,6 +51,8 @@ var workloads = []*workload{
 	{name: "copy/messages=10000", title: "COPY of 10,000", run: (*subject).copyAll},
 	{name: "move/messages=1000", title: "MOVE of 1,000", run: (*subject).move},
 	{name: "expunge/messages=1000", title: "EXPUNGE of 1,000", run: (*subject).expunge},
+	{name: "handshake/full", title: "handshakes", count: 100, unit: "handshake", run: func(s *subject) float64 { return s.handshakes(100, false) }},
+	{name: "handshake/resumed", title: "resumed handshakes", count: 100, unit: "handshake", run: func(s *subject) float64 { return s.handshakes(100, true) }},
 	{name: "login/full", title: "handshakes with log-in", count: 30, unit: "login", run: func(s *subject) float64 { return s.login(30, false) }},
 	{name: "login/resumed", title: "resumed handshakes with log-in", count: 30, unit: "login", run: func(s *subject) float64 { return s.login(30, true) }},
 	{name: "idle/memory", title: "memory with 200 idle connections", unit: octets, once: true, run: (*subject).idleMemory},
@@ -327,6 +329,27 @@ func (s *subject) expunge() float64 {
 	s.must(w, "SELECT %s", inbox)
 	s.must(w, "DELETE Expunge")
 	return took
+}
+
+// handshakes measures connections up to the greeting, one after the other.
+func (s *subject) handshakes(n int, resume bool) float64 {
+	config := s.tls(s.t).Clone()
+	if resume {
+		config.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+	}
+	once := func() {
+		w, err := rig.DialWire(s.addr(s.t), config) // which reads the greeting
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		w.Close()
+	}
+	once()
+	begin := time.Now()
+	for range n {
+		once()
+	}
+	return time.Since(begin).Seconds()
 }
 
 // login measures connections with handshake, LOGIN and LOGOUT, one after the
