@@ -17,13 +17,11 @@ func privateRanges() []string {
 }
 
 // constrain limits what a new CA can certify to the office's domains, the box's
-// names, those of local networks, and private addresses (RFC 5280, section 4.2.1.10). Without
-// domains it stays without limits: they could not be added to it later.
+// names, those of local networks, and private addresses (RFC 5280, section
+// 4.2.1.10). A domain that comes later needs another CA; until then devices
+// reach the box by the others.
 func constrain(t *x509.Certificate, domains, names []string) {
 	permitted := slices.DeleteFunc(slices.Clone(domains), func(d string) bool { return !isHost(d) })
-	if len(permitted) == 0 {
-		return
-	}
 	permitted = append(permitted, localDomains()...)
 	for _, h := range sift(names).hosts {
 		permitted = append(permitted, strings.TrimPrefix(h, "*."))

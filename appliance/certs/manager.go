@@ -43,7 +43,7 @@ type Config struct {
 	// return soon and not call the Manager.
 	Taken func(Taken)
 	// Domains returns the office's mail domains, to which a CA that is made now
-	// is limited; nil or none means that it gets no limits.
+	// is limited, beside the box's names; nil means none.
 	Domains func() []string
 	// Interval is how often Run looks at the files and names; 0 means 30 s.
 	Interval time.Duration

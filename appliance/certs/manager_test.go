@@ -64,6 +64,7 @@ func (b *box) config() *certs.Config {
 		Dir:      b.dir,
 		Logger:   slog.New(slog.NewTextHandler(b, nil)),
 		Interval: time.Hour,
+		Domains:  func() []string { return []string{"office.example"} },
 		Names: func() []string {
 			b.mu.Lock()
 			defer b.mu.Unlock()
