@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"strings"
+	"time"
 
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/directory"
@@ -68,4 +70,22 @@ func (x *externalExchange) Step(ctx context.Context, response []byte) ([]byte, *
 	}
 
 	return nil, &ident, nil
+}
+
+// deviceNotice is how long before a device's certificate expires that is told.
+const deviceNotice = 30 * 24 * time.Hour
+
+// expiringDevices tells of devices that soon cannot sign in any more.
+func (a *Appliance) expiringDevices() error {
+	all := a.office.directory.Expiring(deviceNotice)
+	if len(all) == 0 {
+		return nil
+	}
+	left := ""
+	if n := len(all); n > maxNamed {
+		all, left = all[:maxNamed], fmt.Sprintf(" and %d more", n-maxNamed)
+	}
+
+	return fmt.Errorf("these cannot sign in by their certificate after the date: %s%s. Revoke each and make another (pillarbox account device certificate)",
+		strings.Join(all, "; "), left)
 }

@@ -169,6 +169,12 @@ func (a *Appliance) checks() []health.Check {
 		},
 		{
 			Kind: &health.Kind{
+				Name: "device-certificates", Title: "Certificates of devices expire", Severity: health.Low,
+			},
+			Every: a.pace.read, Limit: a.pace.listenerLimit, Run: func(context.Context) error { return a.expiringDevices() },
+		},
+		{
+			Kind: &health.Kind{
 				Name: "audit", Title: "Who did what cannot be recorded", Severity: health.Medium, Follows: []string{"disk-full"},
 			},
 			Every: a.pace.read, Limit: a.pace.listenerLimit, Run: func(context.Context) error { return a.office.audit.Health() },

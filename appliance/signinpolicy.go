@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -86,25 +87,63 @@ func withoutPasswords(r config.SignInRule) bool {
 	return !r.Allows("PLAIN") && !r.Allows("LOGIN")
 }
 
-// possible refuses what would lock everybody out.
+// possible refuses what would lock everybody out, and a rule under which nothing
+// works although it names something.
 func (p *signInPolicy) possible(s *config.SignIn) error {
 	for i, r := range s.Rules {
-		usable := r.Mechanisms == nil || slices.ContainsFunc(r.Mechanisms, func(m string) bool { return s.Provider != nil || !isBearer(m) })
-		alone := r.Allows(external) && (len(r.Mechanisms) == 1 || r.Certificate == config.CertificateRequired)
-		switch {
-		case alone && !p.dir.HasCertificates():
+		switch usable := p.usable(s, &r); {
+		case r.Certificate == config.CertificateRequired && !p.dir.HasCertificates():
 			return fmt.Errorf("sign_in.rules[%d]: no device has a certificate yet: make them first (pillarbox account device certificate)", i)
-		case alone && r.Certificate == "":
-			return fmt.Errorf("sign_in.rules[%d]: certificate: it must be offered or required where nothing but %s is taken", i, external)
-		case usable:
-		case len(r.Mechanisms) > 0:
+		case usable || r.Mechanisms != nil && len(r.Mechanisms) == 0:
+		case r.Certificate == "" && slices.Contains(r.Mechanisms, external):
+			return fmt.Errorf("sign_in.rules[%d]: certificate: it must be offered or required where nothing but %s could be taken", i, external)
+		case slices.Contains(r.Mechanisms, external):
+			return fmt.Errorf("sign_in.rules[%d]: no device has a certificate yet: make them first (pillarbox account device certificate)", i)
+		default:
 			return fmt.Errorf("sign_in.rules[%d]: only tokens are taken there, and sign_in.provider names nobody who gives them", i)
-		case r.Port == "" && len(r.Networks) == 0:
-			return fmt.Errorf("sign_in.rules[%d]: nobody could sign in anywhere: name a port, or networks, or mechanisms", i)
+		}
+	}
+	for _, port := range config.SignInPorts() {
+		for _, client := range clients(s) {
+			if r := s.Rule(port, client); p.usable(s, &r) {
+				return nil
+			}
 		}
 	}
 
-	return nil
+	return errors.New("sign_in.rules: nobody could sign in anywhere any more: leave a port, a network or a mechanism to somebody")
+}
+
+// usable tells whether anything works under a rule.
+func (p *signInPolicy) usable(s *config.SignIn, r *config.SignInRule) bool {
+	if r.Certificate == config.CertificateRequired && !p.dir.HasCertificates() {
+		return false
+	}
+
+	return slices.ContainsFunc(config.Mechanisms(), func(m string) bool {
+		switch {
+		case !r.Allows(m):
+			return false
+		case isBearer(m):
+			return s.Provider != nil
+		case m == external:
+			return r.Certificate != "" && p.dir.HasCertificates()
+		}
+		return true
+	})
+}
+
+// clients returns an address of each network that rules tell apart, and two that
+// are likely in none of them.
+func clients(s *config.SignIn) []netip.Addr {
+	all := []netip.Addr{netip.MustParseAddr("203.0.113.251"), netip.MustParseAddr("2001:db8:ffff::fb")}
+	for _, r := range s.Rules {
+		for _, n := range r.Networks {
+			all = append(all, n.Addr())
+		}
+	}
+
+	return all
 }
 
 func isBearer(mechanism string) bool {

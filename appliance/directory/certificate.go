@@ -60,5 +60,26 @@ func (d *Directory) Certified(f Fingerprint) (Login, error) {
 	return c.entry.loginBy(c.credential), nil
 }
 
-// HasCertificates tells whether any device has one.
-func (d *Directory) HasCertificates() bool { return len(d.state.Load().byCertificate) > 0 }
+// HasCertificates tells whether any device has one that is good still.
+func (d *Directory) HasCertificates() bool {
+	for _, c := range d.state.Load().byCertificate {
+		if d.now().Before(c.credential.record.Expires) {
+			return true
+		}
+	}
+	return false
+}
+
+// Expiring lists the devices whose certificate expires within a time, or has,
+// as "DEVICE of ADDRESS, DATE", in that order.
+func (d *Directory) Expiring(within time.Duration) (all []string) {
+	for _, e := range d.state.Load().sorted {
+		for i := range e.credentials {
+			c := &e.credentials[i]
+			if c.isCertificate() && !d.now().Add(within).Before(c.record.Expires) {
+				all = append(all, fmt.Sprintf("%s of %s, %s", c.record.Label, e.Address, c.record.Expires.Format(time.DateOnly)))
+			}
+		}
+	}
+	return all
+}

@@ -42,8 +42,14 @@ func TestACertificateIsOfOneDeviceUntilItExpiresOrIsRevoked(t *testing.T) {
 	if left, err := o.Check(t.Context(), func(p storage.Problem) { t.Errorf("found %s", p.Text) }, nil); err != nil || left != 0 {
 		t.Errorf("check: %d, %v", left, err)
 	}
+	if soon, later := o.Expiring(time.Minute), o.Expiring(2*time.Hour); len(soon) != 0 || len(later) != 1 || !strings.HasPrefix(later[0], "telephone of "+anna) {
+		t.Errorf("expiring: %q, %q", soon, later)
+	}
 	o.now = o.now.Add(2 * time.Hour)
 	refused("too late", "has expired")
+	if o.HasCertificates() {
+		t.Error("one that has expired counts")
+	}
 	o.now = o.now.Add(-2 * time.Hour)
 	if _, err := o.RevokeDevice(t.Context(), anna, "telephone"); err != nil {
 		t.Fatal(err)

@@ -184,11 +184,16 @@ func TestWhatIsOfferedDependsOnPortAndNetwork(t *testing.T) {
 func TestSettingsThatLockEverybodyOutAreRefused(t *testing.T) {
 	box := openOffice(t)
 	for said, signIn := range map[string]any{
-		"nobody could sign in anywhere": map[string]any{"rules": []any{map[string]any{"mechanisms": []string{}}}},
-		"only tokens are taken there":   map[string]any{"rules": []any{map[string]any{"port": "imaps", "mechanisms": []string{"XOAUTH2"}}}},
-		"is none of PLAIN":              map[string]any{"rules": []any{map[string]any{"mechanisms": []string{"CRAM-MD5"}}}},
-		"https://":                      map[string]any{"provider": map[string]any{"issuer": "http://login.office.example", "audience": []string{"mail"}}},
-		"any other service":             map[string]any{"provider": map[string]any{"issuer": "https://login.office.example"}},
+		"nobody could sign in anywhere":   map[string]any{"rules": []any{map[string]any{"mechanisms": []string{}}}},
+		"only tokens are taken there":     map[string]any{"rules": []any{map[string]any{"port": "imaps", "mechanisms": []string{"XOAUTH2"}}}},
+		"no device has a certificate":     map[string]any{"rules": []any{map[string]any{"certificate": "required", "mechanisms": []string{"PLAIN"}}}},
+		"could sign in anywhere any more": map[string]any{"rules": []any{map[string]any{"port": "imaps", "mechanisms": []string{}}, map[string]any{"port": "imaps-legacy", "mechanisms": []string{}}}},
+		"leave a port":                    map[string]any{"rules": []any{map[string]any{"networks": []string{"0.0.0.0/0", "::/0"}, "mechanisms": []string{}}}},
+		"must be offered or required":     map[string]any{"rules": []any{map[string]any{"mechanisms": []string{"EXTERNAL", "OAUTHBEARER"}}}},
+		"make them first":                 map[string]any{"rules": []any{map[string]any{"mechanisms": []string{"EXTERNAL"}, "certificate": "offered"}}},
+		"is none of PLAIN":                map[string]any{"rules": []any{map[string]any{"mechanisms": []string{"CRAM-MD5"}}}},
+		"https://":                        map[string]any{"provider": map[string]any{"issuer": "http://login.office.example", "audience": []string{"mail"}}},
+		"any other service":               map[string]any{"provider": map[string]any{"issuer": "https://login.office.example"}},
 	} {
 		file := writeSettings(t, box, func(settings map[string]any) { settings["sign_in"] = signIn })
 		if out := box.Command(nil, "network", "apply", "--yes", file).Run(t); out.Err == nil || !strings.Contains(out.All(), said) {
