@@ -145,6 +145,7 @@ func TestCyrusHealthy(t *testing.T) {
 }
 
 func TestCyrusBroken(t *testing.T) {
+	breaks(t)
 	names(t, four()...)
 	p := newPKI(t)
 	cert, key := p.put(t, folder(t), issue{key: rsaKey(t, 2048)})

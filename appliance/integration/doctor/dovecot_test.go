@@ -109,6 +109,7 @@ func TestDovecotHealthy(t *testing.T) {
 
 // TestDovecotCertificates breaks the certificate, which all servers have alike.
 func TestDovecotCertificates(t *testing.T) {
+	breaks(t)
 	names(t, office()...)
 	p := newPKI(t)
 	p.serve(t)
@@ -175,6 +176,7 @@ func TestDovecotOnThisMachine(t *testing.T) {
 }
 
 func TestDovecotBroken(t *testing.T) {
+	breaks(t)
 	names(t, office()...)
 	p := newPKI(t)
 	p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -35,6 +35,15 @@ const (
 	password = "correct horse 9"
 )
 
+// breaks skips what breaks servers one way after the other, which takes minutes,
+// where the tests are to be short.
+func breaks(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("breaking servers takes minutes")
+	}
+}
+
 // addresses gives the namespace the lab's.
 func addresses(t *testing.T) {
 	t.Helper()

@@ -76,6 +76,7 @@ func silentAfter(first, then string) func(string) string {
 }
 
 func TestSick(t *testing.T) {
+	breaks(t)
 	names(t, append(office(), "host-record=client.office.example,"+client4)...)
 	p := newPKI(t)
 	cert, key := p.put(t, folder(t), issue{})
@@ -119,9 +120,6 @@ func TestSick(t *testing.T) {
 		}, []string{"smtp-fails"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if testing.Short() && tt.name == "does not tell in IDLE" {
-				t.Skip("it waits for half a minute")
-			}
 			r := request()
 			r.Host, r.Name, r.Service, r.Write = client4, mailName, tt.service, true
 			r.Port = sick(t, p, mail4+tt.to, tt.change)
