@@ -14,6 +14,8 @@ CUTS       ?= 100
 BENCH      ?= .
 BENCHTIME  ?= 1s
 PEERS      ?= 3
+# Who takes longest begins first, so that nobody waits for it at the end.
+LONGEST    := ./appliance/integration/... ./cmd/...
 # Hashing passwords takes ten times as long under the detector, and shares
 # nothing that the rest could race for.
 RACE       := -race -gcflags=golang.org/x/crypto/argon2=-race=false
@@ -34,13 +36,13 @@ run: build ## Serve a sample office on this machine and tell how to connect (SAM
 
 .PHONY: test
 test: ## Run all tests
-	$(GO) test -p 4 ./... # many of them wait for other programs
+	$(GO) test -p 4 $(LONGEST) ./... # many of them wait for other programs
 
 .PHONY: race
 race: ## Run the tests under the race detector, with a server that is under it too (needs gcc)
 	CGO_ENABLED=1 $(GO) build $(RACE) -o $(BIN)-race ./cmd/pillarbox
 	CGO_ENABLED=1 GORACE=halt_on_error=1 PILLARBOX_BINARY=$(CURDIR)/$(BIN)-race \
-		$(GO) test $(RACE) -short -p 4 -timeout 30m $$($(GO) list ./... | grep -v -e /images -e /bench -e /buildroot -e /house)
+		$(GO) test $(RACE) -short -p 4 -timeout 30m $$($(GO) list $(LONGEST) ./... | grep -v -e /images -e /bench -e /buildroot -e /house)
 
 .PHONY: bench
 bench: ## Measure (BENCH=pattern, BENCHTIME=time)

@@ -83,6 +83,11 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 			return a, err
 		}
 	}
+	// Before anybody can connect: the settings are applied later.
+	current := a.settings.Current()
+	if err := policy.use(&current.Document); err != nil {
+		a.log.Error("the rules of signing in may not hold", "err", err)
+	}
 	a.awaitRules(ctx)
 	if a.listeners, err = openListeners(ctx, c, a.settings.Current().Document.Ports); err != nil {
 		return a, err

@@ -57,25 +57,27 @@ func (x *tokenExchange) Step(ctx context.Context, response []byte) ([]byte, *ima
 	return nil, nil, err
 }
 
-// byToken lets in whom a token names. The reason for a refusal is for the log, not
-// for the client. A provider that is down is no wrong password, and neither is a
-// token that is too old: programs send theirs again until they have a new one.
+// byToken lets in whom a token names. It looks at the token first, which costs
+// little, so that throttle and bans know whose account it is. The reason for a
+// refusal is for the log, not for the client. What was not guessed does not
+// count: a provider that is down, a token that is too old, which programs send
+// again until they have a new one, and one of the provider's that is of no use.
 func (s *signIn) byToken(ctx context.Context, tokens *bearer.Verifier, m *bearer.Message, remote net.Addr) (imap.Identity, error) {
-	var why error
-	ident, err := s.admit(ctx, m.Name, "\x01"+m.Token, remote, func() (l directory.Login, err error) {
-		t, err := tokens.Verify(ctx, m.Token)
-		if err == nil {
-			l, err = s.dir.Vouched(t.Account, m.Name)
+	var l directory.Login
+	name := m.Name
+	t, why := tokens.Verify(ctx, m.Token)
+	if why == nil {
+		if l, why = s.dir.Vouched(t.Account, m.Name); why == nil {
+			name = l.Address
 		}
-		switch why = err; {
-		case errors.Is(err, bearer.ErrToken):
-			err = fmt.Errorf("%w: %w", directory.ErrCredentials, err)
-		case errors.Is(err, bearer.ErrUnavailable):
-			why = nil
+	}
+	ident, err := s.admit(ctx, name, "\x01"+m.Token, remote, func() (directory.Login, error) {
+		if errors.Is(why, bearer.ErrToken) {
+			return l, fmt.Errorf("%w: %w", directory.ErrCredentials, why)
 		}
-		return l, err
+		return l, why
 	})
-	if why != nil {
+	if why != nil && !errors.Is(why, bearer.ErrUnavailable) {
 		return ident, fmt.Errorf("%w: %w", imap.ErrRefused, why)
 	}
 

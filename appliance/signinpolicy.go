@@ -73,7 +73,7 @@ func (p *signInPolicy) Check(ctx context.Context, from, to *config.Document) (r 
 			return r, err
 		}
 		if len(addresses) > 0 {
-			r.Notes = append(r.Notes, "where neither PLAIN nor LOGIN is offered, these cannot sign in by a password until they have been given a new one: "+
+			r.Notes = append(r.Notes, "SCRAM is offered to nobody until these have signed in by PLAIN or LOGIN once, or been given new passwords: "+
 				strings.Join(addresses, ", "))
 		}
 	}
@@ -99,6 +99,8 @@ func (p *signInPolicy) possible(s *config.SignIn) error {
 			return fmt.Errorf("sign_in.rules[%d]: certificate: it must be offered or required where nothing but %s could be taken", i, external)
 		case slices.Contains(r.Mechanisms, external):
 			return fmt.Errorf("sign_in.rules[%d]: no device has a certificate yet: make them first (pillarbox account device certificate)", i)
+		case slices.ContainsFunc(r.Mechanisms, func(m string) bool { return !isBearer(m) }):
+			return fmt.Errorf("sign_in.rules[%d]: nobody can sign in by SCRAM as long as one account has a password of an older version: let its owner sign in once, or give it a new one", i)
 		default:
 			return fmt.Errorf("sign_in.rules[%d]: only tokens are taken there, and sign_in.provider names nobody who gives them", i)
 		}
@@ -126,6 +128,8 @@ func (p *signInPolicy) usable(s *config.SignIn, r *config.SignInRule) bool {
 			return false
 		case isBearer(m):
 			return s.Provider != nil
+		case m == scram.Mechanism, m == scram.MechanismPlus:
+			return p.dir.OffersSCRAM()
 		case m == external:
 			return r.Certificate != "" && p.dir.HasCertificates()
 		}
@@ -205,6 +209,9 @@ func (s *signIn) Offered(c net.Conn) []string {
 		all = append(all, external)
 	}
 	r := s.policy.rule(c)
+	if r.Certificate == config.CertificateRequired && !s.certified(c) {
+		return nil // its handshake was before that was asked for
+	}
 
 	return slices.DeleteFunc(all, func(m string) bool { return !r.Allows(m) })
 }

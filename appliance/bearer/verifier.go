@@ -20,6 +20,7 @@ import (
 var (
 	ErrToken       = errors.New("the token is not valid")
 	ErrExpired     = errors.New("the token has expired")
+	ErrNotForUs    = errors.New("the token is the provider's, and of no use here")
 	ErrUnavailable = errors.New("the provider cannot be asked")
 )
 
@@ -126,7 +127,7 @@ func (v *Verifier) Discovery() string {
 }
 
 // Verify tells what a token says if it is valid. The error is ErrToken,
-// ErrExpired, or ErrUnavailable where that could not be found out.
+// ErrExpired, ErrNotForUs, or ErrUnavailable where that could not be found out.
 func (v *Verifier) Verify(ctx context.Context, token string) (Token, error) {
 	switch {
 	case len(token) > maxToken:
@@ -160,23 +161,23 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Token, error) {
 // read looks at the claims of a token whose signature, issuer and time are right.
 func (v *Verifier) read(t *oidc.IDToken) (Token, error) {
 	if !slices.ContainsFunc(t.Audience, func(a string) bool { return slices.Contains(v.conf.Audience, a) }) {
-		return Token{}, fmt.Errorf("%w: it was given for %q, and not for this service", ErrToken, t.Audience)
+		return Token{}, fmt.Errorf("%w: it was given for %q, and not for this service", ErrNotForUs, t.Audience)
 	}
 	var claims map[string]json.RawMessage
 	if err := t.Claims(&claims); err != nil {
-		return Token{}, fmt.Errorf("%w: its claims: %w", ErrToken, err)
+		return Token{}, fmt.Errorf("%w: its claims: %w", ErrNotForUs, err)
 	}
 	if v.conf.Scope != "" && !slices.Contains(scopes(claims), v.conf.Scope) {
-		return Token{}, fmt.Errorf("%w: it has not got the scope %q", ErrToken, v.conf.Scope)
+		return Token{}, fmt.Errorf("%w: it has not got the scope %q", ErrNotForUs, v.conf.Scope)
 	}
 	var account string
 	if err := json.Unmarshal(claims[v.conf.Claim], &account); err != nil || account == "" {
-		return Token{}, fmt.Errorf("%w: it has no claim %q that would name an account", ErrToken, v.conf.Claim)
+		return Token{}, fmt.Errorf("%w: it has no claim %q that would name an account", ErrNotForUs, v.conf.Claim)
 	}
 	if v.conf.Claim == DefaultClaim {
 		switch string(claims["email_verified"]) {
 		case "false", `"false"`:
-			return Token{}, fmt.Errorf("%w: the provider has not verified the address %q", ErrToken, account)
+			return Token{}, fmt.Errorf("%w: the provider has not verified the address %q", ErrNotForUs, account)
 		}
 	}
 

@@ -60,11 +60,11 @@ func TestATokenThatIsNotForHereIsRefused(t *testing.T) {
 		want   error
 		said   string
 	}{
-		"another program's":     {p.Token(t, openid.Other, anna), nil, bearer.ErrToken, "not for this service"},
+		"another program's":     {p.Token(t, openid.Other, anna), nil, bearer.ErrNotForUs, "not for this service"},
 		"another provider's":    {other.Token(t, openid.Mail, anna), nil, bearer.ErrToken, "signature"},
-		"without the scope":     {good, func(c *bearer.Config) { c.Scope = "imap" }, bearer.ErrToken, `the scope "imap"`},
-		"without the claim":     {good, func(c *bearer.Config) { c.Claim = "upn" }, bearer.ErrToken, `no claim "upn"`},
-		"an unverified address": {p.Token(t, openid.Mail, "ben@office.example"), nil, bearer.ErrToken, "not verified"},
+		"without the scope":     {good, func(c *bearer.Config) { c.Scope = "imap" }, bearer.ErrNotForUs, `the scope "imap"`},
+		"without the claim":     {good, func(c *bearer.Config) { c.Claim = "upn" }, bearer.ErrNotForUs, `no claim "upn"`},
+		"an unverified address": {p.Token(t, openid.Mail, "ben@office.example"), nil, bearer.ErrNotForUs, "not verified"},
 		"too old": {good, func(c *bearer.Config) {
 			c.Now = func() time.Time { return time.Now().Add(time.Hour) }
 		}, bearer.ErrExpired, "at 20"},

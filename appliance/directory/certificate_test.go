@@ -67,7 +67,7 @@ func TestAVouchedPersonIsNobodyElse(t *testing.T) {
 		}
 	}
 	for _, tt := range [][2]string{{"nobody@office.example", ""}, {anna, "ben@office.example"}, {"anna", ""}, {"anna@other.example", ""}, {anna, "nobody"}, {"", ""}} {
-		if l, err := o.Vouched(tt[0], tt[1]); !errors.Is(err, directory.ErrCredentials) {
+		if l, err := o.Vouched(tt[0], tt[1]); !errors.Is(err, directory.ErrNoAccount) {
 			t.Errorf("%q as %q: %+v, %v", tt[0], tt[1], l, err)
 		}
 	}

@@ -5,16 +5,16 @@ import "fmt"
 // Vouched finds the account of an address for whose owner somebody else vouches,
 // such as the office's OpenID provider. login is who the client says that it is,
 // by the address or a name that the account has; "" says nothing. The error is
-// ErrCredentials where there is no such account, or the two are not the same
-// person.
+// ErrNoAccount where there is no such account, or the two are not the same
+// person: nobody has guessed anything.
 func (d *Directory) Vouched(address, login string) (Login, error) {
 	s := d.state.Load()
 	e := s.vouched(address)
 	if e == nil {
-		return Login{}, fmt.Errorf("vouched for %q: %w: %w", address, ErrCredentials, ErrNoAccount)
+		return Login{}, fmt.Errorf("vouched for %q: %w", address, ErrNoAccount)
 	}
 	if login != "" && s.login(login) != e {
-		return Login{}, fmt.Errorf("vouched for %q, and not for %q: %w", address, login, ErrCredentials)
+		return Login{}, fmt.Errorf("vouched for %q, and not for %q: %w of both names", address, login, ErrNoAccount)
 	}
 	return Login{Account: e.Account}, nil
 }
