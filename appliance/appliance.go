@@ -93,8 +93,6 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		return a, err
 	}
 	a.legacy.take(a.listeners)
-	port := a.portOf
-	policy.port.Store(&port)
 	if a.control, err = control.Listen(ctx, c.Dir); err != nil {
 		return a, err
 	}
@@ -245,9 +243,15 @@ func (a *Appliance) serve(ctx context.Context, l *listener) error {
 		return a.smtp.Serve(ctx, l)
 	}
 
-	return a.access.Serve(ctx, l, a.certs.TLSConfig(), func(ctx context.Context, c *access.Conn) {
+	return a.access.Serve(ctx, l, l.name, a.certs.TLSConfig(), a.session)
+}
+
+// session serves a client whose handshake is done. A CA that looked has seen then
+// what it came for, and was asked for no certificate, which may be required here.
+func (a *Appliance) session(ctx context.Context, c *access.Conn) {
+	if !certs.IsProof(c.ConnectionState()) {
 		a.imap.ServeConn(ctx, c)
-	})
+	}
 }
 
 // describeTLS tells the log by which version and cipher a client is connected.

@@ -116,7 +116,16 @@ func newTalk(t *testing.T, conn net.Conn, err error) *talk {
 	return &talk{t: t, conn: conn, br: bufio.NewReader(conn)}
 }
 
+// imap signs Anna in.
 func (r *running) imap(t *testing.T, listener string) *talk {
+	t.Helper()
+	c := r.connect(t, listener)
+	c.say("a LOGIN anna@office.example \""+password+"\"", "a OK")
+
+	return c
+}
+
+func (r *running) connect(t *testing.T, listener string) *talk {
 	t.Helper()
 	pem, err := os.ReadFile(r.CAFile())
 	if err != nil {
@@ -127,7 +136,6 @@ func (r *running) imap(t *testing.T, listener string) *talk {
 	conn, err := tls.Dial("tcp", r.Addresses(listener)[0], &tls.Config{RootCAs: pool})
 	c := newTalk(t, conn, err)
 	c.expect("* OK")
-	c.say("a LOGIN anna@office.example \""+password+"\"", "a OK")
 
 	return c
 }

@@ -44,6 +44,9 @@ var errInherited = errors.New("systemd opens port 990 on this machine: systemctl
 // Name implements config.Applier.
 func (p *legacyPort) Name() string { return "ports" }
 
+// Follows implements config.Follower.
+func (*legacyPort) Follows() {}
+
 // Check implements config.Applier.
 func (p *legacyPort) Check(_ context.Context, from, to *config.Document) (r config.Report, err error) {
 	if from.Ports == to.Ports {

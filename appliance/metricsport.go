@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
 
@@ -31,6 +30,9 @@ type metricsPort struct {
 
 // Name implements config.Applier.
 func (*metricsPort) Name() string { return "metrics" }
+
+// Follows implements config.Follower.
+func (*metricsPort) Follows() {}
 
 // Check implements config.Applier.
 func (p *metricsPort) Check(_ context.Context, from, to *config.Document) (r config.Report, err error) {
@@ -156,23 +158,4 @@ func (t metricsTokens) Set(ctx context.Context, token string) error {
 	}
 
 	return nil
-}
-
-// portName returns the name of the listener on a port, "" if it is closed
-// meanwhile.
-func (a *Appliance) portName(port int) string {
-	for _, l := range a.listening() {
-		if _, p := hostAndPort(l.Addr()); p == port && p != 0 {
-			return l.name
-		}
-	}
-
-	return ""
-}
-
-// portOf returns the name of the listener by which a client has come.
-func (a *Appliance) portOf(c net.Conn) string {
-	_, port := hostAndPort(c.LocalAddr())
-
-	return a.portName(port)
 }

@@ -51,7 +51,7 @@ func (a *Appliance) recordSignIn(ctx context.Context, s imap.SignIn) {
 	if s.Device != "" {
 		e.More["device"] = s.Device
 	}
-	a.office.metrics.SignIn(a.portOf(s.Conn), s.Mechanism, s.Failure == "")
+	a.office.metrics.SignIn(access.ListenerOf(s.Conn), s.Mechanism, s.Failure == "")
 	if s.Failure != "" {
 		e.Kind, e.More["reason"] = audit.SignInFailed, s.Failure
 	}
@@ -66,13 +66,13 @@ func (a *Appliance) recordHandshake(h access.Handshake) {
 		e.More["tls"] = tls.VersionName(h.Version)
 	}
 	if h.Reason != "" {
-		a.office.metrics.HandshakeFailed(a.portName(h.Port), h.Reason)
+		a.office.metrics.HandshakeFailed(h.Listener, h.Reason)
 		e.Kind, e.More["reason"] = audit.HandshakeFailed, h.Reason
 		if h.Offered != 0 {
 			e.More["offered"] = tls.VersionName(h.Offered)
 		}
 	} else {
-		a.office.metrics.Handshake(a.portName(h.Port), tls.VersionName(h.Version), h.Resumed)
+		a.office.metrics.Handshake(h.Listener, tls.VersionName(h.Version), h.Resumed)
 		e.More["cipher"], e.More["protocol"] = tls.CipherSuiteName(h.Cipher), h.Protocol
 		if h.Group != 0 {
 			e.More["group"] = h.Group.String()

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"pillarbox/appliance/access"
 	"pillarbox/appliance/bearer"
 	"pillarbox/appliance/certs"
 	"pillarbox/appliance/config"
@@ -23,9 +24,6 @@ import (
 // Sessions that are on go on.
 type signInPolicy struct {
 	dir *directory.Directory
-
-	// port returns by which listener a client has come; nil until there are any.
-	port atomic.Pointer[func(net.Conn) string]
 
 	active atomic.Pointer[activePolicy]
 }
@@ -47,6 +45,9 @@ func (p *signInPolicy) now() *activePolicy {
 
 // Name implements config.Applier.
 func (*signInPolicy) Name() string { return "sign-in" }
+
+// Follows implements config.Follower.
+func (*signInPolicy) Follows() {}
 
 // Check implements config.Applier.
 func (p *signInPolicy) Check(ctx context.Context, from, to *config.Document) (r config.Report, err error) {
@@ -218,16 +219,15 @@ func (s *signIn) Offered(c net.Conn) []string {
 
 // rule returns what holds for a connection.
 func (p *signInPolicy) rule(c net.Conn) config.SignInRule {
-	a, port := p.now(), p.port.Load()
-	if len(a.conf.Rules) == 0 || port == nil {
-		return config.SignInRule{}
-	}
-
-	return a.conf.Rule((*port)(c), source(c.RemoteAddr()))
+	return p.now().conf.Rule(access.ListenerOf(c), source(c.RemoteAddr()))
 }
 
-// ask tells the handshake whether a client is asked for a certificate.
+// ask tells the handshake whether a client is asked for a certificate. Who does
+// not come for mail, such as Prometheus or a CA, is asked for none.
 func (p *signInPolicy) ask(c net.Conn) certs.Ask {
+	if access.ListenerOf(c) == "" {
+		return certs.AskNothing
+	}
 	switch p.rule(c).Certificate {
 	case config.CertificateOffered:
 		return certs.AskOffered

@@ -176,7 +176,7 @@ func BenchmarkScan(b *testing.B) {
 		l := access.New(&access.Config{Logger: log, Bans: bans, MaxConns: 2 * addresses, MaxHandshakes: 2 * addresses})
 		ctx, cancel := context.WithCancel(context.Background())
 		s := &scan{n: addresses, over: cancel, ended: make(chan struct{})}
-		if err := l.Serve(ctx, s, &tls.Config{}, func(context.Context, *access.Conn) {}); err != nil {
+		if err := l.Serve(ctx, s, "imaps", &tls.Config{}, func(context.Context, *access.Conn) {}); err != nil {
 			b.Fatal(err)
 		}
 		for i := range addresses {

@@ -33,13 +33,26 @@ type Conn struct {
 }
 
 // newConn returns a Conn in front of a connection on which nothing was said.
-func newConn(c *heardConn, conf *tls.Config) *Conn {
-	below := &gatherConn{Conn: c}
+func newConn(c *heardConn, conf *tls.Config, by string) *Conn {
+	below := &gatherConn{Conn: c, by: by}
 	conn := &Conn{Conn: tls.Server(below, conf), below: below}
 	if t, ok := c.Conn.(*net.TCPConn); ok {
 		conn.raw, _ = t.SyscallConn()
 	}
 	return conn
+}
+
+// ListenerOf returns the name of the listener by which a connection came, also
+// during its handshake and after the listener was closed; "" if it came by none
+// of ours.
+func ListenerOf(c net.Conn) string {
+	switch c := c.(type) {
+	case *Conn:
+		return c.below.by
+	case *gatherConn:
+		return c.by
+	}
+	return ""
 }
 
 // AckNow acknowledges what the client has sent so far. Many send a message and
@@ -70,7 +83,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 // it keeps together, in the order in which it came.
 type gatherConn struct {
 	net.Conn
-	offer offer // of the handshake, whose goroutine alone has it
+	by    string // the name of the listener
+	offer offer  // of the handshake, whose goroutine alone has it
 
 	mu   sync.Mutex
 	held *[]byte // nil while nothing is held

@@ -11,6 +11,8 @@ import (
 type Handshake struct {
 	Remote net.Addr
 	Port   int // of ours
+	// Listener is the name of the one by which it came.
+	Listener string
 	// Reason says in words why it failed; "" means that it is done.
 	Reason string
 
@@ -55,7 +57,7 @@ func (s *service) observe(c *Conn, reason string) {
 	}
 	state, offer := c.ConnectionState(), c.below.offer
 	h := Handshake{
-		Remote: c.RemoteAddr(), Port: s.port, Reason: reason,
+		Remote: c.RemoteAddr(), Port: s.port, Listener: s.name, Reason: reason,
 		ServerName: offer.serverName, Offered: offer.version,
 		Version: state.Version, Cipher: state.CipherSuite, Group: state.CurveID,
 		Protocol: state.NegotiatedProtocol, Resumed: state.DidResume,

@@ -61,7 +61,7 @@ func TestEachHandshakeIsObserved(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dial(tt.client)
 			h := next()
-			if !tt.want(h) || h.ServerName != "localhost" || strconv.Itoa(h.Port) != portOf(p.addr) || h.Remote == nil {
+			if !tt.want(h) || h.ServerName != "localhost" || strconv.Itoa(h.Port) != portOf(p.addr) || h.Listener != "imaps" || h.Remote == nil {
 				t.Errorf("%+v", h)
 			}
 		})

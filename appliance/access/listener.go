@@ -133,11 +133,11 @@ func New(c *Config) *Listener {
 // Open returns how many connections are open.
 func (l *Listener) Open() int { return l.gate.open() }
 
-// Serve accepts connections from ln and calls handler for each, in its own
-// goroutine, until ctx ends. It then closes ln, waits for the handlers, closes
+// Serve accepts connections from ln, which has a name, and calls handler for
+// each, in its own goroutine, until ctx ends. It then closes ln, waits for the handlers, closes
 // the connections of those that outlast Config.Grace, waits for them too and
 // returns nil. It returns an error if ln fails for good.
-func (l *Listener) Serve(ctx context.Context, ln net.Listener, conf *tls.Config, handler Handler) error {
+func (l *Listener) Serve(ctx context.Context, ln net.Listener, name string, conf *tls.Config, handler Handler) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := &service{
@@ -145,6 +145,7 @@ func (l *Listener) Serve(ctx context.Context, ln net.Listener, conf *tls.Config,
 		tls:      conf,
 		handler:  handler,
 		port:     port(ln.Addr()),
+		name:     name,
 		conns:    map[net.Conn]struct{}{},
 	}
 	l.mu.Lock()
@@ -187,6 +188,7 @@ type service struct {
 	tls     *tls.Config
 	handler Handler
 	port    int
+	name    string
 
 	wg    sync.WaitGroup
 	mu    sync.Mutex
@@ -289,7 +291,7 @@ func (s *service) serve(ctx context.Context, c net.Conn, from source) {
 	}()
 	keepAlive(c)
 	heard := &heardConn{Conn: c}
-	t := newConn(heard, s.tls)
+	t := newConn(heard, s.tls, s.name)
 	if err := s.handshake(ctx, t.Conn); err != nil {
 		if ctx.Err() == nil {
 			s.hint(heard, err)

@@ -131,7 +131,7 @@ func serveOn(t testing.TB, ln net.Listener, c access.Config, h access.Handler) *
 	p.addr = ln.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- p.lis.Serve(ctx, ln, m.TLSConfig(), h) }()
+	go func() { done <- p.lis.Serve(ctx, ln, "imaps", m.TLSConfig(), h) }()
 	p.stop = sync.OnceValue(func() error {
 		cancel()
 		select {
@@ -516,7 +516,7 @@ func TestAcceptErrors(t *testing.T) {
 		ln := listen(t, syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- l.Serve(ctx, ln, m.TLSConfig(), echo) }()
+		go func() { done <- l.Serve(ctx, ln, "imaps", m.TLSConfig(), echo) }()
 		c, err := tls.Dial("tcp", ln.Addr().String(), clientConfig(t, m.CAFile()))
 		if err != nil {
 			t.Fatal(err)
@@ -530,7 +530,7 @@ func TestAcceptErrors(t *testing.T) {
 	})
 	t.Run("anything else is returned", func(t *testing.T) {
 		l := access.New(&access.Config{Logger: slog.New(slog.DiscardHandler)})
-		err := l.Serve(t.Context(), listen(t, syscall.EINVAL), m.TLSConfig(), echo)
+		err := l.Serve(t.Context(), listen(t, syscall.EINVAL), "imaps", m.TLSConfig(), echo)
 		if err == nil || !strings.Contains(err.Error(), "accept connection on port") {
 			t.Errorf("Serve: %v", err)
 		}

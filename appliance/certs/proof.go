@@ -220,6 +220,10 @@ func (p *proofs) serveTLS(ln net.Listener) {
 	}
 }
 
+// IsProof tells whether a handshake was a CA's that looked, which is all that it
+// is good for (RFC 8737, section 4).
+func IsProof(s tls.ConnectionState) bool { return s.NegotiatedProtocol == protocolACME }
+
 // proof returns the configuration for a CA that looks, nil for all others.
 func (m *Manager) proof(hello *tls.ClientHelloInfo) *tls.Config {
 	if !slices.Contains(hello.SupportedProtos, protocolACME) {

@@ -41,6 +41,12 @@ type Witness interface {
 	Trying(ctx context.Context, id string) (bool, error)
 }
 
+// Follower is an Applier that keeps nothing itself of what was confirmed. Where
+// that is not known any more, it is told the newest version that can be read.
+type Follower interface {
+	Follows()
+}
+
 // Trial is a document that is to hold for a while.
 type Trial struct {
 	ID       string

@@ -144,6 +144,49 @@ func TestWhatIsTriedBesideDamageIsTakenBack(t *testing.T) {
 	})
 }
 
+// follower is an Applier that keeps nothing itself.
+type follower struct{ plain }
+
+func (*follower) Follows() {}
+
+// TestWhoKeepsNothingGoesByTheNewestVersionThatCanBeRead, and it is told that it
+// may not be the right one.
+func TestWhoKeepsNothingGoesByTheNewestVersionThatCanBeRead(t *testing.T) {
+	for name, tt := range map[string]struct {
+		damaged []string
+		holds   int
+		said    string
+	}{
+		"the newest": {[]string{"version/0000000003"}, 120, "version 2 holds in its place: version 3 of the settings"},
+		"all":        {[]string{"version/0000000001", "version/0000000002", "version/0000000003"}, 90, "what a fresh box has holds in its place"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBox(t)
+				b.confirmed(120)
+				b.confirmed(150)
+				b.stop()
+				for _, key := range tt.damaged {
+					b.put(key, "{")
+				}
+				b.disk.mount(t)
+				defer func() { _ = b.disk.store.Close() }()
+				f := &follower{}
+				m, err := config.Open(t.Context(), &config.Config{Logger: slog.New(slog.DiscardHandler), Store: b.disk, Appliers: []config.Applier{f}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := m.Start(t.Context()); err != nil || f.held != tt.holds {
+					t.Errorf("%+v, %v", f, err)
+				}
+				if err := m.Problems()["plain"]; err == nil || !strings.Contains(err.Error(), tt.said) {
+					t.Errorf("told: %v", err)
+				}
+			})
+		})
+	}
+}
+
 func TestAChangeThatCannotBeReadIsTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBox(t)

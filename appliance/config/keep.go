@@ -76,7 +76,7 @@ func (m *Manager) loadVersion(name string, value []byte) {
 	}
 	if err != nil {
 		m.log.Error("a version of the settings cannot be read", "version", name, "err", err)
-		m.damaged = fmt.Errorf("version %d of the settings, which was confirmed last, cannot be read (%w). Nothing is changed by it: "+
+		m.damaged = fmt.Errorf("version %d of the settings, which was confirmed last, cannot be read (%w). Nothing that is kept elsewhere, such as the network, is changed by it: "+
 			"see \"pillarbox network history\", and bring one that is right back by \"network restore\" or \"network apply\"", number, err)
 		return
 	}

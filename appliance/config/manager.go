@@ -164,7 +164,7 @@ func (m *Manager) hold(ctx context.Context, tried bool) {
 		// What somebody has put onto the disk to get back in must not be lost.
 		err := missed[a.Name()]
 		if err == nil {
-			err = m.holdOne(ctx, a, &current.Document, tried)
+			err = m.holdOne(ctx, a, &current, tried)
 		}
 		m.mu.Lock()
 		_, was := m.unheld[a.Name()]
@@ -185,13 +185,21 @@ func (m *Manager) hold(ctx context.Context, tried bool) {
 
 // holdOne tells one. Where it is not known what is confirmed, what an Applier
 // has kept of that stays, unless something was tried that it cannot end itself.
-func (m *Manager) holdOne(ctx context.Context, a Applier, d *Document, tried bool) error {
+// One that has kept nothing goes by the newest version that can be read.
+func (m *Manager) holdOne(ctx context.Context, a Applier, d *Version, tried bool) error {
 	unknown := m.unknown()
-	if _, goesBack := a.(Witness); unknown != nil && (goesBack || !tried) {
+	_, follows := a.(Follower)
+	_, goesBack := a.(Witness)
+	switch {
+	case unknown != nil && !follows && (goesBack || !tried):
 		return unknown
+	case unknown != nil && follows && d.Number == 0:
+		unknown = fmt.Errorf("what a fresh box has holds in its place, for no version can be read: %w", unknown)
+	case unknown != nil && follows:
+		unknown = fmt.Errorf("version %d holds in its place: %w", d.Number, unknown)
 	}
 
-	return errors.Join(a.Hold(ctx, d), unknown)
+	return errors.Join(a.Hold(ctx, &d.Document), unknown)
 }
 
 // Problems returns, by Applier, why the confirmed document may not hold.
