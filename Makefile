@@ -78,7 +78,7 @@ image-test: ## Boot every image under QEMU: log-in, mail, restart, power cut, da
 
 .PHONY: image-test-short
 image-test-short: ## Build and boot the qemu-amd64 image: log-in, mail, restart, a power cut, firewall (minutes)
-	PILLARBOX_IMAGE_TEST=qemu-amd64 PILLARBOX_POWER_CUTS=1 $(GO) test -count=1 -timeout 60m -v -run 'Sound|Outlives|Acknowledged|FirmwaresKernel' ./images
+	PILLARBOX_IMAGE_TEST=qemu-amd64 PILLARBOX_POWER_CUTS=1 $(GO) test -count=1 -parallel 3 -timeout 60m -v -run 'Sound|Outlives|Acknowledged|FirmwaresKernel' ./images
 
 .PHONY: powercut
 powercut: ## Cut the power of a box under load CUTS times (long; PILLARBOX_SEED=number to repeat)

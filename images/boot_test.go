@@ -262,6 +262,7 @@ func (b *box) logMemory(when string) {
 }
 
 func TestMailOutlivesARestart(t *testing.T) {
+	t.Parallel()
 	boots := []struct{ image, kind string }{
 		{"qemu-amd64", machine.Q35},
 		{"qemu-arm64", machine.Virt},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,13 +17,15 @@ import (
 )
 
 // requireImageTest skips a test that needs minutes and the emulator, unless
-// PILLARBOX_IMAGE_TEST names the image, or all.
+// PILLARBOX_IMAGE_TEST names the image, or all. An emulated machine keeps one
+// processor of the host busy, so tests that have one run beside each other.
 func requireImageTest(t *testing.T, image string) {
 	t.Helper()
 	wanted := strings.Fields(os.Getenv("PILLARBOX_IMAGE_TEST"))
 	if !slices.Contains(wanted, image) && !slices.Contains(wanted, "all") {
 		t.Skip("make image-test runs this")
 	}
+	t.Parallel()
 }
 
 // declaration returns the declaration of an image.
@@ -43,6 +46,9 @@ func declaration(t *testing.T, image string) *buildroot.Declaration {
 // imageDate is the date of the images that are tested.
 var imageDate = time.Date(2026, time.January, 2, 3, 4, 6, 0, time.UTC)
 
+// building lets one test at a time build: they share the cache.
+var building sync.Mutex
+
 // buildImage builds an image, with the cache that mkimage has too.
 func buildImage(t *testing.T, image string) string {
 	t.Helper()
@@ -51,6 +57,8 @@ func buildImage(t *testing.T, image string) string {
 		t.Fatal(err)
 	}
 	name := filepath.Join(t.TempDir(), image+".img")
+	building.Lock()
+	defer building.Unlock()
 	start := time.Now()
 	result, err := buildroot.Build(t.Context(), &buildroot.Config{
 		Declaration: declaration(t, image),
