@@ -11,7 +11,7 @@
 // Whoever connects can send anything as a token. It is bounded in size, the
 // algorithms are asymmetric ones, the keys come from the provider alone, by
 // HTTPS, and how often they are fetched is bounded whatever tokens name. A
-// provider that is down keeps nobody out whose key is known.
+// provider that is down keeps nobody out, nor waiting, whose key is known.
 //
 // It must not know accounts, mailboxes, or where a token comes from.
 package bearer

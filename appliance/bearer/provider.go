@@ -28,17 +28,25 @@ const (
 // errAsked is the answer in place of the provider's when it is asked too often.
 var errAsked = errors.New("it was asked often enough for the moment")
 
-// newClient returns what talks to the provider, and to nobody else but by HTTPS.
-func newClient(roots *x509.CertPool) *http.Client {
+// newClients returns what talks to the provider, and to nobody else but by HTTPS:
+// the one asks what it offers, the other fetches its keys. Tokens that use up what
+// the other may ask take nothing from the one.
+func newClients(roots *x509.CertPool) (offers, keys *http.Client) {
+	t := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: askTime}).DialContext,
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: askTime, IdleConnTimeout: time.Minute, MaxIdleConns: 2, ForceAttemptHTTP2: true,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+
+	return newClient(t, rate.NewLimiter(rate.Inf, 0)), newClient(t, rate.NewLimiter(rate.Every(askEvery), askBurst))
+}
+
+func newClient(t *http.Transport, limit *rate.Limiter) *http.Client {
 	return &http.Client{
-		Timeout: askTime,
-		Transport: &bounded{limit: rate.NewLimiter(rate.Every(askEvery), askBurst), next: &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			DialContext:         (&net.Dialer{Timeout: askTime}).DialContext,
-			TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout: askTime, IdleConnTimeout: time.Minute, MaxIdleConns: 2, ForceAttemptHTTP2: true,
-			MaxResponseHeaderBytes: 64 << 10,
-		}},
+		Timeout:   askTime,
+		Transport: &bounded{limit: limit, next: t},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if r.URL.Scheme != "https" || len(via) > 3 {
 				return fmt.Errorf("it leads away to %s", r.URL.Redacted())
@@ -76,70 +84,101 @@ type body struct {
 	io.Closer
 }
 
-// keySet returns the provider's keys, after asking where they are.
+// keySet returns the provider's keys, after asking where they are. Who needs
+// them waits for that only where none are known; those that are stay in use while
+// the provider is asked again.
 func (v *Verifier) keySet(ctx context.Context) (*oidc.RemoteKeySet, error) {
+	keys, q, err := v.known()
+	if q != nil {
+		return q.wait(ctx)
+	}
+
+	return keys, err
+}
+
+// known returns the keys that are known, or what is to be waited for.
+func (v *Verifier) known() (*oidc.RemoteKeySet, *question, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	age := v.conf.Now().Sub(v.asked)
 	switch {
-	case v.keys != nil && v.failed == nil && age < metaTime:
-		return v.keys, nil
-	case v.failed != nil && age < metaWait:
-		if v.keys != nil {
-			return v.keys, nil
-		}
-		return nil, v.failed
-	}
-	err := v.discover(ctx)
-	v.asked, v.failed = v.conf.Now(), err
-	if v.keys != nil {
-		return v.keys, nil // perhaps those that it had
+	case v.keys == nil && v.failed != nil && age < metaWait:
+		return nil, nil, v.failed
+	case v.keys == nil:
+		return nil, v.ask(), nil
+	case v.failed == nil && age >= metaTime, v.failed != nil && age >= metaAgain:
+		v.ask()
 	}
 
-	return nil, err
+	return v.keys, nil, nil
 }
 
-// discover asks the provider what it offers (OpenID Connect Discovery 1.0,
-// section 4). v.mu is held: who else wants to know waits for the same answer.
-func (v *Verifier) discover(ctx context.Context) error {
-	// Whoever asks may go away, and the answer is for others, too.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTime)
+// question is the provider being asked what it offers.
+type question struct {
+	answered chan struct{} // closed when the rest is there
+	keys     *oidc.RemoteKeySet
+	err      error
+}
+
+func (q *question) wait(ctx context.Context) (*oidc.RemoteKeySet, error) {
+	select {
+	case <-q.answered:
+		return q.keys, q.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	}
+}
+
+// ask has the provider asked, once at a time, which ends by askTime. Whoever wants
+// to know may go away: the answer is for others, too. v.mu is held.
+func (v *Verifier) ask() *question {
+	if v.question != nil {
+		return v.question
+	}
+	q := &question{answered: make(chan struct{})}
+	v.question = q
+	go func() {
+		defer close(q.answered)
+		at, err := v.discover()
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.question, v.asked, v.failed = nil, v.conf.Now(), err
+		if err == nil && at != v.keysAt {
+			v.keys, v.keysAt = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), v.keyClient), at), at
+			v.fetched = false
+		}
+		q.keys, q.err = v.keys, err
+	}()
+
+	return q
+}
+
+// discover asks the provider where its keys are (OpenID Connect Discovery 1.0,
+// section 4).
+func (v *Verifier) discover() (keysAt string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
 	defer cancel()
 	p, err := oidc.NewProvider(oidc.ClientContext(ctx, v.client), v.conf.Issuer)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	var meta struct {
 		Keys string `json:"jwks_uri"`
 	}
 	if err := p.Claims(&meta); err != nil || meta.Keys == "" {
-		return fmt.Errorf("%w: it does not say where its keys are", ErrUnavailable)
+		return "", fmt.Errorf("%w: it does not say where its keys are", ErrUnavailable)
 	}
-	if v.provider == nil || meta.Keys != keysOf(v.provider) {
-		v.keys = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), v.client), meta.Keys)
-	}
-	v.provider = p
 
-	return nil
-}
-
-func keysOf(p *oidc.Provider) string {
-	var meta struct {
-		Keys string `json:"jwks_uri"`
-	}
-	_ = p.Claims(&meta) // it was read before
-
-	return meta.Keys
+	return meta.Keys, nil
 }
 
 // Probe asks the provider what it offers and fetches its keys, and returns what
 // it found, or in words what is wrong.
 func (v *Verifier) Probe(ctx context.Context) ([]string, error) {
 	v.mu.Lock()
-	err := v.discover(ctx)
-	v.asked, v.failed = v.conf.Now(), err
-	keys, provider := v.keys, v.provider
+	q := v.ask()
 	v.mu.Unlock()
+	keys, err := q.wait(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -148,8 +187,10 @@ func (v *Verifier) Probe(ctx context.Context) ([]string, error) {
 	if _, err := w.VerifySignature(ctx, probeToken); err != nil && w.unfetched != nil {
 		return nil, fmt.Errorf("%w: its keys: %w", ErrUnavailable, w.unfetched)
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
 
-	return []string{"the provider is " + v.conf.Issuer, "its keys are at " + keysOf(provider)}, nil
+	return []string{"the provider is " + v.conf.Issuer, "its keys are at " + v.keysAt}, nil
 }
 
 // probeToken is {"alg":"RS256","kid":"none"}, nothing, and no signature.

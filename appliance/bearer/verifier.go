@@ -28,7 +28,9 @@ const (
 	maxToken = 16 << 10        // octets
 	skew     = time.Minute     // by which clocks may differ
 	metaTime = 6 * time.Hour   // after which a provider is asked again what it offers
-	metaWait = 5 * time.Second // after it could not be asked
+	metaWait = 5 * time.Second // after it could not be asked, while no key is known
+
+	metaAgain = time.Minute // after it could not be asked, while keys are
 )
 
 // DefaultClaim is the claim that names an account.
@@ -92,14 +94,17 @@ type Token struct {
 // Verifier validates tokens. Its methods may be called at once from several
 // goroutines.
 type Verifier struct {
-	conf   Config
-	client *http.Client
+	conf      Config
+	client    *http.Client // asks what the provider offers
+	keyClient *http.Client
 
-	mu       sync.Mutex
-	provider *oidc.Provider
+	mu       sync.Mutex // held shortly
+	question *question  // that is not answered yet; nil if none is
 	keys     *oidc.RemoteKeySet
+	keysAt   string    // where they are
 	asked    time.Time // when the provider was asked what it offers
 	failed   error     // what came of it then
+	fetched  bool      // the keys could be fetched when that was last tried
 }
 
 // New returns a Verifier. The provider is asked when it is needed.
@@ -107,7 +112,8 @@ func New(c *Config) (*Verifier, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	v := &Verifier{conf: *c, client: newClient(c.Roots)}
+	v := &Verifier{conf: *c}
+	v.client, v.keyClient = newClients(c.Roots)
 	if v.conf.Claim == "" {
 		v.conf.Claim = DefaultClaim
 	}
@@ -144,8 +150,12 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Token, error) {
 	t, err := oidc.NewVerifier(v.conf.Issuer, watched, &oidc.Config{
 		SkipClientIDCheck: true, SupportedSigningAlgs: algorithms, Now: func() time.Time { return now.Add(-skew) },
 	}).Verify(ctx, token)
+	fetched := v.noteFetched(ctx, watched)
 	expired := (*oidc.TokenExpiredError)(nil)
 	switch {
+	case fetched && errors.Is(watched.unfetched, errAsked):
+		// Its key was not among those that the provider gave a moment ago.
+		return Token{}, fmt.Errorf("%w: nobody knows its key: %w", ErrToken, watched.unfetched)
 	case watched.unfetched != nil:
 		return Token{}, fmt.Errorf("%w: its keys: %w", ErrUnavailable, watched.unfetched)
 	case errors.As(err, &expired):
@@ -201,18 +211,38 @@ func scopes(claims map[string]json.RawMessage) (all []string) {
 	return all
 }
 
+// noteFetched notes and returns whether the keys could be fetched when that was
+// last tried.
+func (v *Verifier) noteFetched(ctx context.Context, w *watchedKeys) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case w.keys != v.keys || ctx.Err() != nil || errors.Is(w.unfetched, errAsked):
+	case w.unfetched != nil:
+		v.fetched = false
+	case w.wrong:
+		v.fetched = true
+	}
+
+	return v.fetched
+}
+
 // watchedKeys tells a signature that is wrong from keys that could not be
 // fetched, which the library does not.
 type watchedKeys struct {
 	keys      *oidc.RemoteKeySet
 	unfetched error
+	wrong     bool // also by the keys that were fetched just now
 }
 
 // VerifySignature implements oidc.KeySet.
 func (w *watchedKeys) VerifySignature(ctx context.Context, token string) ([]byte, error) {
 	payload, err := w.keys.VerifySignature(ctx, token)
-	if err != nil && strings.Contains(err.Error(), "fetching keys") {
+	switch {
+	case err != nil && strings.Contains(err.Error(), "fetching keys"):
 		w.unfetched = err
+	case err != nil:
+		w.wrong = true
 	}
 
 	return payload, err

@@ -4,7 +4,9 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -148,11 +150,73 @@ func TestTokensDoNotHaveTheProviderAskedWithoutEnd(t *testing.T) {
 	for range 20 {
 		_, last = v.Verify(t.Context(), bad)
 	}
-	if !errors.Is(last, bearer.ErrUnavailable) || !strings.Contains(last.Error(), "often enough") {
+	// It counts as a wrong token, for the provider was asked a moment ago.
+	if !errors.Is(last, bearer.ErrToken) || !strings.Contains(last.Error(), "often enough") {
 		t.Errorf("at last: %v", last)
 	}
 	if _, err := v.Verify(t.Context(), good); err != nil {
 		t.Errorf("a good one then: %v", err)
+	}
+}
+
+// TestTokensDoNotKeepTheProviderFromBeingAskedWhatItOffers once they have had its
+// keys fetched as often as they can.
+func TestTokensDoNotKeepTheProviderFromBeingAskedWhatItOffers(t *testing.T) {
+	p := start(t)
+	v := newVerifier(t, p, nil)
+	part := strings.Split(p.Token(t, openid.Mail, anna), ".")
+	for range 20 {
+		if _, err := v.Verify(t.Context(), part[0]+"."+part[1]+".AA"); err == nil {
+			t.Fatal("it is taken")
+		}
+	}
+	if _, err := v.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "its keys:") {
+		t.Errorf("probed: %v", err) // what it offers was asked for, and the keys were not
+	}
+}
+
+// TestTokensThatCannotBeCheckedAreNotCountedAsWrong: the keys were fetched once,
+// and the provider is down.
+func TestTokensThatCannotBeCheckedAreNotCountedAsWrong(t *testing.T) {
+	p := start(t)
+	v := newVerifier(t, p, nil)
+	if _, err := v.Verify(t.Context(), p.Token(t, openid.Mail, anna)); err != nil {
+		t.Fatal(err)
+	}
+	p.Rotate(t)
+	token := p.Token(t, openid.Mail, anna) // of a new key
+	p.Stop()
+	for range 20 {
+		if _, err := v.Verify(t.Context(), token); !errors.Is(err, bearer.ErrUnavailable) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestNobodyWaitsForAProviderThatDoesNotAnswer whose key is known.
+func TestNobodyWaitsForAProviderThatDoesNotAnswer(t *testing.T) {
+	p := start(t)
+	var behind atomic.Int64
+	behind.Store(int64(7 * time.Hour))
+	v := newVerifier(t, p, func(c *bearer.Config) {
+		c.Now = func() time.Time { return time.Now().Add(-time.Duration(behind.Load())) }
+	})
+	if _, err := v.Probe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	token := p.Token(t, openid.Mail, anna)
+	p.Stop()
+	ln, err := net.Listen("tcp", strings.TrimPrefix(p.Issuer, "https://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	behind.Store(0) // and it is time to ask what it offers again
+	for range 3 {
+		began := time.Now()
+		if _, err := v.Verify(t.Context(), token); err != nil || time.Since(began) > 5*time.Second {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
 	}
 }
 
