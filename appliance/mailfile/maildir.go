@@ -1,7 +1,6 @@
 package mailfile
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -14,18 +13,21 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 )
 
-// maxKeywords is how many keywords a Maildir can have: the letters a to z.
-const maxKeywords = 26
+// copiedAfter is how much newer than its name a file may be: a delivery takes
+// a moment, and clocks differ.
+const copiedAfter = 48 * time.Hour
 
 // entry is one file of a Maildir.
 type entry struct {
 	dir, name string
-	arrived   int64 // Unix seconds from the file's name, the order of arrival
+	arrived   int64 // Unix seconds from the file's name, the order of arrival; 0 if it tells none
 	size      int64
+	uid       imap.UID // 0 if no list has it
 }
 
 func openMaildir(path string) (*Source, error) {
@@ -47,9 +49,7 @@ func openMaildir(path string) (*Source, error) {
 	if !found {
 		return nil, fmt.Errorf("open mail: %s: %w", path, ErrNotMaildir)
 	}
-	slices.SortFunc(s.entries, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.arrived, b.arrived), cmp.Compare(a.name, b.name))
-	})
+	s.number()
 
 	below, err := filepath.Glob(filepath.Join(escapeGlob(path), ".*", "cur"))
 	if err != nil {
@@ -60,6 +60,30 @@ func openMaildir(path string) (*Source, error) {
 	}
 
 	return s, nil
+}
+
+// number gives the entries their UIDs, and sorts them: what has none came after
+// the list was written.
+func (s *Source) number() {
+	index := make(map[string]int, len(s.entries))
+	for i, en := range s.entries {
+		index[baseName(en.name)] = i
+	}
+	list := readUIDList(s.Path, func(name string) bool { _, ok := index[name]; return ok })
+	s.UIDValidity, s.UIDNext = list.validity, list.next
+	taken := make(map[imap.UID]bool, len(list.uids))
+	for name, uid := range list.uids {
+		if !taken[uid] { // a damaged list; which of the two has the UID does not matter
+			taken[uid] = true
+			s.entries[index[name]].uid = uid
+		}
+	}
+	slices.SortFunc(s.entries, func(a, b entry) int {
+		return cmp.Or(
+			cmp.Compare(uint32(a.uid)-1, uint32(b.uid)-1), // 0 comes last
+			cmp.Compare(a.arrived, b.arrived), cmp.Compare(a.name, b.name),
+		)
+	})
 }
 
 func (s *Source) add(dir string, e fs.DirEntry) {
@@ -86,16 +110,24 @@ func (s *Source) add(dir string, e fs.DirEntry) {
 
 func (s *Source) maildirMessages(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
-		keywords := readKeywords(filepath.Join(s.Path, "dovecot-keywords"))
+		keywords, many := readKeywords(s.Path), readManyKeywords(s.Path)
 		for _, en := range s.entries {
-			m := &Message{Name: filepath.Join(filepath.Base(s.Path), en.dir, en.name), Bytes: en.size}
+			m := &Message{Name: filepath.Join(filepath.Base(s.Path), en.dir, en.name), Bytes: en.size, UID: en.uid}
 			if err := ctx.Err(); err != nil {
 				yield(m, fmt.Errorf("read maildir: %w", err))
 				return
 			}
 			path := filepath.Join(s.Path, en.dir, en.name)
+			ends := endsFromFirstLine
+			ours, verbatim := exportedName(en.name)
+			if ours {
+				ends = endsToCRLF
+			}
+			if verbatim {
+				ends = endsKept
+			}
 			fi, err := os.Stat(path)
-			if err == nil && fi.Size() == 0 {
+			if err == nil && fi.Size() == 0 && !ours {
 				err = ErrEmpty
 			}
 			if err != nil {
@@ -104,9 +136,9 @@ func (s *Source) maildirMessages(ctx context.Context) iter.Seq2[*Message, error]
 				}
 				continue
 			}
-			m.Flags = maildirFlags(en.name, keywords)
-			m.Date = fi.ModTime()
-			m.open = func() (io.ReadCloser, error) { return openFile(path) }
+			m.Flags = maildirFlags(en.name, keywords, many[en.uid])
+			m.Date = arrival(fi.ModTime(), en.arrived)
+			m.open = func() (io.ReadCloser, error) { return openFile(path, ends) }
 			if !yield(m, nil) {
 				return
 			}
@@ -122,12 +154,22 @@ type fileBody struct {
 
 func (b *fileBody) Close() error { return errors.Join(b.body.Close(), b.f.Close()) }
 
-func openFile(path string) (io.ReadCloser, error) {
+// arrival is the time of the file, which programs set to the date of arrival.
+// But a file that is newer than its name was copied without its time.
+func arrival(modified time.Time, named int64) time.Time {
+	if t := time.Unix(named, 0); named > 0 && modified.Sub(t) > copiedAfter {
+		return t
+	}
+
+	return modified
+}
+
+func openFile(path string, ends lineEnds) (io.ReadCloser, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	b, err := newBody(f, endsFromFirstLine, false)
+	b, err := newBody(f, ends, false)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -137,13 +179,16 @@ func openFile(path string) (io.ReadCloser, error) {
 
 // maildirFlags reads the letters after ":2,". Windows programs, which cannot
 // have a colon in a name, write ";" or "!".
-func maildirFlags(name string, keywords []imap.Flag) []imap.Flag {
-	i := strings.LastIndexAny(name, ":;!")
-	if i < 0 || !strings.HasPrefix(name[i+1:], "2,") {
-		return nil
-	}
+func maildirFlags(name string, keywords, more []imap.Flag) []imap.Flag {
 	var set flagSet
-	for _, c := range name[i+3:] {
+	for _, f := range more {
+		set.add(f)
+	}
+	letters, ok := strings.CutPrefix(name, baseName(name))
+	if ok && len(letters) > 3 {
+		letters = letters[3:]
+	}
+	for _, c := range letters {
 		switch {
 		case c == 'S':
 			set.add(imap.FlagSeen)
@@ -163,28 +208,6 @@ func maildirFlags(name string, keywords []imap.Flag) []imap.Flag {
 	}
 
 	return set.sorted()
-}
-
-// readKeywords reads Dovecot's list of what the lower-case letters mean. A
-// Maildir without one has no keywords.
-func readKeywords(path string) []imap.Flag {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-
-	keywords := make([]imap.Flag, maxKeywords)
-	sc := bufio.NewScanner(io.LimitReader(f, lineBuffer))
-	for sc.Scan() {
-		number, name, ok := strings.Cut(sc.Text(), " ")
-		i, err := strconv.Atoi(number)
-		if ok && err == nil && i >= 0 && i < maxKeywords {
-			keywords[i] = imap.Flag(strings.TrimSpace(name))
-		}
-	}
-
-	return keywords
 }
 
 func escapeGlob(path string) string {

@@ -2,6 +2,7 @@ package mailfile
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,10 +10,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-
-	"github.com/emersion/go-imap/v2"
 )
 
 // startsMbox tells whether a file begins as an mbox does.
@@ -35,26 +33,23 @@ type span struct {
 	line       int64 // number of the "From " line, counted from 1
 	date       time.Time
 	status     mboxStatus
+	exported   *Exported // what our export says of it
+	counted    bool      // its Content-Length is right: nothing is quoted
 }
 
 func (s *Source) mboxMessages(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		n := 0
-		ends := endsKept
-		err := scanMbox(io.NewSectionReader(s.file, 0, s.Bytes), func(e lineEnds) { ends = e }, func(sp span) bool {
+		scan := mboxScan{file: s.file, size: s.Bytes}
+		err := scan.run(func(sp span) bool {
 			if ctx.Err() != nil {
 				return false
 			}
 			n++
-			return yield(&Message{
-				Name:  fmt.Sprintf("%s, message %d (line %d)", filepath.Base(s.Path), n, sp.line),
-				Flags: sp.status.flags(),
-				Date:  sp.date,
-				Bytes: sp.end - sp.start,
-				open: func() (io.ReadCloser, error) {
-					return newBody(io.NewSectionReader(s.file, sp.start, sp.end-sp.start), ends, true)
-				},
-			}, nil)
+			if n == 1 && s.UIDValidity == 0 {
+				s.UIDValidity, s.UIDNext = sp.status.validity, sp.status.next
+			}
+			return yield(s.mboxMessage(n, sp, scan.ends), nil)
 		})
 		if err == nil {
 			err = ctx.Err()
@@ -65,132 +60,215 @@ func (s *Source) mboxMessages(ctx context.Context) iter.Seq2[*Message, error] {
 	}
 }
 
-// scanMbox finds the messages of an mbox, which begins with a "From " line,
-// until found returns false. It tells ends first how lines end.
-func scanMbox(r io.Reader, ends func(lineEnds), found func(span) bool) error {
+func (s *Source) mboxMessage(n int, sp span, ends lineEnds) *Message {
+	m := &Message{
+		Name:     fmt.Sprintf("%s, message %d (line %d)", filepath.Base(s.Path), n, sp.line),
+		UID:      sp.status.uid,
+		Flags:    sp.status.flags(),
+		Date:     sp.date,
+		Bytes:    sp.end - sp.start,
+		Expunged: sp.status.expunged(),
+		Internal: sp.status.internal(),
+		open: func() (io.ReadCloser, error) {
+			return newBody(io.NewSectionReader(s.file, sp.start, sp.end-sp.start), ends, !sp.counted)
+		},
+	}
+	e := sp.exported
+	if e == nil {
+		return m
+	}
+	m.UID, m.Flags, m.Date, m.Exported = e.UID, e.Flags, e.Date, e
+	if s.UIDValidity == 0 {
+		s.UIDValidity = e.UIDValidity
+	}
+	m.open = func() (io.ReadCloser, error) {
+		ends := endsToCRLF
+		if e.Verbatim {
+			ends = endsKept
+		}
+		b, err := newBody(io.NewSectionReader(s.file, sp.start, sp.end-sp.start), ends, true)
+		if err != nil {
+			return nil, err
+		}
+		return limit(b, e.Size), nil
+	}
+
+	return m
+}
+
+// mboxScan finds the messages of an mbox, which begins with a "From " line.
+type mboxScan struct {
+	file io.ReaderAt
+	size int64
+	ends lineEnds // how lines end, from the first line on
+
+	cur     span
+	open    bool  // cur has begun
+	header  bool  // within cur's header
+	counts  bool  // the first message's Content-Length is right
+	exports int   // lines that our export has written in front of cur, and are to come
+	empty   int64 // octets of the empty line just before pos, 0 if that was another line
+	pos     int64
+	lines   int64
+}
+
+// run calls found with each message, until it returns false.
+func (m *mboxScan) run(found func(span) bool) error {
 	br := readers.Get().(*bufio.Reader)
 	defer readers.Put(br)
-	br.Reset(r)
-
-	var (
-		cur    span
-		open   bool  // cur has begun
-		header bool  // within cur's header
-		empty  int64 // octets of the empty line just before pos, 0 if that was another line
-		inLine bool  // the next piece goes on with a line
-		pos    int64
-		lines  int64
-	)
+	br.Reset(io.NewSectionReader(m.file, 0, m.size))
+	inLine := false // the next piece goes on with a line
 	for {
 		piece, err := br.ReadSlice('\n')
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 			return err
 		}
-		at := pos
-		pos += int64(len(piece))
+		at := m.pos
+		m.pos += int64(len(piece))
 		if len(piece) > 0 && !inLine {
-			lines++
-			date, ok := time.Time{}, false
-			if !open || empty > 0 {
-				date, ok = parseFromLine(piece)
+			if !m.line(piece, at, found) {
+				return nil
 			}
-			switch {
-			case ok:
-				if !open {
-					ends(endsOf(piece))
-				} else {
-					cur.end = at - empty
-					if !found(cur) {
-						return nil
-					}
-				}
-				cur = span{start: pos, line: lines, date: date}
-				open, header = true, true
-			case header && isEmptyLine(piece):
-				header = false
-			case header:
-				cur.status.field(piece)
-			}
-		} else if inLine && open && cur.start == at {
-			cur.start = pos // the "From " line itself is longer than the buffer
+		} else if inLine && m.open && m.cur.start == at {
+			m.cur.start = m.pos // the "From " line itself is longer than the buffer
 		}
 		if len(piece) > 0 {
-			empty = 0
+			m.empty = 0
 			if !inLine && isEmptyLine(piece) {
-				empty = int64(len(piece))
+				m.empty = int64(len(piece))
 			}
 			inLine = piece[len(piece)-1] != '\n'
 		}
 		if errors.Is(err, io.EOF) {
 			break
 		}
+		if end, ok := m.counted(piece); ok {
+			// The lines of what is passed over are counted, for a person's sake.
+			n, err := countLines(io.NewSectionReader(m.file, m.pos, end-m.pos))
+			if err != nil {
+				return err
+			}
+			m.lines += n
+			m.pos, m.cur.counted, m.header, m.empty = end, true, false, 0
+			br.Reset(io.NewSectionReader(m.file, m.pos, m.size-m.pos))
+			inLine = false
+		}
 	}
-	if open {
-		cur.end = max(pos-empty, cur.start)
-		found(cur)
+	if m.open {
+		m.cur.end = max(m.pos-m.empty, m.cur.start)
+		found(m.cur)
 	}
 
 	return nil
 }
 
-func isEmptyLine(line []byte) bool {
-	return len(line) == 1 && line[0] == '\n' || len(line) == 2 && line[0] == '\r' && line[1] == '\n'
-}
-
-// mboxStatus gathers what a header tells of flags.
-type mboxStatus struct {
-	letters string
-	mozilla string
-}
-
-// field takes one header line.
-func (s *mboxStatus) field(line []byte) {
-	if len(line) > 200 || len(line) == 0 || (line[0]|0x20 != 's' && line[0]|0x20 != 'x') {
-		return
+// line takes the line, or the first piece of a long one, at an offset.
+func (m *mboxScan) line(piece []byte, at int64, found func(span) bool) bool {
+	m.lines++
+	date, ok := time.Time{}, false
+	if !m.open || m.empty > 0 || m.cur.counted && m.cur.end == at {
+		date, ok = parseFromLine(piece)
 	}
-	name, value, ok := strings.Cut(string(line), ":")
-	if !ok {
-		return
-	}
-	value = strings.TrimSpace(value)
 	switch {
-	case len(s.letters) > 64: // a hostile header repeats the field
-	case strings.EqualFold(name, "Status"), strings.EqualFold(name, "X-Status"):
-		s.letters += value
-	case strings.EqualFold(name, "X-Mozilla-Status"):
-		s.mozilla = value
-	}
-}
-
-func (s *mboxStatus) flags() []imap.Flag {
-	var set flagSet
-	for _, c := range s.letters {
-		switch c {
-		case 'R':
-			set.add(imap.FlagSeen)
-		case 'A':
-			set.add(imap.FlagAnswered)
-		case 'F':
-			set.add(imap.FlagFlagged)
-		case 'D':
-			set.add(imap.FlagDeleted)
-		case 'T':
-			set.add(imap.FlagDraft)
-		}
-	}
-	// Mozilla's bits; without "expunged" a folder that was never compacted
-	// would bring back what its owner deleted.
-	var bits uint16
-	if _, err := fmt.Sscanf(s.mozilla, "%x", &bits); err == nil {
-		for bit, flag := range map[uint16]imap.Flag{
-			0x0001: imap.FlagSeen, 0x0002: imap.FlagAnswered, 0x0004: imap.FlagFlagged,
-			0x0008: imap.FlagDeleted, 0x1000: imap.FlagForwarded,
-		} {
-			if bits&bit != 0 {
-				set.add(flag)
+	case ok:
+		if !m.open {
+			m.ends = endsOf(piece)
+		} else {
+			m.cur.end = at - m.empty
+			if !found(m.cur) {
+				return false
 			}
 		}
+		m.cur = span{start: m.pos, line: m.lines, date: date}
+		m.open, m.header, m.exports = true, true, 0
+	case m.exports > 0:
+		m.exports--
+		m.cur.start = m.pos
+	case m.header && m.cur.start == at && m.cur.exported == nil && m.export(piece):
+	case m.header && isEmptyLine(piece):
+		m.header = false
+	case m.header:
+		m.cur.status.field(piece)
 	}
 
-	return set.sorted()
+	return true
+}
+
+// export takes the first line of what our export has written in front of a
+// message.
+func (m *mboxScan) export(piece []byte) bool {
+	e, lines, ok := parseExported(piece)
+	if ok {
+		m.cur.exported, m.exports, m.cur.start = e, lines-1, m.pos
+	}
+
+	return ok
+}
+
+// counted tells where the message ends by its Content-Length, at the end of
+// its header. Files are edited after it was written, and senders write it, too:
+// it is believed only where a message begins or the file ends just there, and
+// only if that is so of the first message.
+func (m *mboxScan) counted(piece []byte) (end int64, ok bool) {
+	n := m.cur.status.length
+	if m.header || n == 0 || !isEmptyLine(piece) {
+		return 0, false
+	}
+	m.cur.status.length = 0 // what follows is the body
+	if n > m.size-m.pos || m.cur.exported != nil || m.cur.line > 1 && !m.counts {
+		return 0, false
+	}
+	end = m.pos + n
+	next := make([]byte, min(maxFromLine, m.size-end))
+	if _, err := m.file.ReadAt(next, end); err != nil && !errors.Is(err, io.EOF) {
+		return 0, false
+	}
+	rest := trimEnd(next)
+	ended := endsLine(m.file, end)
+	if !ended { // some do not count the last line's end
+		rest = trimEnd(rest)
+	}
+	line, _, _ := bytes.Cut(rest, crlf[1:])
+	_, begins := parseFromLine(line)
+	ok = len(rest) == 0 || begins && (ended || len(rest) < len(next))
+	m.counts = m.counts || ok
+	m.cur.end = end
+
+	return end, ok
+}
+
+// maxFromLine is how much of a "From " line is looked at, in octets.
+const maxFromLine = 1024
+
+func endsLine(r io.ReaderAt, at int64) bool {
+	var last [1]byte
+	_, err := r.ReadAt(last[:], at-1)
+
+	return err == nil && last[0] == '\n'
+}
+
+func trimEnd(b []byte) []byte {
+	if rest, ok := bytes.CutPrefix(b, crlf); ok {
+		return rest
+	}
+
+	return bytes.TrimPrefix(b, crlf[1:])
+}
+
+func countLines(r io.Reader) (n int64, err error) {
+	buf := make([]byte, lineBuffer)
+	for {
+		k, err := r.Read(buf)
+		n += int64(bytes.Count(buf[:k], crlf[1:]))
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+func isEmptyLine(line []byte) bool {
+	return len(line) == 1 && line[0] == '\n' || len(line) == 2 && line[0] == '\r' && line[1] == '\n'
 }

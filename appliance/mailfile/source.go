@@ -21,6 +21,7 @@ const (
 	Single  Kind = "message"
 	Mbox    Kind = "mbox"
 	Maildir Kind = "maildir"
+	Cyrus   Kind = "cyrus" // a folder of Cyrus's spool
 )
 
 // Errors that callers tell apart.
@@ -36,6 +37,11 @@ type Message struct {
 	Flags []imap.Flag // nil if none, or if the file does not tell
 	Date  time.Time   // when it arrived; zero if the file does not tell
 	Bytes int64       // octets it takes in the file, a measure of progress; -1 if not known
+	UID   imap.UID    // that the mailbox knows it by; 0 if the file does not tell
+
+	Expunged bool      // Thunderbird has deleted it, and not yet compacted the folder
+	Internal bool      // it is no mail, but what a program knows of its folder
+	Exported *Exported // what our export wrote of it into an mbox; otherwise nil
 
 	open func() (io.ReadCloser, error)
 }
@@ -57,12 +63,18 @@ type Source struct {
 	Kind  Kind
 	Bytes int64 // octets in all, a measure of progress
 
+	// UIDValidity and UIDNext belong to the messages' UIDs; 0 if the source does
+	// not tell. Those of an mbox are known once its first message was seen.
+	UIDValidity uint32
+	UIDNext     imap.UID
+
 	// Unread lists Maildir++ folders below a Maildir, which are Sources of
 	// their own.
 	Unread []string
 
 	file    *os.File
 	entries []entry
+	records map[imap.UID]cyrusRecord
 }
 
 // Open finds out what path holds.
@@ -72,6 +84,8 @@ func Open(path string) (*Source, error) {
 		return nil, fmt.Errorf("open mail: %w", err)
 	}
 	switch {
+	case fi.IsDir() && isCyrus(path):
+		return openCyrus(path)
 	case fi.IsDir():
 		return openMaildir(path)
 	case !fi.Mode().IsRegular():
@@ -105,6 +119,8 @@ func (s *Source) Messages(ctx context.Context) iter.Seq2[*Message, error] {
 		return s.mboxMessages(ctx)
 	case Maildir:
 		return s.maildirMessages(ctx)
+	case Cyrus:
+		return s.cyrusMessages(ctx)
 	default:
 		return func(yield func(*Message, error) bool) {
 			yield(&Message{
