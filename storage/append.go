@@ -86,6 +86,15 @@ func (t *txn) appendOne(b *box, m *AppendMessage, seq ModSeq) (imap.UID, error) 
 	} else if err := t.keep(id, m.Body); err != nil {
 		return 0, err
 	}
+	switch {
+	case m.UID == 0:
+	case m.UID < b.mb.UIDNext:
+		return 0, ErrUIDTaken
+	case m.UID == 1<<32-1:
+		return 0, ErrUIDsExhausted
+	default:
+		b.mb.UIDNext = m.UID
+	}
 	msg := Message{UID: b.mb.UIDNext, ModSeq: seq, Data: id, Size: m.size(), SaveDate: t.now}
 	msg.InternalDate, msg.Zone = splitTime(m.InternalDate, t.now)
 	var err error

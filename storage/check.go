@@ -291,6 +291,17 @@ func (c *checker) account(tx *bolt.Tx) error {
 		c.problem("", 0, "the account counts %d octets in %d messages, and holds %d in %d",
 			q.UsedBytes, q.UsedMessages, c.sum.UsedBytes, c.sum.UsedMessages)
 	}
+	if b := tx.Bucket(notesBucket); b != nil {
+		err := b.ForEach(func(k, v []byte) error {
+			if d := summed(v); d.bad {
+				c.problem("", 0, "the note %x cannot be read", k)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
 	if err := c.data(tx); err != nil {
 		return err
 	}

@@ -131,7 +131,11 @@ func (a *Account) exchange(ctx context.Context, w *indexWriter, path string) (be
 // copy puts all records of some buckets into the new index.
 func (w *indexWriter) copy(ctx context.Context, tx *bolt.Tx, buckets ...[]byte) error {
 	for _, name := range buckets {
-		if err := tx.Bucket(name).ForEach(func(k, v []byte) error {
+		b := tx.Bucket(name)
+		if b == nil {
+			continue // no note was ever made
+		}
+		if err := b.ForEach(func(k, v []byte) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}

@@ -118,7 +118,7 @@ func (f *findings) anyBroken(buckets ...[]byte) bool {
 // ourBuckets are those of an index; metaBucket holds the counters.
 func ourBuckets() [][]byte {
 	return [][]byte{
-		metaBucket, mailboxesBucket, chunksBucket, vanishedBucket, dataBucket, bodiesBucket, refsBucket, subscriptionsBucket, garbageBucket,
+		metaBucket, mailboxesBucket, chunksBucket, vanishedBucket, dataBucket, bodiesBucket, refsBucket, subscriptionsBucket, garbageBucket, notesBucket,
 	}
 }
 
@@ -269,6 +269,12 @@ func (s *scanner) present(bucket string, k, v []byte) {
 		}
 	case string(subscriptionsBucket):
 		s.subs[string(k)] = true
+	case string(notesBucket):
+		if d := summed(v); !d.bad {
+			s.keepRecord(notesBucket, k, v)
+		} else {
+			fail(fmt.Errorf("the note %x cannot be read", k))
+		}
 	case string(garbageBucket):
 		if len(k) == 8+len(bodyHash{}) {
 			s.garbage[DataID(binary.BigEndian.Uint64(k))] = bodyHash(k[8:])

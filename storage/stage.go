@@ -34,6 +34,9 @@ type Staged struct {
 // Size returns the body's octets, without any prefix.
 func (b *Staged) Size() int64 { return b.size }
 
+// Hash returns the SHA-256 of the body, without any prefix.
+func (b *Staged) Hash() [32]byte { return b.hash }
+
 // Message returns what the parse of the body found.
 func (b *Staged) Message() *message.Message { return b.msg }
 

@@ -51,6 +51,9 @@ var (
 	ErrCorrupt          = errors.New("the stored data is damaged")
 	ErrClosed           = errors.New("the storage is closed")
 	ErrUIDsExhausted    = errors.New("the mailbox has used up its UIDs; move its messages to a new one")
+	ErrUIDTaken         = errors.New("the UID was given out before")
+	ErrUIDValidity      = errors.New("the UIDVALIDITY of another server is too high to be taken over")
+	ErrNotEmpty         = errors.New("the mailbox is not empty")
 	ErrAccountID        = errors.New("the account identifier is not valid")
 )
 
@@ -139,6 +142,7 @@ type AppendMessage struct {
 	Prefix       []byte // header fields the server adds in front (whole lines, CRLF); may be nil
 	Flags        []imap.Flag
 	InternalDate time.Time // zero: now
+	UID          imap.UID  // 0: the next; one below the next is ErrUIDTaken
 }
 
 // AppendResult tells where messages went.

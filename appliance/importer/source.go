@@ -83,6 +83,7 @@ type Mailbox struct {
 
 	UIDValidity uint32   // 0: its messages have no UIDs
 	UIDNext     imap.UID // 0: not known
+	ModSeq      uint64   // the highest mod-sequence (RFC 7162); 0: not known
 	Messages    int64    // -1: not known
 	Bytes       int64    // of all messages; -1: not known
 	// Mark stands for the present state of the mailbox: as long as it is the same,
