@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
@@ -41,8 +40,8 @@ type Appliance struct {
 	imap      *imap.Server
 	access    *access.Listener
 	smtp      *smtp.Server
-	listeners []*listener
-	legacy    *legacyPort
+	listeners []*listener // but those for IMAP
+	ports     *mailPorts
 	metrics   *metricsPort
 	settings  *config.Manager
 	control   net.Listener
@@ -72,10 +71,10 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	if a.certs, err = a.office.openCerts(ctx); err != nil {
 		return a, err
 	}
-	a.legacy = &legacyPort{conf: c}
+	a.ports = newMailPorts(c)
 	policy := a.office.policy
 	a.metrics = &metricsPort{conf: c, tokens: metricsTokens{a.office.store.System()}}
-	if a.settings, err = openSettings(ctx, c, a.office, a.legacy, policy, a.metrics); err != nil {
+	if a.settings, err = openSettings(ctx, c, a.office, a.ports, policy, a.metrics); err != nil {
 		return a, err
 	}
 	if c.Reset != nil {
@@ -89,10 +88,11 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		a.log.Error("the rules of signing in may not hold", "err", err)
 	}
 	a.awaitRules(ctx)
-	if a.listeners, err = openListeners(ctx, c, a.settings.Current().Document.Ports); err != nil {
+	listeners, err := openListeners(ctx, c, a.settings.Current().Document.Ports)
+	if err != nil {
 		return a, err
 	}
-	a.legacy.take(a.listeners)
+	a.listeners = a.ports.take(listeners)
 	if a.control, err = control.Listen(ctx, c.Dir); err != nil {
 		return a, err
 	}
@@ -152,9 +152,7 @@ func (a *Appliance) Addresses(name string) []string {
 
 // listening returns what is open now.
 func (a *Appliance) listening() []*listener {
-	all := slices.DeleteFunc(slices.Clone(a.listeners), func(l *listener) bool { return l.name == nameLegacy })
-
-	return append(all, a.legacy.listeners()...)
+	return append(a.ports.listeners(), a.listeners...)
 }
 
 // CAFile returns the path of the certificate that clients are to trust.
@@ -191,12 +189,10 @@ func (a *Appliance) Run(ctx context.Context) error {
 		a.log.Info("listening", "listener", l.name, "addr", l.address())
 		outer.start(front, stopFront, l.name, func(ctx context.Context) error { return a.serve(ctx, l) })
 	}
+	a.ports.start(serve)
 	for _, l := range a.listeners {
-		if l.name != nameLegacy {
-			serve(l)
-		}
+		serve(l)
 	}
-	a.legacy.start(serve)
 	outer.start(front, stopFront, "metrics", a.metrics.run)
 	inner.start(background, stopFront, "settings", a.settings.Run)
 	if err := a.startSettings(front); err != nil {
@@ -217,7 +213,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	stopBackground()
 	err = errors.Join(err, inner.wait())
 	a.record(context.WithoutCancel(ctx), audit.Event{Kind: audit.ServerStopped, More: map[string]string{"version": a.conf.Version}})
-	a.listeners, a.control = nil, nil // their services closed them
+	a.listeners, a.ports, a.control = nil, newMailPorts(&a.conf), nil // their services closed them
 
 	return errors.Join(err, a.Close())
 }
@@ -229,10 +225,13 @@ func (a *Appliance) Close() error {
 		errs = append(errs, a.control.Close())
 	}
 	errs = append(errs, closeListeners(a.listeners))
+	if a.ports != nil {
+		errs = append(errs, a.ports.close())
+	}
 	if a.office != nil {
 		errs = append(errs, a.office.close(a.log))
 	}
-	a.control, a.listeners, a.office = nil, nil, nil
+	a.control, a.listeners, a.ports, a.office = nil, nil, nil, nil
 
 	return errors.Join(errs...)
 }

@@ -116,11 +116,12 @@ func openListeners(ctx context.Context, c *Config, ports config.Ports) (all []*l
 		name           string
 		addrs          []string
 		port, fallback int
+		open           bool
 	}{
-		{nameIMAPS, c.IMAPS, portIMAPS, fallbackIMAPS},
-		{nameLegacy, c.IMAPSLegacy, portIMAPSLegacy, fallbackLegacy},
+		{nameIMAPS, c.IMAPS, portIMAPS, fallbackIMAPS, !ports.NoIMAPS},
+		{nameLegacy, c.IMAPSLegacy, portIMAPSLegacy, fallbackLegacy, ports.IMAPSLegacy},
 	} {
-		if !wants(w.name, w.addrs) || w.name == nameLegacy && !ports.IMAPSLegacy {
+		if !wants(w.name, w.addrs) || !w.open {
 			continue
 		}
 		opened, err := listenAt(ctx, c, w.name, w.addrs, w.port, w.fallback)
@@ -153,11 +154,6 @@ func listenAt(ctx context.Context, c *Config, name string, addrs []string, port,
 	}
 
 	return listenTLS(ctx, name, addrs)
-}
-
-// openLegacy opens port 990.
-func openLegacy(ctx context.Context, c *Config) ([]*listener, error) {
-	return listenAt(ctx, c, nameLegacy, c.IMAPSLegacy, portIMAPSLegacy, fallbackLegacy)
 }
 
 // lmtpAddresses returns where LMTP listens.

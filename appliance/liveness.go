@@ -192,12 +192,12 @@ func (a *Appliance) checks() []health.Check {
 			Every: a.pace.listen, Limit: a.pace.listenerLimit, Strikes: strikes, Run: check,
 		})
 	}
-	for i, l := range a.listeners {
-		if l.name != nameLegacy {
-			port(fmt.Sprintf("%s-%d", l.name, i), l.check)
-		}
+	for _, p := range a.ports.all() {
+		port(p.name, p.answers)
 	}
-	port(nameLegacy, a.legacy.check)
+	for i, l := range a.listeners {
+		port(fmt.Sprintf("%s-%d", l.name, i), l.check)
+	}
 
 	return all
 }

@@ -145,8 +145,8 @@ func TestADeafListenerEndsTheProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	served := a.listeners[0].Listener
-	a.listeners[0].Listener = deaf{served, ln.Addr()}
+	served := a.ports.imaps.open[0].Listener
+	a.ports.imaps.open[0].Listener = deaf{served, ln.Addr()}
 	var sick *health.SickError
 	if err := a.Run(t.Context()); !errors.As(err, &sick) || !deafness.MatchString(sick.Reason) {
 		t.Errorf("run: %v", err)

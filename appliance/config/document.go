@@ -36,6 +36,8 @@ type Document struct {
 // Ports are which ports the box serves. Who may reach them is the firewall's
 // matter.
 type Ports struct {
+	// NoIMAPS closes port 993, for an estate that has nothing but 990.
+	NoIMAPS bool `json:"no_imaps,omitempty"`
 	// IMAPSLegacy is port 990 for IMAP, beside 993.
 	IMAPSLegacy bool `json:"imaps_legacy"`
 	// Metrics is port 9464, on which Prometheus asks by HTTPS.
@@ -140,6 +142,9 @@ func (d *Document) Validate() error {
 	}
 	if c := d.Changes.ConfirmWithin; c < minConfirm || c > maxConfirm {
 		errs = append(errs, fmt.Errorf("changes.confirm_within: %d is not between %d and %d seconds", c, minConfirm, maxConfirm))
+	}
+	if d.Ports.NoIMAPS && !d.Ports.IMAPSLegacy {
+		errs = append(errs, errors.New("ports: 993 and 990 cannot both be closed: nobody could read mail any more"))
 	}
 	if d.Changes.Window != nil {
 		errs = append(errs, within("changes.window", d.Changes.Window.validate()))

@@ -40,6 +40,16 @@ func (w *Window) validate() error {
 	return errors.Join(errs...)
 }
 
+// Next returns when changes may be applied next: now, if they may. There is no
+// window where c has none.
+func (c *Changes) Next(now time.Time) time.Time {
+	if c.Window == nil {
+		return now
+	}
+
+	return c.Window.next(now)
+}
+
 // next returns when the window is open next: now, if it is.
 func (w *Window) next(now time.Time) time.Time {
 	// One that began yesterday may still be open.

@@ -30,6 +30,7 @@ func (n *namer) label(path string) string {
 		"network.dns":              "name servers",
 		"network.search":           "search domains",
 		"network.ntp":              "time servers",
+		"ports.no_imaps":           "port 993 for IMAP",
 		"ports.imaps_legacy":       "port 990 for IMAP",
 		"ports.metrics":            "port 9464 for Prometheus",
 		"certificate.source":       "where the certificate comes from",
@@ -109,6 +110,8 @@ func value(path, text string) string {
 	switch {
 	case text == "" || text[0] == '{' || text[0] == '[':
 		return text
+	case path == "ports.no_imaps":
+		return map[string]string{"true": "closed", "false": "open"}[text]
 	case strings.HasPrefix(path, "ports."):
 		return map[string]string{"true": "open", "false": "closed"}[text]
 	case text == "true":

@@ -113,3 +113,58 @@ func TestAnOldConnectionConfirmsNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestPort993ClosesOnlyBeside990: an estate may have nothing but the old port, and
+// nobody is left without any.
+func TestPort993ClosesOnlyBeside990(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	addAnna(t, dir)
+	r := start(t, config(dir))
+	session := r.imap(t, "imaps")
+	change := func(no993, legacy bool) error {
+		var failed error
+		withClient(t, dir, false, func(c *control.Client) {
+			s, err := c.Settings(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := s.Current.Document
+			d.Ports.NoIMAPS, d.Ports.IMAPSLegacy = no993, legacy
+			_, failed = c.ProposeSettings(t.Context(), &control.ProposeSettings{Document: &d})
+		})
+		if failed == nil {
+			withClient(t, dir, false, func(c *control.Client) {
+				if _, err := c.ConfirmSettings(t.Context(), ""); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+		return failed
+	}
+	if err := change(true, false); err == nil || !strings.Contains(err.Error(), "cannot both be closed") {
+		t.Errorf("both: %v", err)
+	}
+	if err := change(true, true); err != nil {
+		t.Fatal(err)
+	}
+	if open := r.Addresses("imaps"); len(open) > 0 {
+		t.Errorf("it listens on %v", open)
+	}
+	session.say("b NOOP", "b OK")
+	r.imap(t, "imaps-legacy").say("b NOOP", "b OK")
+	r.cancel()
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	r = start(t, config(dir))
+	if open := r.Addresses("imaps"); len(open) > 0 {
+		t.Errorf("after a start it listens on %v", open)
+	}
+	if err := change(false, false); err != nil {
+		t.Fatal(err)
+	}
+	r.imap(t, "imaps").say("b NOOP", "b OK")
+	if open := r.Addresses("imaps-legacy"); len(open) > 0 {
+		t.Errorf("990 listens on %v", open)
+	}
+}
