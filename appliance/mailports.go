@@ -91,7 +91,9 @@ func (p *mailPorts) set(ctx context.Context, d *config.Document) error {
 }
 
 // listeners returns those that are open.
-func (p *mailPorts) listeners() []*listener { return append(p.imaps.listeners(), p.legacy.listeners()...) }
+func (p *mailPorts) listeners() []*listener {
+	return append(p.imaps.listeners(), p.legacy.listeners()...)
+}
 
 // start serves what was opened at the start.
 func (p *mailPorts) start(serve func(l *listener)) {

@@ -189,32 +189,43 @@ func (s *session) byPassword(name, password string) verifier {
 // check lets a client in that is who it says. as is whom it wants to act for: ""
 // or, in whatever form, the same person.
 func (s *session) check(ctx context.Context, mechanism, name, as string, verify verifier) error {
-	acct, err := s.enter(ctx, name, as, verify)
+	acct, alert, err := s.enter(ctx, mechanism, name, as, verify)
+	var turned *turnedError
 	switch {
+	case errors.As(err, &turned):
+		s.logLogin(ctx, mechanism, name, err)
+		s.parting = &ending{text: "Not by this way any more"}
+		return no(imap.ResponseCodeAlert, turned.alert)
 	case errors.Is(err, ErrCredentials):
-		s.logLogin(ctx, mechanism, name, "wrong name or password")
+		s.logLogin(ctx, mechanism, name, errWrong)
 		return s.refuseLogin(ctx, no(imap.ResponseCodeAuthenticationFailed, "The name or the password is wrong"))
 	case errors.Is(err, ErrRefused):
-		s.logLogin(ctx, mechanism, name, err.Error())
+		s.logLogin(ctx, mechanism, name, err)
 		return s.refuseLogin(ctx, no(imap.ResponseCodeAuthenticationFailed, "That way to log in failed"))
 	case errors.Is(err, errForeign):
-		s.logLogin(ctx, mechanism, name, errForeign.Error())
+		s.logLogin(ctx, mechanism, name, err)
 		return s.refuseLogin(ctx, no(imap.ResponseCodeAuthorizationFailed, "Nobody can act for another here"))
 	case errors.Is(err, errCrowded):
-		s.logLogin(ctx, mechanism, name, errCrowded.Error())
+		s.logLogin(ctx, mechanism, name, err)
 		return s.refuseLogin(ctx, no(imap.ResponseCodeLimit, "The account has too many connections; close some of them"))
 	case err != nil:
-		s.logLogin(ctx, mechanism, name, err.Error())
+		s.logLogin(ctx, mechanism, name, err)
 		return s.refuseLogin(ctx, no(imap.ResponseCodeUnavailable, "Log-in is not possible at the moment; try again later"))
 	}
 	s.acct, s.tries = acct, 0
 	s.srv.stats.logins.Add(1)
-	s.logLogin(ctx, mechanism, s.ident.Address, "")
+	s.logLogin(ctx, mechanism, s.ident.Address, nil)
 	s.log = s.log.With("account", s.ident.Address)
 	s.link.until = time.Time{}
 	s.dec.SetLimits(s.srv.memberLimits())
+	if alert != "" {
+		s.untagged("OK [ALERT] " + alert)
+	}
 	return ok("CAPABILITY "+s.capabilities(), "Logged in")
 }
+
+// errWrong is what the record says of a wrong name or password.
+var errWrong = errors.New("wrong name or password")
 
 // errCrowded is an account with as many sessions as it may have.
 var errCrowded = errors.New("too many connections")
@@ -222,24 +233,25 @@ var errCrowded = errors.New("too many connections")
 // errForeign is a client that wants to act for somebody else.
 var errForeign = errors.New("acting for another is not possible")
 
-// enter verifies who it is, opens the account and counts the session.
-func (s *session) enter(ctx context.Context, name, as string, verify verifier) (*storage.Account, error) {
+// enter verifies who it is, opens the account and counts the session. alert is
+// what they are to be told.
+func (s *session) enter(ctx context.Context, mechanism, name, as string, verify verifier) (acct *storage.Account, alert string, err error) {
 	ident, mark, err := verify(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if as != "" && !strings.EqualFold(as, name) && !strings.EqualFold(as, ident.Address) {
-		return nil, errForeign
+		return nil, "", errForeign
 	}
-	acct, err := s.srv.accounts.Account(ctx, ident.Account)
-	if err != nil {
-		return nil, fmt.Errorf("open mailboxes: %w", err)
+	a := &Arrival{Identity: ident, Conn: s.link.conn, Mechanism: mechanism}
+	if alert, err = s.notice(ctx, a); err != nil {
+		return nil, "", err
+	}
+	if acct, err = s.srv.accounts.Account(ctx, ident.Account); err != nil {
+		return nil, "", fmt.Errorf("open mailboxes: %w", err)
 	}
 	// The last step, so that nothing that fails leaves the session counted.
-	if err := s.srv.enter(s, &ident, mark); err != nil {
-		return nil, err
-	}
-	return acct, nil
+	return acct, alert, s.srv.enter(s, a, mark)
 }
 
 // refuseLogin holds the answer to a failed log-in back, longer each time, and
@@ -259,11 +271,15 @@ func (s *session) refuseLogin(ctx context.Context, answer error) error {
 }
 
 // logLogin writes the one line about a try to log in, and tells who wants to
-// know; failure is why it failed, "" if it did not.
-func (s *session) logLogin(ctx context.Context, mechanism, name, failure string) {
+// know; failed is why it failed, nil if it did not.
+func (s *session) logLogin(ctx context.Context, mechanism, name string, failed error) {
+	failure, turned := "", errors.As(failed, new(*turnedError))
+	if failed != nil {
+		failure = failed.Error()
+	}
 	if s.srv.signedIn != nil {
 		s.srv.signedIn(ctx, SignIn{
-			Account: shorten(name), Mechanism: mechanism, Device: s.ident.Device, Conn: s.link.conn, Failure: failure,
+			Account: shorten(name), Mechanism: mechanism, Device: s.ident.Device, Conn: s.link.conn, Failure: failure, Turned: turned,
 		})
 	}
 	attrs := []slog.Attr{

@@ -30,6 +30,9 @@ type Config struct {
 	// Describe returns what the line about a log-in is to tell of the
 	// connection, such as its TLS version; may be nil.
 	Describe func(c net.Conn) []slog.Attr
+	// Notices says what clients are told of the way by which they come; nil means
+	// nothing.
+	Notices Notices
 	// SignedIn is told of each try to log in, and must return soon; may be nil.
 	SignedIn func(ctx context.Context, s SignIn)
 }
@@ -41,6 +44,9 @@ type SignIn struct {
 	Device    string // by whose password it succeeded, "" for the person's own
 	Conn      net.Conn
 	Failure   string // why it failed, "" if it did not
+	// Turned tells that the password was right, and that they are not let in by
+	// this way.
+	Turned bool
 }
 
 // Accounts opens the mail of an account. *storage.Store is one.
@@ -99,6 +105,7 @@ type Server struct {
 	limits   Limits
 	now      func() time.Time
 	more     Mechanisms
+	notices  Notices
 	carried  func(command string, took time.Duration)
 	describe func(c net.Conn) []slog.Attr
 	signedIn func(ctx context.Context, s SignIn)
@@ -132,6 +139,7 @@ func New(c *Config) *Server {
 		limits:   c.Limits.withDefaults(),
 		now:      now,
 		more:     c.Mechanisms,
+		notices:  c.Notices,
 		carried:  c.Carried,
 		describe: c.Describe,
 		signedIn: c.SignedIn,
@@ -188,13 +196,13 @@ func (s *Server) mark() uint64 {
 // (errCrowded), nor if it, or what was logged in by, was disconnected since the
 // mark, for then what was checked at the log-in may no longer hold
 // (ErrCredentials).
-func (s *Server) enter(sess *session, ident *Identity, mark uint64) error {
+func (s *Server) enter(sess *session, a *Arrival, mark uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id := ident.Account
+	id := a.Account
 	all := s.members[id]
 	switch {
-	case s.cut[cutKey{account: id}] > mark, s.cut[cutKey{id, ident.Credential}] > mark:
+	case s.cut[cutKey{account: id}] > mark, s.cut[cutKey{id, a.Credential}] > mark:
 		return ErrCredentials
 	case len(all) >= s.limits.ConnectionsPerAccount:
 		return errCrowded
@@ -203,7 +211,7 @@ func (s *Server) enter(sess *session, ident *Identity, mark uint64) error {
 		s.members[id] = all
 	}
 	all[sess] = struct{}{}
-	sess.ident = *ident
+	sess.ident, sess.arrival = a.Identity, *a
 	return nil
 }
 

@@ -28,7 +28,8 @@ type session struct {
 
 	acct     *storage.Account // nil before log-in
 	ident    Identity
-	clientID string // what ID told, for the log
+	arrival  Arrival // the same, with how they came
+	clientID string  // what ID told, for the log
 	enabled  enabled
 	sel      *selected // nil when no mailbox is selected
 	ahead    *incoming // what was read while the last command was carried out
@@ -37,6 +38,8 @@ type session struct {
 	// states: a panic then ends the session and not only the command.
 	fragile bool
 	leaving bool // LOGOUT was answered
+
+	parting *ending // ends the session once the command is answered
 
 	tries int // log-ins that failed
 	bads  int // commands in a row answered with BAD
@@ -106,6 +109,10 @@ func (s *session) run(ctx context.Context) {
 		}
 	}()
 	s.out.Acquire()
+	if err := s.turned(); err != nil {
+		s.finish(ctx, err)
+		return
+	}
 	s.untagged("OK [CAPABILITY " + s.capabilities() + "] Pillarbox is ready")
 	var err error
 	for err == nil && !s.leaving {
@@ -310,6 +317,8 @@ func (s *session) conclude(tag, name string, r *reply) error {
 		s.bads = 0
 	}
 	switch {
+	case s.parting != nil:
+		return s.parting
 	case s.bads >= s.srv.limits.BadCommands:
 		return &ending{imap.ResponseCodeClientBug, "Too many commands that are not valid"}
 	case s.tries >= s.srv.limits.LoginTries:
