@@ -63,8 +63,12 @@ func (o *office) openForCA(ctx context.Context, port int, open bool) error {
 func (o *office) names() []string {
 	all := append(certs.SystemNames(), o.conf.hostname())
 	all = append(all, o.conf.Names...)
-	for _, d := range o.domains() {
+	domains := o.domains()
+	for _, d := range domains {
 		all = append(all, "mail."+d, "imap."+d)
+	}
+	for _, d := range domains { // later: a certificate has room for so many
+		all = append(all, "autoconfig."+d, "autodiscover."+d)
 	}
 
 	return all

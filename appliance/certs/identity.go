@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"software.sslmate.com/src/go-pkcs12"
+
+	"pillarbox/appliance/profile"
 )
 
 // identityLife is how long a device's certificate is good for. It can be revoked
@@ -29,13 +31,15 @@ type NewIdentity struct {
 	Device  string // its name
 	RSA     bool   // has an RSA key made, for devices that know no other
 	Legacy  bool   // encrypts the file as old devices want it
+
+	Payloads []profile.Payload // what else the profile brings; nil means nothing
 }
 
 // Identity is a certificate for a device with its key. Neither is kept here.
 type Identity struct {
 	Certificate *x509.Certificate
 	PKCS12      []byte // the key, the certificate and its CA
-	Profile     []byte // the same, and the box's CA, as a profile for Apple's devices
+	Profile     []byte // the same, and the box's CA, as a signed profile for Apple's devices
 	Password    string // that both files ask for
 }
 
@@ -97,19 +101,20 @@ func (m *Manager) pack(n NewIdentity, key crypto.Signer, cert, ca *x509.Certific
 			return nil, fmt.Errorf("pack a device's certificate: %w", err)
 		}
 	}
-	m.mu.Lock()
-	root := m.ca.cert
-	m.mu.Unlock()
 	name := "pillarbox.device." + fingerprint(cert)[:16]
-	id.Profile = writeProfile(&profile{
-		name:        "Mail of " + n.Address,
-		description: "Lets this device trust the office's mail box, and show it who it is. After it is installed: Settings, General, About, Certificate Trust Settings.",
-		id:          name, uuid: uuidOf(cert.Raw, "profile"),
-		payloads: []payload{rootPayload(root), {
-			kind: "com.apple.security.pkcs12", file: "device.p12", data: old, name: n.Address + " (" + n.Device + ")",
-			id: name + ".identity", uuid: uuidOf(cert.Raw, "identity"),
-		}},
-	})
+	p := profile.Profile{
+		Name:        "Mail of " + n.Address,
+		Description: "Lets this device trust the office's mail box, and show it who it is. After it is installed: Settings, General, About, Certificate Trust Settings.",
+		ID:          name, UUID: profile.UUID(cert.Raw, "profile"),
+		Payloads: append([]profile.Payload{m.RootPayload(), {
+			Type: "com.apple.security.pkcs12", Name: n.Address + " (" + n.Device + ")",
+			ID: name + ".identity", UUID: profile.UUID(cert.Raw, "identity"),
+			Keys: map[string]any{"PayloadCertificateFileName": "device.p12", "PayloadContent": old},
+		}}, n.Payloads...),
+	}
+	if id.Profile, err = m.Sign(p.Encode()); err != nil {
+		return nil, err
+	}
 
 	return id, nil
 }

@@ -5,9 +5,43 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 )
+
+func TestOpenSSLVerifiesASignedProfile(t *testing.T) {
+	need(t, "openssl")
+	b := newBox(t)
+	m := b.open(t)
+	text := m.Profile()
+	signed, err := m.Sign(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(root, m.Root(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	verify := func(signed []byte) (out, said bytes.Buffer, err error) {
+		cmd := exec.CommandContext(t.Context(), "openssl", "cms", "-verify", "-inform", "DER", "-CAfile", root, "-purpose", "any", "-binary")
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(signed), &out, &said
+		return out, said, cmd.Run()
+	}
+	out, said, err := verify(signed)
+	if err != nil || !bytes.Equal(out.Bytes(), text) {
+		t.Errorf("%v: %s\n%s", err, said.String(), out.String())
+	}
+	forged := bytes.Replace(signed, []byte("office"), []byte("Office"), 1)
+	if bytes.Equal(forged, signed) {
+		t.Fatal("nothing to forge")
+	}
+	if _, said, err := verify(forged); err == nil || !strings.Contains(said.String(), "erification failure") {
+		t.Errorf("a forged profile: %v: %s", err, said.String())
+	}
+}
 
 func TestProfileIsAPropertyList(t *testing.T) {
 	need(t, "python3")

@@ -132,6 +132,7 @@ func TestOnlyTheOwningRoomImportsALibrary(t *testing.T) {
 		{"github.com/prometheus/client_golang", "appliance/metrics"},
 		{"github.com/beevik/ntp", "appliance/timesync appliance/doctor"},
 		{"github.com/xdg-go/stringprep", "appliance/scram"},
+		{"github.com/smallstep/pkcs7", "appliance/certs"},
 	}
 	for _, s := range sources(t) {
 		for _, o := range owners {
@@ -156,7 +157,9 @@ func TestArrowsPointInward(t *testing.T) {
 		"webui":              {},
 		"appliance/imap":     {"storage"},
 		"appliance/access":   {},
-		"appliance/certs":    {},
+		"appliance/certs":    {"appliance/profile"}, // as what devices are given its certificates
+		"appliance/profile":  {},
+		"appliance/setup":    {"appliance/profile"},
 		"appliance/delivery": {"storage"},
 		"appliance/audit":    {"storage/ledger"},
 		"appliance/scram":    {},
