@@ -3,13 +3,11 @@ package mailfile
 import (
 	"bufio"
 	"cmp"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,35 +69,24 @@ func openCyrus(path string) (*Source, error) {
 	return s, nil
 }
 
-func (s *Source) cyrusMessages(ctx context.Context) iter.Seq2[*Message, error] {
-	return func(yield func(*Message, error) bool) {
-		for _, en := range s.entries {
-			m := &Message{Name: filepath.Join(filepath.Base(s.Path), en.name), Bytes: en.size, UID: en.uid}
-			if err := ctx.Err(); err != nil {
-				yield(m, fmt.Errorf("read mail: %w", err))
-				return
-			}
-			path := filepath.Join(s.Path, en.name)
-			fi, err := os.Stat(path)
-			if err == nil && fi.Size() == 0 {
-				err = ErrEmpty
-			}
-			if err != nil {
-				if !yield(m, fmt.Errorf("read mail: %w", err)) {
-					return
-				}
-				continue
-			}
-			m.Date = fi.ModTime() // Cyrus sets it to the internal date
-			if r, ok := s.records[en.uid]; ok {
-				m.Flags, m.Date = r.flags, r.date
-			}
-			m.open = func() (io.ReadCloser, error) { return openFile(path, endsKept) }
-			if !yield(m, nil) {
-				return
-			}
-		}
+func (s *Source) cyrusAt(i int) (*Message, error) {
+	en := &s.entries[i]
+	m := &Message{Name: filepath.Join(filepath.Base(s.Path), en.name), Key: en.name, Bytes: en.size, UID: en.uid}
+	path := filepath.Join(s.Path, en.name)
+	fi, err := os.Stat(path)
+	if err == nil && fi.Size() == 0 {
+		err = ErrEmpty
 	}
+	if err != nil {
+		return m, fmt.Errorf("read mail: %w", err)
+	}
+	m.Date = fi.ModTime() // Cyrus sets it to the internal date
+	if r, ok := s.records[en.uid]; ok {
+		m.Flags, m.Date = r.flags, r.date
+	}
+	m.open = func() (io.ReadCloser, error) { return openFile(path, endsKept) }
+
+	return m, nil
 }
 
 // cyrusHeader is what is read of a mailbox's cyrus.header.

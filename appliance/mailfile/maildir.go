@@ -108,42 +108,76 @@ func (s *Source) add(dir string, e fs.DirEntry) {
 	s.entries = append(s.entries, en)
 }
 
-func (s *Source) maildirMessages(ctx context.Context) iter.Seq2[*Message, error] {
+// entryMessages yields what lies in a file of its own, by at.
+func (s *Source) entryMessages(ctx context.Context, at func(i int) (*Message, error)) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
-		keywords, many := readKeywords(s.Path), readManyKeywords(s.Path)
-		for _, en := range s.entries {
-			m := &Message{Name: filepath.Join(filepath.Base(s.Path), en.dir, en.name), Bytes: en.size, UID: en.uid}
-			if err := ctx.Err(); err != nil {
-				yield(m, fmt.Errorf("read maildir: %w", err))
+		for i := range s.entries {
+			m, err := at(i)
+			if ctx.Err() != nil {
+				yield(m, fmt.Errorf("read mail: %w", ctx.Err()))
 				return
 			}
-			path := filepath.Join(s.Path, en.dir, en.name)
-			ends := endsFromFirstLine
-			ours, verbatim := exportedName(en.name)
-			if ours {
-				ends = endsToCRLF
-			}
-			if verbatim {
-				ends = endsKept
-			}
-			fi, err := os.Stat(path)
-			if err == nil && fi.Size() == 0 && !ours {
-				err = ErrEmpty
-			}
-			if err != nil {
-				if !yield(m, fmt.Errorf("read maildir: %w", err)) {
-					return
-				}
-				continue
-			}
-			m.Flags = maildirFlags(en.name, keywords, many[en.uid])
-			m.Date = arrival(fi.ModTime(), en.arrived)
-			m.open = func() (io.ReadCloser, error) { return openFile(path, ends) }
-			if !yield(m, nil) {
+			if !yield(m, err) {
 				return
 			}
 		}
 	}
+}
+
+// maildirAt returns a way to the messages by their position.
+func (s *Source) maildirAt() func(i int) (*Message, error) {
+	keywords, many := readKeywords(s.Path), readManyKeywords(s.Path)
+
+	return func(i int) (*Message, error) {
+		en := &s.entries[i]
+		m := &Message{
+			Name: filepath.Join(filepath.Base(s.Path), en.dir, en.name), Key: baseName(en.name),
+			Bytes: en.size, UID: en.uid,
+		}
+		path := filepath.Join(s.Path, en.dir, en.name)
+		ends := endsFromFirstLine
+		ours, verbatim := exportedName(en.name)
+		if ours {
+			ends = endsToCRLF
+		}
+		if verbatim {
+			ends = endsKept
+		}
+		fi, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) { // its flags have changed since it was listed
+			if path, err = s.moved(m.Key); err == nil {
+				fi, err = os.Stat(path)
+			}
+		}
+		if err == nil && fi.Size() == 0 && !ours {
+			err = ErrEmpty
+		}
+		if err != nil {
+			return m, fmt.Errorf("read maildir: %w", err)
+		}
+		m.Flags = maildirFlags(filepath.Base(path), keywords, many[en.uid])
+		m.Date = arrival(fi.ModTime(), en.arrived)
+		m.open = func() (io.ReadCloser, error) { return openFile(path, ends) }
+
+		return m, nil
+	}
+}
+
+// moved finds a file by its name without flags.
+func (s *Source) moved(base string) (string, error) {
+	for _, dir := range []string{"cur", "new"} {
+		list, err := os.ReadDir(filepath.Join(s.Path, dir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		for _, e := range list {
+			if baseName(e.Name()) == base {
+				return filepath.Join(s.Path, dir, e.Name()), nil
+			}
+		}
+	}
+
+	return "", fs.ErrNotExist
 }
 
 // fileBody closes its file.

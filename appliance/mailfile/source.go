@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -38,6 +39,7 @@ type Message struct {
 	Date  time.Time   // when it arrived; zero if the file does not tell
 	Bytes int64       // octets it takes in the file, a measure of progress; -1 if not known
 	UID   imap.UID    // that the mailbox knows it by; 0 if the file does not tell
+	Key   string      // of one in a file of its own: the file's name, without flags
 
 	Expunged bool      // Thunderbird has deleted it, and not yet compacted the folder
 	Internal bool      // it is no mail, but what a program knows of its folder
@@ -118,9 +120,9 @@ func (s *Source) Messages(ctx context.Context) iter.Seq2[*Message, error] {
 	case Mbox:
 		return s.mboxMessages(ctx)
 	case Maildir:
-		return s.maildirMessages(ctx)
+		return s.entryMessages(ctx, s.maildirAt())
 	case Cyrus:
-		return s.cyrusMessages(ctx)
+		return s.entryMessages(ctx, s.cyrusAt)
 	default:
 		return func(yield func(*Message, error) bool) {
 			yield(&Message{
@@ -131,6 +133,38 @@ func (s *Source) Messages(ctx context.Context) iter.Seq2[*Message, error] {
 				},
 			}, nil)
 		}
+	}
+}
+
+// Len is how many messages a Maildir or a folder of Cyrus has; -1 where that is
+// not known.
+func (s *Source) Len() int {
+	if s.Kind == Maildir || s.Kind == Cyrus {
+		return len(s.entries)
+	}
+
+	return -1
+}
+
+// Keyed returns a way to the messages of a Maildir or a folder of Cyrus by their
+// Key, or what name makes of it, also to those whose flags have changed since.
+// An error that is fs.ErrNotExist says that there is none any more.
+func (s *Source) Keyed(name func(key string) string) func(key string) (*Message, error) {
+	at := s.cyrusAt
+	if s.Kind == Maildir {
+		at = s.maildirAt()
+	}
+	index := make(map[string]int32, len(s.entries))
+	for i := range s.entries {
+		index[name(baseName(s.entries[i].name))] = int32(i)
+	}
+
+	return func(key string) (*Message, error) {
+		i, ok := index[key]
+		if !ok {
+			return nil, fmt.Errorf("read mail: %s: %w", key, fs.ErrNotExist)
+		}
+		return at(int(i))
 	}
 }
 

@@ -1,0 +1,296 @@
+package files
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"slices"
+	"strconv"
+
+	"github.com/emersion/go-imap/v2"
+
+	"pillarbox/appliance/importer"
+	"pillarbox/appliance/mailfile"
+)
+
+// reader reads a Source; several share its listings.
+type reader struct{ s *Source }
+
+// Close implements importer.Reader.
+func (r *reader) Close() error { return nil }
+
+// listing is a mailbox that was listed to its end, so that its messages are
+// found again. Users and old are guarded by the Source's mutex.
+type listing struct {
+	mailbox string
+	source  *mailfile.Source
+	find    func(key string) (*mailfile.Message, error)
+	users   int
+	old     bool // nobody will ask for it any more
+}
+
+// Messages implements importer.Reader.
+func (r *reader) Messages(ctx context.Context, mb *importer.Mailbox) iter.Seq2[importer.Message, error] {
+	return func(yield func(importer.Message, error) bool) {
+		f, err := r.s.folder(mb.ID)
+		if err != nil {
+			yield(importer.Message{}, err)
+			return
+		}
+		mb.Mark = mark(f) // before anything is looked at
+		l, err := r.s.begin(mb.ID, f)
+		if err != nil {
+			yield(importer.Message{}, err)
+			return
+		}
+		defer r.s.done(l)
+		mb.UIDValidity, mb.UIDNext = l.source.UIDValidity, l.source.UIDNext
+		err = l.run(ctx, func(m importer.Message, err error) bool {
+			// Of an mbox they are known from its first message on.
+			mb.UIDValidity, mb.UIDNext = l.source.UIDValidity, l.source.UIDNext
+			return yield(m, err)
+		})
+		switch {
+		case errors.Is(err, errStopped):
+		case err != nil:
+			yield(importer.Message{}, fmt.Errorf("list %s: %w", f.Path, err))
+		default:
+			r.s.keep(l)
+		}
+	}
+}
+
+// Read implements importer.Reader.
+func (r *reader) Read(ctx context.Context, mb *importer.Mailbox, msgs []importer.Message, take func(i int, r io.Reader, err error) error) error {
+	l, err := r.s.listed(ctx, mb.ID)
+	if err != nil {
+		return err
+	}
+	defer r.s.done(l)
+	for i := range msgs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		m, err := l.find(msgs[i].Key)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := give(i, m, err, take); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+func give(i int, m *mailfile.Message, err error, take func(i int, r io.Reader, err error) error) error {
+	var body io.ReadCloser
+	if err == nil {
+		body, err = m.Open()
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return take(i, nil, &importer.MessageError{Err: err})
+	}
+
+	return errors.Join(take(i, body, nil), body.Close())
+}
+
+// begin opens a mailbox to be listed.
+func (s *Source) begin(id string, f mailfile.Folder) (*listing, error) {
+	src, err := s.tree.Open(f)
+	if err != nil {
+		return nil, err
+	}
+
+	return &listing{mailbox: id, source: src, users: 1, old: true}, nil
+}
+
+// keep keeps a listing in the place of an older one.
+func (s *Source) keep(l *listing) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.old = false
+	s.kept = slices.DeleteFunc(s.kept, func(o *listing) bool {
+		if o.mailbox == l.mailbox {
+			o.drop()
+		}
+		return o.mailbox == l.mailbox
+	})
+	if len(s.kept) >= listings {
+		s.kept[0].drop()
+		s.kept = s.kept[1:]
+	}
+	s.kept = append(s.kept, l)
+}
+
+// listed returns the listing of a mailbox.
+func (s *Source) listed(ctx context.Context, id string) (*listing, error) {
+	s.mu.Lock()
+	for _, l := range s.kept {
+		if l.mailbox == id {
+			l.users++
+			s.mu.Unlock()
+			return l, nil
+		}
+	}
+	s.mu.Unlock()
+	f, err := s.folder(id)
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.begin(id, f)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.run(ctx, func(importer.Message, error) bool { return true }); err != nil {
+		s.done(l)
+		return nil, fmt.Errorf("list %s: %w", f.Path, err)
+	}
+	s.keep(l)
+
+	return l, nil
+}
+
+// done ends the use of a listing.
+func (s *Source) done(l *listing) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.users--
+	if l.old && l.users == 0 {
+		_ = l.source.Close() // it was only read
+	}
+}
+
+// drop closes a listing when nobody uses it any more. The Source is locked.
+func (l *listing) drop() {
+	l.old = true
+	if l.users == 0 {
+		_ = l.source.Close() // it was only read
+	}
+}
+
+// errStopped says that nobody wants the rest of a listing.
+var errStopped = errors.New("stopped")
+
+// run lists the mailbox to its end. An error that it gives to yield is of the
+// message it comes with.
+func (l *listing) run(ctx context.Context, yield func(importer.Message, error) bool) error {
+	var keyed map[string]*mailfile.Message // of an mbox
+	if l.source.Len() >= 0 {
+		l.find = l.source.Keyed(shortKey)
+	} else {
+		keyed = map[string]*mailfile.Message{}
+		l.find = func(key string) (*mailfile.Message, error) {
+			if m := keyed[key]; m != nil {
+				return m, nil
+			}
+			return nil, fs.ErrNotExist
+		}
+	}
+	alike := map[[16]byte]int{}
+	var last imap.UID
+	for m, err := range l.source.Messages(ctx) {
+		if err != nil && (m.Key == "" || ctx.Err() != nil) {
+			return err
+		}
+		if m.Internal || m.Expunged || errors.Is(err, fs.ErrNotExist) { // the last went away since the folder was read
+			continue
+		}
+		out := importer.Message{
+			Key: shortKey(m.Key), Name: m.Name, Flags: m.Flags[:min(len(m.Flags), importer.MaxFlags)], Date: m.Date, Size: -1,
+		}
+		if l.source.Kind == mailfile.Cyrus {
+			out.Size = m.Bytes
+		}
+		// A list that is damaged, or that somebody edited, gives nobody a UID twice.
+		if m.UID > last {
+			out.UID, last = m.UID, m.UID
+		}
+		if keyed != nil {
+			sum, size, err := identify(m)
+			if err != nil {
+				return err
+			}
+			out.Key, out.Size = hex.EncodeToString(sum[:])+"-"+strconv.Itoa(alike[sum]), size
+			alike[sum]++
+			keyed[out.Key] = m
+		}
+		if err != nil {
+			err = &importer.MessageError{Err: err}
+		}
+		if !yield(out, err) {
+			return errStopped
+		}
+	}
+
+	return nil
+}
+
+// shortKey stands for a file's name, which may be longer than a key.
+func shortKey(name string) string {
+	if len(name) <= importer.MaxKey {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+
+	return hex.EncodeToString(sum[:])
+}
+
+// identify gives what a message in an mbox is known by, and its size.
+func identify(m *mailfile.Message) (sum [16]byte, size int64, err error) {
+	body, err := m.Open()
+	if err != nil {
+		return sum, 0, err
+	}
+	defer body.Close()
+	h := sha256.New()
+	br := bufio.NewReaderSize(body, 64<<10)
+	header, skip, inLine := true, false, false
+	for {
+		line, err := br.ReadSlice('\n')
+		size += int64(len(line))
+		if header && !inLine && len(line) > 0 {
+			folded := line[0] == ' ' || line[0] == '\t'
+			skip = folded && skip || !folded && changes(line)
+			header = len(bytes.TrimRight(line, "\r\n")) > 0
+		}
+		if !header {
+			skip = false
+		}
+		if !skip {
+			h.Write(line)
+		}
+		inLine = len(line) > 0 && line[len(line)-1] != '\n'
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return sum, 0, fmt.Errorf("read message: %w", err)
+		}
+	}
+	copy(sum[:], h.Sum(nil))
+
+	return sum, size, nil
+}
+
+// changes tells whether a header line holds what programs change.
+func changes(line []byte) bool {
+	name, _, _ := bytes.Cut(line, []byte(":"))
+	switch string(bytes.ToLower(name)) {
+	case "status", "x-status", "x-keywords", "x-uid", "x-imap", "x-imapbase", "x-mozilla-status", "x-mozilla-status2",
+		"x-mozilla-keys", "content-length", "lines":
+		return true
+	}
+
+	return false
+}

@@ -1,0 +1,270 @@
+package files
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"pillarbox/appliance/importer"
+)
+
+// remote is a source at the other end of a connection.
+type remote struct {
+	conn   net.Conn
+	client *http.Client
+	hello  hello
+	mu     sync.Mutex // one request at a time, to its answer's end
+}
+
+// Remote returns the source that the other end of conn serves. It owns conn.
+func Remote(ctx context.Context, conn net.Conn) (importer.Source, error) {
+	given := false
+	r := &remote{conn: conn}
+	r.client = &http.Client{Transport: &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			if given {
+				return nil, errors.New("the command that reads the files has gone away")
+			}
+			given = true
+			return conn, nil
+		},
+		MaxConnsPerHost: 1, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
+	}}
+	var h hello
+	if err := r.get(ctx, "/hello", &h); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	if h.Origin == "" || len(h.Origin) > maxName {
+		return nil, errors.Join(fmt.Errorf("%w: it has no name", importer.ErrRefused), conn.Close())
+	}
+	r.hello = h
+
+	return r, nil
+}
+
+func (r *remote) Origin() string                                { return r.hello.Origin }
+func (r *remote) Notes() []string                               { return r.hello.Notes }
+func (r *remote) Parallel() int                                 { return 1 }
+func (r *remote) Open(context.Context) (importer.Reader, error) { return &remoteReader{r}, nil }
+func (r *remote) Close() error                                  { return r.conn.Close() }
+func (r *remote) Facts(context.Context) (f importer.Facts, _ error) {
+	f.Server = r.hello.Origin
+	return f, nil
+}
+func (r *remote) Wait(ctx context.Context, most time.Duration) error {
+	return (&Source{}).Wait(ctx, most)
+}
+func (r *remote) Mailboxes(ctx context.Context) (all []importer.Mailbox, err error) {
+	if err := r.get(ctx, "/mailboxes", &all); err != nil {
+		return nil, err
+	}
+	if len(all) > importer.MaxMailboxes {
+		return nil, fmt.Errorf("%w: it has more than %d mailboxes", importer.ErrRefused, importer.MaxMailboxes)
+	}
+
+	return all, nil
+}
+
+func (r *remote) get(ctx context.Context, path string, into any) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	body, err := r.ask(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	text, err := io.ReadAll(io.LimitReader(body, maxList))
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
+		return fmt.Errorf("read answer: %w", err)
+	}
+
+	return nil
+}
+
+func (r *remote) ask(ctx context.Context, method, path string, request any) (io.ReadCloser, error) {
+	text, err := json.Marshal(request)
+	if err != nil {
+		return nil, fmt.Errorf("encode request: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://files"+path, bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	res, err := r.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("read the files: %w", err)
+	}
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
+		return nil, errors.Join(fmt.Errorf("%w: %s", importer.ErrRefused, bytes.TrimSpace(text)), res.Body.Close())
+	}
+
+	return res.Body, nil
+}
+
+// remoteReader reads a remote.
+type remoteReader struct{ r *remote }
+
+// Close implements importer.Reader.
+func (rr *remoteReader) Close() error { return nil }
+
+// Messages implements importer.Reader.
+func (rr *remoteReader) Messages(ctx context.Context, mb *importer.Mailbox) iter.Seq2[importer.Message, error] {
+	return func(yield func(importer.Message, error) bool) {
+		// While the answer is read nothing else can be asked for: it is read whole.
+		all, err := rr.messages(ctx, mb)
+		for _, l := range all {
+			var bad error
+			if l.Refused != "" {
+				bad = &importer.MessageError{Err: errors.New(l.Refused)}
+			}
+			if !yield(*l.Message, bad) {
+				return
+			}
+		}
+		if err != nil {
+			yield(importer.Message{}, err)
+		}
+	}
+}
+
+func (rr *remoteReader) messages(ctx context.Context, mb *importer.Mailbox) (all []line, err error) {
+	rr.r.mu.Lock()
+	defer rr.r.mu.Unlock()
+	body, err := rr.r.ask(ctx, http.MethodPost, "/messages", mb)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	br := bufio.NewReaderSize(body, maxHead)
+	for {
+		l, err := nextLine(br)
+		if err != nil {
+			return nil, err
+		}
+		if l.Mailbox != nil {
+			mb.UIDValidity, mb.UIDNext, mb.Mark = l.Mailbox.UIDValidity, l.Mailbox.UIDNext, l.Mailbox.Mark
+		}
+		if l.End {
+			return all, finish(br)
+		}
+		if l.Message == nil || len(l.Message.Key) > importer.MaxKey || len(l.Message.Flags) > importer.MaxFlags {
+			return nil, errAnswer
+		}
+		l.Mailbox = nil
+		all = append(all, l)
+	}
+}
+
+var errAnswer = errors.New("the answer of the command that reads the files makes no sense")
+
+func nextLine(br *bufio.Reader) (l line, err error) {
+	text, err := br.ReadSlice('\n')
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return l, fmt.Errorf("read answer: %w", err)
+	}
+	if json.Unmarshal(text, &l) != nil || l.Piece < 0 || l.Piece > maxPiece {
+		return l, errAnswer
+	}
+	if l.Failed != "" {
+		return l, errors.New(l.Failed)
+	}
+
+	return l, nil
+}
+
+// finish reads the end of an answer, so that another can follow.
+func finish(br *bufio.Reader) error {
+	if _, err := br.ReadByte(); !errors.Is(err, io.EOF) {
+		return errAnswer
+	}
+
+	return nil
+}
+
+// Read implements importer.Reader.
+func (rr *remoteReader) Read(ctx context.Context, mb *importer.Mailbox, msgs []importer.Message, take func(i int, r io.Reader, err error) error) error {
+	ask := readRequest{Mailbox: *mb}
+	for _, m := range msgs {
+		ask.Keys = append(ask.Keys, m.Key)
+	}
+	rr.r.mu.Lock()
+	defer rr.r.mu.Unlock()
+	body, err := rr.r.ask(ctx, http.MethodPost, "/read", ask)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	br := bufio.NewReaderSize(body, maxHead)
+	for {
+		l, err := nextLine(br)
+		if err != nil {
+			return err
+		}
+		if l.End {
+			return finish(br)
+		}
+		if l.Index < 0 || l.Index >= len(msgs) {
+			return errAnswer
+		}
+		if l.Refused != "" {
+			err = take(l.Index, nil, &importer.MessageError{Err: errors.New(l.Refused)})
+		} else {
+			p := &pieces{br: br, line: l}
+			if err = take(l.Index, p, nil); err == nil {
+				_, err = io.Copy(io.Discard, p) // what was too much
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// pieces reads a message.
+type pieces struct {
+	br   *bufio.Reader
+	line line
+}
+
+// Read implements io.Reader.
+func (p *pieces) Read(b []byte) (int, error) {
+	for p.line.Piece == 0 {
+		if p.line.Whole {
+			return 0, io.EOF
+		}
+		next, err := nextLine(p.br)
+		if err != nil {
+			return 0, err
+		}
+		if next.Refused != "" {
+			return 0, &importer.MessageError{Err: errors.New(next.Refused)}
+		}
+		if next.Index != p.line.Index {
+			return 0, errAnswer
+		}
+		p.line = next
+	}
+	n, err := p.br.Read(b[:min(len(b), p.line.Piece)])
+	p.line.Piece -= n
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+
+	return n, err
+}

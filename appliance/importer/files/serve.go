@@ -1,0 +1,182 @@
+package files
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"pillarbox/appliance/importer"
+)
+
+// Bounds of what comes from the other end.
+const (
+	maxHead    = 256 << 10 // octets of a line of JSON
+	maxList    = 64 << 20  // octets of a list of mailboxes
+	maxRequest = 64 << 20  // octets of a request for messages
+	maxPiece   = 1 << 20   // octets of a message at once
+)
+
+// hello is what the serving end tells first.
+type hello struct {
+	Origin string   `json:"origin"`
+	Notes  []string `json:"notes,omitempty"`
+}
+
+// readRequest asks for messages.
+type readRequest struct {
+	Mailbox importer.Mailbox `json:"mailbox"`
+	Keys    []string         `json:"keys"`
+}
+
+// line is a line of an answer; which fields are set depends on the request.
+type line struct {
+	Mailbox *importer.Mailbox `json:"mailbox,omitempty"` // as Messages brought it up to date
+	Message *importer.Message `json:"message,omitempty"`
+	Index   int               `json:"index,omitempty"`
+	Piece   int               `json:"piece,omitempty"`   // octets of a message that follow this line
+	Whole   bool              `json:"whole,omitempty"`   // the message has ended
+	Refused string            `json:"refused,omitempty"` // why this message cannot be had
+	Failed  string            `json:"failed,omitempty"`  // why the answer ends too early
+	End     bool              `json:"end,omitempty"`     // the answer is whole
+}
+
+// Serve answers for a source on a connection until that ends or ctx does.
+func Serve(ctx context.Context, conn net.Conn, s *Source) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(hello{Origin: s.Origin(), Notes: s.Notes()}) // who has gone away needs no answer
+	})
+	mux.HandleFunc("GET /mailboxes", func(w http.ResponseWriter, r *http.Request) {
+		all, err := s.Mailboxes(r.Context())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(all)
+	})
+	mux.HandleFunc("POST /messages", func(w http.ResponseWriter, r *http.Request) { serveMessages(w, r, s) })
+	mux.HandleFunc("POST /read", func(w http.ResponseWriter, r *http.Request) { serveRead(w, r, s) })
+
+	one := &oneConn{conn: conn, done: make(chan struct{})}
+	srv := &http.Server{
+		Handler: mux, ReadHeaderTimeout: time.Minute,
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateClosed || state == http.StateHijacked {
+				one.finish()
+			}
+		},
+	}
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	err := srv.Serve(one)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+
+	return err
+}
+
+// oneConn is a listener that has one connection to give.
+type oneConn struct {
+	mu   sync.Mutex
+	conn net.Conn
+	once sync.Once
+	done chan struct{}
+}
+
+func (o *oneConn) finish() { o.once.Do(func() { close(o.done) }) }
+
+// Accept implements net.Listener.
+func (o *oneConn) Accept() (net.Conn, error) {
+	o.mu.Lock()
+	c := o.conn
+	o.conn = nil
+	o.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	<-o.done
+
+	return nil, io.EOF
+}
+
+// Close implements net.Listener.
+func (o *oneConn) Close() error { o.finish(); return nil }
+
+// Addr implements net.Listener.
+func (o *oneConn) Addr() net.Addr { return &net.UnixAddr{} }
+
+func serveMessages(w http.ResponseWriter, r *http.Request, s *Source) {
+	var mb importer.Mailbox
+	if err := json.NewDecoder(io.LimitReader(r.Body, maxHead)).Decode(&mb); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	out := bufio.NewWriterSize(w, 64<<10)
+	enc := json.NewEncoder(out)
+	rd := reader{s}
+	for m, err := range rd.Messages(r.Context(), &mb) {
+		l := line{Mailbox: &mb, Message: &m}
+		var bad *importer.MessageError
+		if errors.As(err, &bad) {
+			l.Refused = bad.Error()
+		} else if err != nil {
+			l = line{Failed: err.Error()}
+		}
+		if enc.Encode(l) != nil || l.Failed != "" {
+			_ = out.Flush()
+			return
+		}
+	}
+	_ = enc.Encode(line{Mailbox: &mb, End: true}) // who has gone away needs no answer
+	_ = out.Flush()
+}
+
+func serveRead(w http.ResponseWriter, r *http.Request, s *Source) {
+	var ask readRequest
+	if err := json.NewDecoder(io.LimitReader(r.Body, maxRequest)).Decode(&ask); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	msgs := make([]importer.Message, len(ask.Keys))
+	for i, key := range ask.Keys {
+		msgs[i].Key = key
+	}
+	out := bufio.NewWriterSize(w, 64<<10)
+	enc := json.NewEncoder(out)
+	piece := make([]byte, 256<<10)
+	rd := reader{s}
+	err := rd.Read(r.Context(), &ask.Mailbox, msgs, func(i int, body io.Reader, err error) error {
+		if err != nil {
+			return enc.Encode(line{Index: i, Refused: err.Error()})
+		}
+		for {
+			n, err := io.ReadFull(body, piece)
+			end := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+			if err != nil && !end {
+				return enc.Encode(line{Index: i, Refused: err.Error()})
+			}
+			if err := enc.Encode(line{Index: i, Piece: n, Whole: end}); err != nil {
+				return err
+			}
+			if _, err := out.Write(piece[:n]); err != nil || end {
+				return err
+			}
+		}
+	})
+	last := line{End: true}
+	if err != nil {
+		last = line{Failed: err.Error()}
+	}
+	_ = enc.Encode(last) // who has gone away needs no answer
+	_ = out.Flush()
+}
