@@ -74,7 +74,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	a.ports = newMailPorts(c)
 	policy := a.office.policy
 	a.metrics = &metricsPort{conf: c, tokens: metricsTokens{a.office.store.System()}}
-	if a.settings, err = openSettings(ctx, c, a.office, a.ports, policy, a.metrics); err != nil {
+	if a.settings, err = openSettings(ctx, c, a.office, a.ports, policy, a.metrics, auditSettings{a.office}); err != nil {
 		return a, err
 	}
 	if c.Reset != nil {
@@ -182,6 +182,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	inner.start(background, stopFront, "certs", a.certs.Run)
 	inner.start(background, stopFront, "bans", a.office.bans.Run)
 	inner.start(background, stopFront, "audit", a.office.audit.Run)
+	inner.start(background, stopFront, "checkpoints", a.office.checkpoints.Run)
 	inner.start(background, stopFront, "control", func(ctx context.Context) error {
 		return control.Serve(ctx, a.control, a.office.handler, a.log.With("service", "control"))
 	})

@@ -180,6 +180,13 @@ func (a *Appliance) checks() []health.Check {
 			Every: a.pace.read, Limit: a.pace.listenerLimit, Run: func(context.Context) error { return a.office.audit.Health() },
 		},
 		{
+			Kind: &health.Kind{
+				Name: "audit-mail", Title: "Checkpoints of the audit record do not arrive", Severity: health.Medium,
+				Follows: []string{"disk-full", "audit"},
+			},
+			Every: a.pace.read, Limit: a.pace.listenerLimit, Run: func(context.Context) error { return a.office.checkpoints.Health() },
+		},
+		{
 			Kind:  &health.Kind{Name: "control", Title: "Commands are not answered", Severity: health.Medium},
 			Every: a.pace.listen, Limit: a.pace.listenerLimit, Strikes: strikes, Run: a.askControl,
 		},

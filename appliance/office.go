@@ -11,6 +11,7 @@ import (
 
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
+	"pillarbox/appliance/audit/bymail"
 	"pillarbox/appliance/certs"
 	"pillarbox/appliance/config"
 	"pillarbox/appliance/control"
@@ -35,6 +36,8 @@ type office struct {
 	metrics   *metrics.Metrics
 	look      atomic.Pointer[lookAround] // of a server; nil in a command
 
+	checkpoints *bymail.Mailer
+
 	certsOpening sync.Mutex // held by who opens them
 	certs        *certs.Manager
 }
@@ -54,6 +57,11 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	stored, err := config.Stored(settingsStore{store.System()})
+	if err != nil { // whoever repairs it must get in
+		c.Logger.WarnContext(ctx, "the audit record is kept as long as is usual, for the settings cannot be read", "err", err)
+		stored = config.Default()
+	}
 	room := &space{dir: c.Dir}
 	var o *office
 	counts := metrics.New(&metrics.Config{Version: c.Version, Look: func() metrics.Present { return o.present() }})
@@ -69,6 +77,8 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 			Dir:    filepath.Join(c.Dir, "audit"),
 			Logger: c.Logger.With("service", "audit"),
 			Sender: c.AuditSender,
+			Acts:   keepOf(stored.Audit.Acts),
+			Access: keepOf(stored.Audit.Access),
 		}),
 		delivery: delivery.New(&delivery.Config{
 			Directory: recipients{dir},
@@ -81,6 +91,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 	if o.bans, err = openBans(c, o); err != nil {
 		return nil, errors.Join(err, o.close(c.Logger))
 	}
+	o.checkpoints = o.checkpointMail()
 	o.handler = control.NewHandler(&control.Config{
 		Certs:     o.openCerts,
 		Directory: dir,

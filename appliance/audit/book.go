@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,10 +16,10 @@ import (
 type book struct {
 	name    Book
 	dir     string
-	keep    Keep
 	segment int64
 
 	mu     sync.Mutex
+	keep   Keep
 	ledger *ledger.Ledger // nil until it is opened
 	head   Head
 	told   []Event // of the opening, that are not recorded yet
@@ -133,6 +134,22 @@ func (b *book) append(entries ...entry) error {
 	b.head, b.told = head, nil
 
 	return nil
+}
+
+// kept returns how long the book is kept.
+func (b *book) kept() Keep {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	return b.keep
+}
+
+// setKeep says how long the book is kept; zero fields mean DefaultKeep.
+func (b *book) setKeep(k Keep) {
+	usual := DefaultKeep(b.name)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.keep = Keep{Age: cmp.Or(k.Age, usual.Age), Size: cmp.Or(k.Size, usual.Size)}
 }
 
 // note has something recorded with the next that is.

@@ -8,7 +8,7 @@
 //
 // What people's devices do is written often, is personal data and is kept for
 // 90 days; what an administrator does is written seldom and is kept for three
-// years. So there are two chains, and neither a flood of sign-ins nor the end
+// years, unless the settings say otherwise. So there are two chains, and neither a flood of sign-ins nor the end
 // of the one's time takes records from the other:
 //
 //	DIR/audit/acts/      administrator's acts, configuration, certificates, starts, …
@@ -57,8 +57,8 @@
 // Who can write the data folder can remove records that are newer than the last
 // checkpoint, and who can also read the key can write another history and sign
 // it. Only a checkpoint that is kept elsewhere finds that: `pillarbox audit
-// checkpoint` prints one, and syslog can carry them away (package syslog; the
-// box cannot send mail yet). A power cut in the
+// checkpoint` prints one, syslog can carry them away (package syslog), and one can
+// be put into somebody's mailbox each day (package bymail). A power cut in the
 // middle of a write leaves a torn end, which is told apart from damage and is
 // recorded; cutting the file in the middle of a record looks the same, but not
 // if a checkpoint names the record.

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -89,11 +88,9 @@ func New(c *Config) *Log {
 		l.specs[s.Kind] = s
 	}
 	open := func(b Book, k Keep) *book {
-		usual := DefaultKeep(b)
-		return &book{
-			name: b, dir: filepath.Join(c.Dir, string(b)), segment: c.SegmentSize,
-			keep: Keep{Age: cmp.Or(k.Age, usual.Age), Size: cmp.Or(k.Size, usual.Size)},
-		}
+		made := &book{name: b, dir: filepath.Join(c.Dir, string(b)), segment: c.SegmentSize}
+		made.setKeep(k)
+		return made
 	}
 	l.acts, l.access = open(Acts, c.Acts), open(Access, c.Access)
 
@@ -106,6 +103,16 @@ func (l *Log) book(b Book) *book {
 	}
 
 	return l.access
+}
+
+// Keep returns how long a book is kept.
+func (l *Log) Keep(b Book) Keep { return l.book(b).kept() }
+
+// SetKeep says how long the books are kept from now on; zero fields mean
+// DefaultKeep. What is too old by it is removed within an hour.
+func (l *Log) SetKeep(acts, access Keep) {
+	l.acts.setKeep(acts)
+	l.access.setKeep(access)
 }
 
 // Record records an event. It returns when that is on the disk, or, of a kind

@@ -32,6 +32,7 @@ func (l *Log) retain(now time.Time) error {
 }
 
 func (l *Log) retainBook(b *book, now time.Time) error {
+	keep := b.kept()
 	segments, _, err := b.snapshot()
 	if err != nil || len(segments) == 0 {
 		return err
@@ -40,12 +41,12 @@ func (l *Log) retainBook(b *book, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if last.records > 0 && now.Sub(last.oldest) > b.keep.Age/filesPerAge {
+	if last.records > 0 && now.Sub(last.oldest) > keep.Age/filesPerAge {
 		if err := b.ledger.Rotate(); err != nil {
 			return err
 		}
 	}
-	cut, err := b.cut(segments, now)
+	cut, err := b.cut(segments, keep, now)
 	if err != nil || cut.before == 0 {
 		return err
 	}
@@ -73,7 +74,7 @@ type cutting struct {
 }
 
 // cut finds what is too old or too much.
-func (b *book) cut(segments []ledger.Segment, now time.Time) (cutting, error) {
+func (b *book) cut(segments []ledger.Segment, keep Keep, now time.Time) (cutting, error) {
 	size := int64(0)
 	for _, s := range segments {
 		size += s.Size
@@ -84,9 +85,9 @@ func (b *book) cut(segments []ledger.Segment, now time.Time) (cutting, error) {
 		if err != nil {
 			return cutting{}, err
 		}
-		tooOld := seen.records > 0 && now.Sub(seen.newest) > b.keep.Age
+		tooOld := seen.records > 0 && now.Sub(seen.newest) > keep.Age
 		// What is written at the moment is never too much.
-		tooMuch := size > b.keep.Size && i < len(segments)-1
+		tooMuch := size > keep.Size && i < len(segments)-1
 		switch {
 		case tooMuch:
 			c.why = "size"

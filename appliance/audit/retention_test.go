@@ -141,3 +141,29 @@ func TestACutInRetentionLosesNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestHowLongIsKeptCanBeChanged while it is written.
+func TestHowLongIsKeptCanBeChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, stop := running(t, &audit.Config{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), SegmentSize: 4 << 10})
+		defer stop()
+		for i := range 5 * 24 {
+			record(t, l, audit.Event{Kind: audit.AccountPassword, Account: fmt.Sprintf("p%d@office.example", i)})
+			time.Sleep(time.Hour)
+		}
+		if n := len(list(t, l, audit.Filter{Kinds: []string{"account"}, Limit: 1000})); n != 120 {
+			t.Fatalf("%d records are kept", n)
+		}
+		l.SetKeep(audit.Keep{Age: 2 * 24 * time.Hour}, audit.Keep{})
+		if got := l.Keep(audit.Access); got != audit.DefaultKeep(audit.Access) {
+			t.Errorf("the other book is kept for %+v", got)
+		}
+		time.Sleep(2 * time.Hour)
+		if n := len(list(t, l, audit.Filter{Kinds: []string{"account"}, Limit: 1000})); n < 46 || n > 80 {
+			t.Errorf("%d records are kept, of 48 hours", n)
+		}
+		if r := verify(t, l); len(r.Findings) > 0 {
+			t.Errorf("found %+v", r.Findings)
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 	"time"
 
 	"pillarbox/netcfg/policy"
@@ -29,6 +30,8 @@ type Document struct {
 	Certificate Certificate `json:"certificate"`
 
 	SignIn SignIn `json:"sign_in,omitzero"`
+
+	Audit Audit `json:"audit"`
 
 	Changes Changes `json:"changes"`
 }
@@ -105,9 +108,13 @@ func Default() Document {
 	return Document{
 		Format: Format, Network: state.Default(), Firewall: policy.Default(),
 		Ports: Ports{IMAPSLegacy: true}, Certificate: Certificate{Source: "private", Policy: "intermediate"},
+		Audit:   Audit{}.filled(),
 		Changes: Changes{ConfirmWithin: usualConfirm},
 	}
 }
+
+// fill puts what is usual where somebody, or an earlier release, said nothing.
+func (d *Document) fill() { d.Audit = d.Audit.filled() }
 
 // Parse reads a document. The error names all that is wrong with it.
 func Parse(r io.Reader) (Document, error) {
@@ -127,6 +134,7 @@ func Parse(r io.Reader) (Document, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return Document{}, errors.New("read the configuration: something follows after its end")
 	}
+	d.fill()
 
 	return d, d.Validate()
 }
@@ -139,6 +147,7 @@ func (d *Document) Validate() error {
 	errs := []error{
 		within("network", d.Network.Validate()), within("firewall", d.Firewall.Validate()),
 		within("certificate", d.Certificate.validate()), within("sign_in", d.SignIn.validate()),
+		within("audit", d.Audit.validate()),
 	}
 	if c := d.Changes.ConfirmWithin; c < minConfirm || c > maxConfirm {
 		errs = append(errs, fmt.Errorf("changes.confirm_within: %d is not between %d and %d seconds", c, minConfirm, maxConfirm))
@@ -158,13 +167,13 @@ func within(place string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var many interface{ Unwrap() []error }
-	if !errors.As(err, &many) {
+	joined, ok := err.(interface{ Unwrap() []error }) // not of what is wrapped in words
+	if !ok || !strings.Contains(err.Error(), "\n") {
 		return fmt.Errorf("%s.%w", place, err)
 	}
 	var all []error
-	for _, e := range many.Unwrap() {
-		all = append(all, fmt.Errorf("%s.%w", place, e))
+	for _, e := range joined.Unwrap() {
+		all = append(all, within(place, e))
 	}
 
 	return errors.Join(all...)

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/netip"
 	"strings"
@@ -18,6 +19,7 @@ func TestWhatIsWrongIsToldWithItsPlace(t *testing.T) {
 	d.Network.Interfaces[0].IPv4.Method = "magic"
 	d.Firewall.Services["telnet"] = policy.Rule{From: policy.LAN}
 	d.Certificate = config.Certificate{Source: "upload", Policy: "loose"}
+	d.Audit.Access, d.Audit.Acts.Megabytes, d.Audit.CheckpointsTo = config.Retention{Days: 3, Megabytes: -1}, 5000, "Anna <anna@office.example>"
 	d.Changes.ConfirmWithin = 5
 	d.Changes.Window = &config.Window{Days: []string{"monday"}, From: "25:00", To: "02:00"}
 	err := d.Validate()
@@ -29,6 +31,10 @@ func TestWhatIsWrongIsToldWithItsPlace(t *testing.T) {
 		"firewall.services.telnet: there is no such service",
 		`certificate.upload: "" is not a SHA-256 fingerprint`,
 		`certificate.policy: "loose" is neither intermediate nor modern`,
+		"audit.acts.megabytes: 5000 is not between 4 and 4096",
+		"audit.access.days: 3 is not between 7 and 3660",
+		"audit.access.megabytes: -1 is not between 4 and 4096",
+		`audit.checkpoints_to: "Anna <anna@office.example>" is not an address such as anna@office.example`,
 		"changes.confirm_within: 5 is not between 30 and 900 seconds",
 		`changes.window.days[0]: "monday" is none of mon, tue, wed, thu, fri, sat and sun`,
 		`changes.window.from: "25:00" is not a time of day such as 22:00`,
@@ -49,6 +55,8 @@ func TestDiffSaysWhatChanges(t *testing.T) {
 	}
 	delete(b.Firewall.Services, policy.Metrics)
 	b.Firewall.Log = false
+	b.SignIn.Provider = &config.Provider{Issuer: "https://login.office.example"}
+	b.Audit.Access.Days, b.Audit.CheckpointsTo = 30, "anna@office.example"
 	b.Changes.ConfirmWithin = 120
 	b.Changes.Window = &config.Window{From: "22:00", To: "02:00"}
 	r := b.Firewall.Services[policy.SMTP]
@@ -59,6 +67,8 @@ func TestDiffSaysWhatChanges(t *testing.T) {
 		got = append(got, c.String())
 	}
 	want := []string{
+		"~ days for which sign-ins, handshakes and bans are recorded: 90 becomes 30 (audit.access.days)",
+		"+ who gets a checkpoint of the audit record by mail each day: anna@office.example (audit.checkpoints_to)",
 		"~ seconds to confirm a change: 90 becomes 120 (changes.confirm_within)",
 		`+ when changes are applied: {"from":"22:00","to":"02:00"} (changes.window)`,
 		"- logging of refused packets: on (firewall.log)",
@@ -70,9 +80,30 @@ func TestDiffSaysWhatChanges(t *testing.T) {
 		`+ eth1: {"name":"eth1"} (network.interfaces[1])`,
 		`+ search domains: ["office.example"] (network.search)`,
 		"~ port 990 for IMAP: open becomes closed (ports.imaps_legacy)",
+		`+ how people sign in: {"provider":{"audience":null,"issuer":"https://login.office.example"}} (sign_in)`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestWhatAnEarlierReleaseDidNotKnowIsAsUsual, and is shown so.
+func TestWhatAnEarlierReleaseDidNotKnowIsAsUsual(t *testing.T) {
+	text, err := json.Marshal(config.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var old map[string]any
+	if err := json.Unmarshal(text, &old); err != nil {
+		t.Fatal(err)
+	}
+	delete(old, "audit")
+	if text, err = json.Marshal(old); err != nil {
+		t.Fatal(err)
+	}
+	d, err := config.Parse(bytes.NewReader(text))
+	if err != nil || d.Audit != config.Default().Audit || d.Audit.Access.Days != 90 {
+		t.Errorf("%+v, %v", d.Audit, err)
 	}
 }
 

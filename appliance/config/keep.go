@@ -80,6 +80,7 @@ func (m *Manager) loadVersion(name string, value []byte) {
 			"see \"pillarbox network history\", and bring one that is right back by \"network restore\" or \"network apply\"", number, err)
 		return
 	}
+	v.Document.fill()
 	m.versions = append(m.versions, v)
 	m.sizes = append(m.sizes, len(value))
 }

@@ -82,6 +82,20 @@ func Open(ctx context.Context, c *Config) (*Manager, error) {
 	return m, nil
 }
 
+// Stored returns the document that a Manager of a store would begin with, and
+// changes nothing.
+func Stored(s Store) (Document, error) {
+	m := &Manager{conf: Config{Store: s}, log: slog.New(slog.DiscardHandler), taken: map[string]string{}}
+	if err := m.load(); err != nil {
+		return Document{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	if len(m.versions) == 0 {
+		return Default(), nil
+	}
+
+	return m.Current().Document, nil
+}
+
 // Start takes back what was not confirmed and makes the confirmed document
 // hold everywhere. An Applier that cannot be reached yet is told later.
 func (m *Manager) Start(ctx context.Context) error {
@@ -289,6 +303,7 @@ func (m *Manager) Plan(ctx context.Context, d *Document) (diff []Change, reports
 }
 
 func (m *Manager) plan(ctx context.Context, d *Document) (diff []Change, reports []Report, err error) {
+	d.fill()
 	if err := d.Validate(); err != nil {
 		return nil, nil, &CheckError{"configuration", err}
 	}

@@ -23,6 +23,7 @@ func (n *namer) label(path string) string {
 		return n.link(rest)
 	}
 	path, _, _ = strings.Cut(path, "[")
+	longest, found := "", ""
 	for p, words := range map[string]string{
 		"firewall.lan":             "networks that belong to the office",
 		"firewall.admin_interface": "the interface from which the administrator's pages can always be reached",
@@ -36,17 +37,23 @@ func (n *namer) label(path string) string {
 		"certificate.source":       "where the certificate comes from",
 		"certificate.upload":       "the certificate that was uploaded",
 		"certificate.policy":       "how strict TLS is",
+		"sign_in":                  "how people sign in",
 		"sign_in.rules":            "by what people may sign in, and from where",
 		"sign_in.provider":         "the OpenID provider whose tokens are taken",
+		"audit.acts.days":          "days for which what administrators did is recorded",
+		"audit.acts.megabytes":     "megabytes for which what administrators did is recorded",
+		"audit.access.days":        "days for which sign-ins, handshakes and bans are recorded",
+		"audit.access.megabytes":   "megabytes for which sign-ins, handshakes and bans are recorded",
+		"audit.checkpoints_to":     "who gets a checkpoint of the audit record by mail each day",
 		"changes.confirm_within":   "seconds to confirm a change",
 		"changes.window":           "when changes are applied",
 	} {
-		if path == p || strings.HasPrefix(path, p+".") {
-			return words
+		if (path == p || strings.HasPrefix(path, p+".")) && len(p) > len(longest) {
+			longest, found = p, words
 		}
 	}
 
-	return ""
+	return found
 }
 
 func service(path string) string {

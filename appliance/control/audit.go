@@ -31,6 +31,29 @@ type AuditCheckpoint struct {
 	PublicKey  string `json:"public_key"` // PEM
 }
 
+// AuditKind is a kind of record, with how long it is kept.
+type AuditKind struct {
+	audit.Spec
+
+	KeptDays int   `json:"kept_days"`
+	MaxBytes int64 `json:"max_bytes"` // of all kinds of its book
+}
+
+// AuditKinds returns what is recorded, and how long a book is kept by keep.
+func AuditKinds(keep func(audit.Book) audit.Keep) []AuditKind {
+	kinds := []AuditKind{}
+	for _, s := range audit.Kinds() {
+		k := keep(s.Book)
+		if s.Book == "" { // either book has it
+			acts, access := keep(audit.Acts), keep(audit.Access)
+			k = audit.Keep{Age: max(acts.Age, access.Age), Size: max(acts.Size, access.Size)}
+		}
+		kinds = append(kinds, AuditKind{Spec: s, KeptDays: int(k.Age / (24 * time.Hour)), MaxBytes: k.Size})
+	}
+
+	return kinds
+}
+
 // verification asks for the record to be verified.
 type verification struct {
 	Kept []string `json:"kept,omitempty"` // checkpoints that somebody kept
@@ -225,6 +248,10 @@ func (h *Handler) auditCheckpoint(w http.ResponseWriter, r *http.Request) error 
 	return writeJSON(w, http.StatusOK, AuditCheckpoint{Checkpoint: c.String(), PublicKey: string(key)})
 }
 
+func (h *Handler) auditKinds(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, AuditKinds(h.audit.Keep))
+}
+
 // auditFilter reads a filter from a query.
 func auditFilter(q url.Values) (audit.Filter, error) {
 	f := audit.Filter{Kinds: q["kind"], Account: q.Get("account"), Book: audit.Book(q.Get("book"))}
@@ -303,6 +330,11 @@ func (c *Client) AuditCheckpoint(ctx context.Context) (AuditCheckpoint, error) {
 	var cp AuditCheckpoint
 
 	return cp, c.call(ctx, http.MethodPost, "/v1/audit/checkpoint", nil, &cp)
+}
+
+// AuditKinds lists what is recorded.
+func (c *Client) AuditKinds(ctx context.Context) (all []AuditKind, err error) {
+	return all, c.call(ctx, http.MethodGet, "/v1/audit/kinds", nil, &all)
 }
 
 // AuditExport writes all records that a filter chooses to w, and returns how many.

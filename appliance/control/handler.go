@@ -170,6 +170,7 @@ func NewHandler(c *Config) *Handler {
 		"POST /v1/audit/export":               h.auditExport,
 		"POST /v1/audit/verify":               h.auditVerify,
 		"POST /v1/audit/checkpoint":           h.auditCheckpoint,
+		"GET /v1/audit/kinds":                 h.auditKinds,
 	} {
 		h.mux.Handle(pattern, h.handle(f))
 	}

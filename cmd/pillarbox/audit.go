@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"pillarbox/appliance"
 	"pillarbox/appliance/audit"
 	"pillarbox/appliance/control"
 )
@@ -173,53 +174,47 @@ func (c *auditCheckpointCommand) Run(ctx context.Context, e *env) error {
 }
 
 type auditKindsCommand struct {
+	dataFlag
 	jsonFlag
-}
-
-// auditKind is what a script reads.
-type auditKind struct {
-	audit.Spec
-
-	KeptDays int   `json:"kept_days"`
-	MaxBytes int64 `json:"max_bytes"` // of all kinds of its book
 }
 
 // Help is printed below the flags.
 func (c *auditKindsCommand) Help() string {
 	return `For questions of data protection: each kind of record, what it holds, whether that is about
-what a person did, and how long it is kept. Records leave a file at a time, at most a
-twelfth of that time later, or earlier when their book is full. Passwords and the content
-of messages are never recorded.`
+what a person did, and how long it is kept, by the settings ("audit" in: pillarbox network
+settings). Records leave a file at a time, at most a twelfth of that time later, or earlier
+when their book is full. Passwords and the content of messages are never recorded.`
 }
 
-// Run lists what is recorded.
-func (c *auditKindsCommand) Run(_ context.Context, e *env) error {
-	kinds := []auditKind{}
-	for _, s := range audit.Kinds() {
-		// What either book has is of the one that is kept longer.
-		keep := audit.DefaultKeep(audit.Acts)
-		if s.Book != "" {
-			keep = audit.DefaultKeep(s.Book)
-		}
-		kinds = append(kinds, auditKind{Spec: s, KeptDays: int(keep.Age / (24 * time.Hour)), MaxBytes: keep.Size})
-	}
-	if c.JSON {
+// Run lists what is recorded; without a data folder, as it is usual.
+func (c *auditKindsCommand) Run(ctx context.Context, e *env) error {
+	kinds := control.AuditKinds(audit.DefaultKeep)
+	err := c.with(ctx, e, false, func(client *control.Client) (err error) {
+		kinds, err = client.AuditKinds(ctx)
+		return err
+	})
+	switch {
+	case err != nil && !errors.Is(err, appliance.ErrNoData):
+		return err
+	case c.JSON:
 		return printJSON(e.stdout, kinds)
 	}
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "KIND\tWHAT HAPPENED\tPERSONAL\tKEPT\tHOLDS")
+	sizes := map[audit.Book]int64{}
 	for _, k := range kinds {
 		personal := "no"
 		if k.Personal {
 			personal = "yes"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d days\t%s\n", k.Kind, k.Text, personal, k.KeptDays, strings.Join(k.Values, ", "))
+		sizes[k.Book] = k.MaxBytes
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(e.stdout, "Of sign-ins, handshakes and bans at most %s are kept, of all else %s; the oldest leave first.\n",
-		size(audit.DefaultKeep(audit.Access).Size), size(audit.DefaultKeep(audit.Acts).Size))
+	_, err = fmt.Fprintf(e.stdout, "Of sign-ins, handshakes and bans at most %s are kept, of all else %s; the oldest leave first.\n",
+		size(sizes[audit.Access]), size(sizes[audit.Acts]))
 
 	return err
 }
