@@ -39,6 +39,7 @@ type Appliance struct {
 	certs     *certs.Manager
 	imap      *imap.Server
 	access    *access.Listener
+	signIn    *signIn
 	smtp      *smtp.Server
 	listeners []*listener // but those for IMAP
 	ports     *mailPorts
@@ -106,22 +107,23 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 
 		BoundLoopback: c.BoundLoopback,
 	})
-	in := &signIn{
+	a.signIn = &signIn{
 		dir: a.office.directory, throttle: access.NewThrottle(nil), bans: a.office.bans, policy: policy,
 		log: a.log.With("service", "imap"),
 	}
 	a.imap = imap.New(&imap.Config{
 		Accounts: a.office.store,
 		Stager:   &stager{a.office.store, a.office.space},
-		Auth:     in,
+		Auth:     a.signIn,
 		Logger:   a.log.With("service", "imap"),
 		Version:  c.Version,
 		Limits:   imap.Limits{AppendSize: a.office.store.MaxMessage()},
 		Describe: describeTLS,
 		SignedIn: a.recordSignIn,
+		Named:    seeName,
 		Carried:  a.office.metrics.Command,
 
-		Mechanisms: in,
+		Mechanisms: a.signIn,
 	})
 	a.smtp = smtp.New(&smtp.Config{
 		Deliverer:  a.office.delivery,
@@ -181,6 +183,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	var inner, outer services
 	inner.start(background, stopFront, "certs", a.certs.Run)
 	inner.start(background, stopFront, "bans", a.office.bans.Run)
+	inner.start(background, stopFront, "ports", a.office.ports.Run)
 	inner.start(background, stopFront, "audit", a.office.audit.Run)
 	inner.start(background, stopFront, "checkpoints", a.office.checkpoints.Run)
 	inner.start(background, stopFront, "control", func(ctx context.Context) error {
@@ -250,6 +253,8 @@ func (a *Appliance) serve(ctx context.Context, l *listener) error {
 // what it came for, and was asked for no certificate, which may be required here.
 func (a *Appliance) session(ctx context.Context, c *access.Conn) {
 	if !certs.IsProof(c.ConnectionState()) {
+		ctx, leaves := a.see(ctx, c)
+		defer leaves()
 		a.imap.ServeConn(ctx, c)
 	}
 }
@@ -273,10 +278,12 @@ func describeTLS(c net.Conn) []slog.Attr {
 func (a *Appliance) disconnect(c directory.Change) {
 	switch c.What {
 	case directory.AccountRemoved:
+		a.office.ports.ForgetAccount(string(c.Account))
 		a.imap.Disconnect(c.Account, "The account was removed")
 	case directory.PasswordChanged:
 		a.imap.Disconnect(c.Account, "The password was changed; log in with the new one")
 	case directory.DeviceRevoked:
+		a.office.ports.ForgetCredential(string(c.Account), c.Credential)
 		a.imap.DisconnectCredential(c.Account, c.Credential, "This device was revoked")
 	}
 }

@@ -187,6 +187,18 @@ func (a *Appliance) checks() []health.Check {
 			Every: a.pace.read, Limit: a.pace.listenerLimit, Run: func(context.Context) error { return a.office.checkpoints.Health() },
 		},
 		{
+			Kind: &health.Kind{
+				Name: "ports", Title: "Who uses which port cannot be stored", Severity: health.Low, Follows: []string{"disk-full", "storage-write"},
+			},
+			Every: a.pace.read, Limit: a.pace.listenerLimit, Run: func(context.Context) error { return a.office.ports.Health() },
+		},
+		{
+			Kind: &health.Kind{
+				Name: "port-unused", Title: "Port 990 is open for nobody", Severity: health.Low,
+			},
+			Every: a.pace.write, Limit: a.pace.listenerLimit, Run: func(context.Context) error { return a.checkUnused() },
+		},
+		{
 			Kind:  &health.Kind{Name: "control", Title: "Commands are not answered", Severity: health.Medium},
 			Every: a.pace.listen, Limit: a.pace.listenerLimit, Strikes: strikes, Run: a.askControl,
 		},

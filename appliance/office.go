@@ -18,6 +18,7 @@ import (
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
 	"pillarbox/appliance/metrics"
+	"pillarbox/appliance/ports"
 	"pillarbox/storage"
 )
 
@@ -34,6 +35,7 @@ type office struct {
 	space     *space
 	policy    *signInPolicy
 	metrics   *metrics.Metrics
+	ports     *ports.Inventory
 	look      atomic.Pointer[lookAround] // of a server; nil in a command
 
 	checkpoints *bymail.Mailer
@@ -92,6 +94,9 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 		return nil, errors.Join(err, o.close(c.Logger))
 	}
 	o.checkpoints = o.checkpointMail()
+	if o.ports, err = openPorts(ctx, c, o); err != nil {
+		return nil, errors.Join(err, o.close(c.Logger))
+	}
 	o.handler = control.NewHandler(&control.Config{
 		Certs:     o.openCerts,
 		Directory: dir,
@@ -101,6 +106,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 		Logger:    c.Logger.With("service", "control"),
 		Version:   c.Version,
 		Bans:      o.bans,
+		Ports:     o.ports,
 		Describe:  describe,
 		Settings:  settings,
 		Firewall:  firewallOf(c),

@@ -10,6 +10,7 @@ import (
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
 	"pillarbox/appliance/imap"
+	"pillarbox/appliance/ports"
 )
 
 // theBox is the actor of what nobody asked for.
@@ -48,9 +49,10 @@ func (a *Appliance) recordSignIn(ctx context.Context, s imap.SignIn) {
 			a.certs.Saw(name, true)
 		}
 	}
-	if s.Device != "" {
-		e.More["device"] = s.Device
+	if device := s.Identity.Device; device != "" {
+		e.More["device"] = device
 	}
+	a.seeSignIn(ctx, &s)
 	a.office.metrics.SignIn(access.ListenerOf(s.Conn), s.Mechanism, s.Failure == "")
 	if s.Failure != "" {
 		e.Kind, e.More["reason"] = audit.SignInFailed, s.Failure
@@ -66,6 +68,9 @@ func (a *Appliance) recordHandshake(h access.Handshake) {
 		e.More["tls"] = tls.VersionName(h.Version)
 	}
 	if h.Reason != "" {
+		a.office.ports.HandshakeFailed(&ports.FailedHandshake{
+			Remote: source(h.Remote), Port: h.Listener, Number: h.Port, Reason: h.Reason, Offered: h.Offered, ServerName: h.ServerName,
+		})
 		a.office.metrics.HandshakeFailed(h.Listener, h.Reason)
 		e.Kind, e.More["reason"] = audit.HandshakeFailed, h.Reason
 		if h.Offered != 0 {

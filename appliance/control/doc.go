@@ -28,6 +28,11 @@
 //	GET    /v1/allowed                         → [allowed…]
 //	POST   /v1/allowed                         {network, note} → allowed
 //	DELETE /v1/allowed?network=…
+//	GET    /v1/ports                           → [ports.Port…]
+//	GET    /v1/ports/clients?port=&account=&address=&since= → [ports.Client…]
+//	GET    /v1/ports/clients/{id}              → ports.Client
+//	GET    /v1/ports/strangers?port=&account=&address=&since= → [ports.Stranger…]
+//	GET    /v1/ports/simulate?change=&port=    → ports.Forecast
 //	POST   /v1/messages?to=…&mailbox=…&from=…  frames → [Result…]
 //	GET    /v1/settings                        → Settings
 //	GET    /v1/settings/versions[/{number}]    → [config.Version…]

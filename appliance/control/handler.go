@@ -20,6 +20,7 @@ import (
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
 	"pillarbox/appliance/health"
+	"pillarbox/appliance/ports"
 	"pillarbox/appliance/restart"
 	"pillarbox/storage"
 )
@@ -38,6 +39,9 @@ type Config struct {
 
 	// Bans knows who may not connect; without it there are no such requests.
 	Bans *access.Bans
+
+	// Ports knows who uses which port; without it there are no such requests.
+	Ports *ports.Inventory
 
 	// Settings returns the configuration of a server that runs; nil means that
 	// none does.
@@ -120,6 +124,7 @@ type Handler struct {
 	audit     *audit.Log
 	certs     func(context.Context) (*certs.Manager, error)
 	bans      *access.Bans
+	ports     *ports.Inventory
 	settings  func() *config.Manager
 	firewall  Firewall
 	log       *slog.Logger
@@ -141,6 +146,7 @@ func NewHandler(c *Config) *Handler {
 		audit:     c.Audit,
 		certs:     c.Certs,
 		bans:      c.Bans,
+		ports:     c.Ports,
 		settings:  c.Settings,
 		firewall:  c.Firewall,
 		log:       c.Logger,
@@ -187,6 +193,11 @@ func NewHandler(c *Config) *Handler {
 	}
 	if h.certs != nil {
 		for pattern, f := range h.certificateRoutes() {
+			h.mux.Handle(pattern, h.handle(f))
+		}
+	}
+	if h.ports != nil {
+		for pattern, f := range h.portRoutes() {
 			h.mux.Handle(pattern, h.handle(f))
 		}
 	}

@@ -80,6 +80,15 @@ func (d *Directory) authenticate(ctx context.Context, login, password string, re
 	return Login{}, fmt.Errorf("%w: wrong password", ErrCredentials)
 }
 
+// Whose returns the account that a login leads to, as Authenticate takes it.
+func (d *Directory) Whose(login string) (Account, bool) {
+	e := d.state.Load().login(login)
+	if e == nil {
+		return Account{}, false
+	}
+	return e.Account, true
+}
+
 // nobody says why a name without a password cannot be signed in by. e is nil
 // where no account is called so.
 func (d *Directory) nobody(e *entry, login string) error {

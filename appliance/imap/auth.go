@@ -279,7 +279,7 @@ func (s *session) logLogin(ctx context.Context, mechanism, name string, failed e
 	}
 	if s.srv.signedIn != nil {
 		s.srv.signedIn(ctx, SignIn{
-			Account: shorten(name), Mechanism: mechanism, Device: s.ident.Device, Conn: s.link.conn, Failure: failure, Turned: turned,
+			Account: shorten(name), Mechanism: mechanism, Identity: s.ident, Conn: s.link.conn, Failure: failure, Turned: turned,
 		})
 	}
 	attrs := []slog.Attr{

@@ -19,6 +19,9 @@ func (s *session) id(ctx context.Context, a *command.ID) error {
 	if a.Params != nil {
 		s.clientID = describe(a.Params)
 		s.log.LogAttrs(ctx, slog.LevelDebug, "client named itself", slog.String("client", s.clientID))
+		if s.srv.named != nil {
+			s.srv.named(ctx, ClientID{shorten(a.Params["name"]), shorten(a.Params["version"]), shorten(a.Params["os"])})
+		}
 	}
 	b := append(s.out.Buf, `* ID ("name" "Pillarbox" "vendor" "Pillarbox"`...)
 	if s.srv.version != "" {

@@ -35,18 +35,27 @@ type Config struct {
 	Notices Notices
 	// SignedIn is told of each try to log in, and must return soon; may be nil.
 	SignedIn func(ctx context.Context, s SignIn)
+	// Named is told of each client that says what it is, whether it has logged in
+	// or not, and must return soon; may be nil.
+	Named func(ctx context.Context, id ClientID)
 }
 
 // SignIn is a try to log in.
 type SignIn struct {
 	Account   string // the address, or, of one that failed, the name as the client gave it
 	Mechanism string
-	Device    string // by whose password it succeeded, "" for the person's own
+	Identity  Identity // zero where it failed
 	Conn      net.Conn
 	Failure   string // why it failed, "" if it did not
 	// Turned tells that the password was right, and that they are not let in by
 	// this way.
 	Turned bool
+}
+
+// ClientID is what a client says that it is (RFC 2971, section 3.3). Nothing is
+// true of it but that it is UTF-8 and short.
+type ClientID struct {
+	Name, Version, OS string
 }
 
 // Accounts opens the mail of an account. *storage.Store is one.
@@ -109,6 +118,7 @@ type Server struct {
 	carried  func(command string, took time.Duration)
 	describe func(c net.Conn) []slog.Attr
 	signedIn func(ctx context.Context, s SignIn)
+	named    func(ctx context.Context, id ClientID)
 
 	stats counters
 
@@ -143,6 +153,7 @@ func New(c *Config) *Server {
 		carried:  c.Carried,
 		describe: c.Describe,
 		signedIn: c.SignedIn,
+		named:    c.Named,
 		members:  map[storage.AccountID]map[*session]struct{}{},
 		cut:      map[cutKey]uint64{},
 	}

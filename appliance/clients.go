@@ -1,0 +1,179 @@
+package appliance
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"pillarbox/appliance/access"
+	"pillarbox/appliance/imap"
+	"pillarbox/appliance/ports"
+	"pillarbox/appliance/ports/hostnames"
+	"pillarbox/appliance/scram"
+	"pillarbox/storage"
+)
+
+// openPorts reads who used which port. What belongs to accounts and devices that
+// were removed while no server ran is forgotten.
+func openPorts(ctx context.Context, c *Config, o *office) (*ports.Inventory, error) {
+	inv, err := ports.Open(&ports.Config{
+		Logger:   c.Logger.With("service", "ports"),
+		Store:    portStore{o.store.System()},
+		Find:     hostnames.New(&hostnames.Config{}),
+		Networks: networks,
+		Account: func(login string) (string, bool) {
+			a, ok := o.directory.Whose(login)
+			return string(a.ID), ok
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	accounts, err := o.directory.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	devices := map[string][]string{} // of each account
+	for _, a := range accounts {
+		all, err := o.directory.Devices(ctx, a.Address)
+		if err != nil {
+			return nil, err
+		}
+		ids := []string{}
+		for _, d := range all {
+			ids = append(ids, d.ID)
+		}
+		devices[string(a.ID)] = ids
+	}
+	for _, client := range inv.Clients(ports.Query{}) {
+		of, ok := devices[client.AccountID]
+		switch id := client.Credential.ID; {
+		case !ok:
+			inv.ForgetAccount(client.AccountID)
+		case id != "" && !slices.Contains(of, id):
+			inv.ForgetCredential(client.AccountID, id)
+		}
+	}
+
+	return inv, nil
+}
+
+// networks returns those that this machine is in.
+func networks() []netip.Prefix {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil // private networks are the office's all the same
+	}
+	var all []netip.Prefix
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			all = append(all, p)
+		}
+	}
+
+	return ports.Networks(all)
+}
+
+// portStore shows the system database to the inventory. Nobody misses what it
+// holds so much that the database were to be copied for it.
+type portStore struct{ system *storage.System }
+
+// Load implements ports.Store.
+func (s portStore) Load(section string, f func(key string, value []byte) error) error {
+	return s.system.View(func(tx *storage.SystemTx) error { return tx.All(section, f) })
+}
+
+// Save implements ports.Store.
+func (s portStore) Save(ctx context.Context, changes []ports.Change) error {
+	return s.system.Update(ctx, func(tx *storage.SystemTx) error {
+		for _, c := range changes {
+			var err error
+			if c.Value == nil {
+				err = tx.Delete(c.Section, c.Key)
+			} else {
+				err = tx.PutPassing(c.Section, c.Key, c.Value)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// visitKey is under what a connection's context has its visit.
+type visitKey struct{}
+
+// see tells the inventory of a connection whose handshake is done, until leaves
+// is called.
+func (a *Appliance) see(ctx context.Context, c *access.Conn) (_ context.Context, leaves func()) {
+	state := c.ConnectionState()
+	_, number := hostAndPort(c.LocalAddr())
+	v := a.office.ports.Visit(&ports.Connection{
+		Remote: source(c.RemoteAddr()), Port: access.ListenerOf(c), Number: number,
+		TLS: state.Version, Cipher: state.CipherSuite, Resumed: state.DidResume, ServerName: state.ServerName,
+	})
+
+	return context.WithValue(ctx, visitKey{}, v), v.End
+}
+
+// seeSignIn tells the inventory of a try to sign in.
+func (a *Appliance) seeSignIn(ctx context.Context, s *imap.SignIn) {
+	v, ok := ctx.Value(visitKey{}).(*ports.Visit)
+	switch {
+	case !ok:
+	case s.Turned:
+		v.TurnedAway(s.Account)
+	case s.Failure != "":
+		v.Refused(s.Account, s.Failure)
+	default:
+		v.SignedIn(&ports.SignIn{
+			AccountID: string(s.Identity.Account), Account: s.Identity.Address, Kind: kindOf(s),
+			Credential: s.Identity.Credential, Device: s.Identity.Device,
+			Mechanism: s.Mechanism, Better: slices.ContainsFunc(a.signIn.Offered(s.Conn), hidesPassword),
+		})
+	}
+}
+
+// seeName tells the inventory what a client says that it is.
+func seeName(ctx context.Context, id imap.ClientID) {
+	if v, ok := ctx.Value(visitKey{}).(*ports.Visit); ok {
+		v.Named(ports.ID{Name: id.Name, Version: id.Version, OS: id.OS})
+	}
+}
+
+func kindOf(s *imap.SignIn) ports.Kind {
+	switch {
+	case s.Mechanism == external:
+		return ports.Certificate
+	case isBearer(s.Mechanism):
+		return ports.Token
+	case s.Identity.Device != "":
+		return ports.AppPassword
+	}
+
+	return ports.Password
+}
+
+// hidesPassword tells whether the server does not learn the password by a
+// mechanism, and everybody with a password or a certificate could use it.
+func hidesPassword(mechanism string) bool {
+	return mechanism == external || mechanism == scram.Mechanism || mechanism == scram.MechanismPlus
+}
+
+// unusedFor is how long nobody must have come by port 990 before that is told.
+const unusedFor = 30 * 24 * time.Hour
+
+// checkUnused tells of port 990 where it is open for nobody.
+func (a *Appliance) checkUnused() error {
+	inv := a.office.ports
+	if len(a.ports.legacy.listeners()) == 0 || time.Since(inv.Since()) < unusedFor || time.Since(inv.LastSignIn(nameLegacy)) < unusedFor {
+		return nil
+	}
+
+	return fmt.Errorf("nobody has signed in by port 990 for %d days. See what closing it would break (pillarbox port simulate close 990), "+
+		"and close it in the settings (ports.imaps_legacy, pillarbox network apply)", int(unusedFor.Hours()/24))
+}
