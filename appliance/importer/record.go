@@ -52,7 +52,7 @@ func (r *Record) Append(b []byte) []byte {
 	b = append(b, r.Hash[:]...)
 	b = binary.AppendUvarint(b, uint64(len(r.Flags)))
 	b = append(b, r.Flags...)
-	return append(b, r.Reason[:min(len(r.Reason), maxRecordReason)]...)
+	return append(b, cut(r.Reason, maxRecordReason)...)
 }
 
 // DecodeRecord decodes what Append wrote.

@@ -21,6 +21,7 @@ type Report struct {
 	// that got another name, keywords that were left off.
 	Remarks []string `json:"remarks"`
 
+	Estimate *Estimate `json:"estimate,omitempty"` // of a dry run
 	// Verified is nil until what is here was compared with what is there.
 	Verified *Verification `json:"verified,omitempty"`
 }

@@ -1,7 +1,12 @@
 package importer
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
+	"net"
+	"strconv"
+	"strings"
 )
 
 // Secret is a password or token. It shows itself to nobody by accident.
@@ -67,3 +72,83 @@ const (
 	ByAuthzid    AdminBy = ""       // SASL PLAIN's authorisation identity: Cyrus, and Dovecot
 	ByMasterUser AdminBy = "master" // user*master: Dovecot
 )
+
+// MaxConnections bounds Server.Connections.
+const MaxConnections = 16
+
+const usualConnections = 4
+
+// Validate returns all that is wrong.
+func (s *Server) Validate() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if s.Host == "" || strings.ContainsAny(s.Host, " \t\r\n/") || len(s.Host) > 255 {
+		wrong("host: the name or address of the server is wanted, not %q", s.Host)
+	}
+	switch s.security() {
+	case TLS, STARTTLS, Plain:
+	default:
+		wrong("security: %q is none of tls, starttls and none", s.Security)
+	}
+	if s.User == "" {
+		wrong("user: whose mail it is must be named")
+	}
+	for name, text := range map[string]string{"user": s.User, "admin": s.Admin, "the password": string(s.Secret)} {
+		if strings.ContainsAny(text, "\x00\r\n") {
+			wrong("%s: it has a line end or NUL", name)
+		}
+	}
+	switch {
+	case s.SignIn != ByPassword && s.SignIn != ByXOAUTH2:
+		wrong("sign_in: %q is none of xoauth2 and nothing", s.SignIn)
+	case s.SignIn == ByXOAUTH2 && s.Admin != "":
+		wrong("admin: with a token nobody signs in for others; the token itself says for whom it is")
+	}
+	if s.AdminBy != ByAuthzid && s.AdminBy != ByMasterUser {
+		wrong("admin_by: %q is none of master and nothing", s.AdminBy)
+	}
+	if s.Fingerprint != "" && normalFingerprint(s.Fingerprint) == "" {
+		wrong("fingerprint: 64 hexadecimal digits are wanted (SHA-256)")
+	}
+	if s.Connections < 0 || s.Connections > MaxConnections {
+		wrong("connections: a number from 1 to %d is wanted", MaxConnections)
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Server) security() Security {
+	switch {
+	case s.Security != "":
+		return s.Security
+	case s.Port == 143:
+		return STARTTLS
+	}
+	return TLS
+}
+
+// address is where the server listens.
+func (s *Server) address() string {
+	port := s.Port
+	if port == 0 {
+		port = 993
+		if s.security() != TLS {
+			port = 143
+		}
+	}
+	return net.JoinHostPort(s.Host, strconv.Itoa(int(port)))
+}
+
+func (s *Server) connections() int {
+	if s.Connections == 0 {
+		return usualConnections
+	}
+	return s.Connections
+}
+
+// Warning tells what is unsafe about the way, "" if nothing is.
+func (s *Server) Warning() string {
+	if s.security() == Plain {
+		return "The connection to " + s.Host + " is not encrypted: everybody on the way can read the password and all mail."
+	}
+	return ""
+}

@@ -1,0 +1,361 @@
+package importer
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+)
+
+const (
+	listChunk    = 1000 // messages of one FETCH that lists
+	lineOctets   = 4096 // that one of them may take
+	drainOctets  = 4 << 20
+	maxUnread    = 50 // messages of a mailbox whose line cannot be read, before it is given up
+	searchOctets = 64 << 20
+)
+
+// Open implements Source.
+func (s *IMAP) Open(ctx context.Context) (Reader, error) {
+	c, err := s.server.Connect(ctx, &s.way)
+	if err != nil {
+		return nil, err
+	}
+	return &imapReader{source: s, c: c, flags: map[string][]imap.Flag{}}, nil
+}
+
+// imapReader is a connection.
+type imapReader struct {
+	source   *IMAP
+	c        *Session
+	selected string
+	state    imap.SelectData
+	flags    map[string][]imap.Flag // sets of flags that were seen, so that each is kept once
+}
+
+// Close implements Reader.
+func (r *imapReader) Close() error {
+	r.c.End()
+	return nil
+}
+
+// keyOf makes a key of UIDVALIDITY and UID that sorts as they do.
+func keyOf(validity uint32, uid imap.UID) string {
+	b := binary.BigEndian.AppendUint32(nil, validity)
+	return string(binary.BigEndian.AppendUint32(b, uint32(uid)))
+}
+
+// open examines a mailbox, anew where fresh.
+func (r *imapReader) open(mb *Mailbox, fresh bool) error {
+	if r.selected == mb.ID && !fresh {
+		return nil
+	}
+	r.selected = ""
+	r.c.wire.allow(1 << 20)
+	o := &imap.SelectOptions{ReadOnly: true, CondStore: r.c.Caps().Has(imap.CapCondStore)}
+	data, err := r.c.Select(mb.ID, o).Wait()
+	if err != nil {
+		return fmt.Errorf("open mailbox %q: %w", mb.ID, asBusy(err))
+	}
+	r.selected, r.state = mb.ID, *data
+	return nil
+}
+
+// Messages implements Reader.
+func (r *imapReader) Messages(ctx context.Context, mb *Mailbox) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		stop := r.c.bind(ctx)
+		defer func() { stop() }()
+		if err := r.open(mb, true); err != nil {
+			yield(Message{}, err)
+			return
+		}
+		d := &r.state
+		mb.UIDValidity, mb.UIDNext, mb.ModSeq, mb.Messages = d.UIDValidity, d.UIDNext, d.HighestModSeq, int64(d.NumMessages)
+		mb.mark()
+		if d.UIDValidity == 0 {
+			yield(Message{}, fmt.Errorf("open mailbox %q: %w: the server gives it no UIDVALIDITY", mb.ID, ErrRefused))
+			return
+		}
+		if d.NumMessages == 0 {
+			return
+		}
+		uids, err := r.search()
+		if err != nil {
+			yield(Message{}, fmt.Errorf("list mailbox %q: %w", mb.ID, asBusy(err)))
+			return
+		}
+		unread := 0
+		for some := range slices.Chunk(uids, listChunk) {
+			// What was done with a message may have taken its time: the server may
+			// have hung up meanwhile, and the session is another one now.
+			list, err := r.lines(ctx, mb, some, &unread, &stop)
+			if err != nil {
+				yield(Message{}, fmt.Errorf("list mailbox %q: %w", mb.ID, err))
+				return
+			}
+			for _, l := range list {
+				if !yield(l.Message, l.err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// search returns the UIDs of all messages, ascending.
+func (r *imapReader) search() ([]imap.UID, error) {
+	r.c.wire.allow(searchOctets)
+	var o *imap.SearchOptions
+	if caps := r.c.Caps(); caps.Has(imap.CapESearch) || caps.Has(imap.CapIMAP4rev2) {
+		o = &imap.SearchOptions{ReturnAll: true}
+	}
+	found, err := r.c.UIDSearch(&imap.SearchCriteria{}, o).Wait()
+	if err != nil {
+		return nil, err
+	}
+	if set, ok := found.All.(imap.UIDSet); ok {
+		// A set of few octets may stand for four billion messages.
+		n := uint64(0)
+		for _, r := range set {
+			n += uint64(max(r.Start, r.Stop)-min(r.Start, r.Stop)) + 1
+		}
+		if set.Dynamic() || n > uint64(r.state.NumMessages)+1000 {
+			return nil, errTalkative
+		}
+	}
+	uids := found.AllUIDs()
+	slices.Sort(uids)
+	return slices.Compact(uids), nil
+}
+
+// line is what a server says of a message.
+type line struct {
+	Message
+
+	err error
+}
+
+// lines asks for the lines of some messages. Where one cannot be read, and the
+// connection is lost by it, the others are asked for without it.
+func (r *imapReader) lines(ctx context.Context, mb *Mailbox, uids []imap.UID, unread *int, stop *func() bool) ([]line, error) {
+	list, err := r.fetchLines(mb, uids, true)
+	if !unreadable(err) || ctx.Err() != nil {
+		return list, asBusy(err)
+	}
+	if err := r.renew(ctx, mb, stop); err != nil {
+		return nil, err
+	}
+	if len(uids) > 1 {
+		half := len(uids) / 2
+		first, err := r.lines(ctx, mb, uids[:half], unread, stop)
+		if err != nil {
+			return nil, err
+		}
+		second, err := r.lines(ctx, mb, uids[half:], unread, stop)
+		return append(first, second...), err
+	}
+	if *unread++; *unread > maxUnread {
+		return nil, fmt.Errorf("%w: too many messages of which it says what cannot be read, the last: %w", ErrRefused, err)
+	}
+	// Mostly it is the date.
+	if list, err := r.fetchLines(mb, uids, false); err == nil {
+		return list, nil
+	}
+	if err := r.renew(ctx, mb, stop); err != nil {
+		return nil, err
+	}
+	bad := line{err: &MessageError{fmt.Errorf("what the server says of it cannot be read: %w", err)}}
+	bad.Key, bad.Name, bad.UID, bad.Size = keyOf(mb.UIDValidity, uids[0]), fmt.Sprintf("UID %d", uids[0]), uids[0], -1
+	return []line{bad}, nil
+}
+
+// unreadable tells whether the library could not make sense of an answer.
+func unreadable(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "in response-data") || strings.Contains(err.Error(), "imapclient: panic"))
+}
+
+// renew connects again and opens the mailbox.
+func (r *imapReader) renew(ctx context.Context, mb *Mailbox, stop *func() bool) error {
+	(*stop)()
+	r.c.abort()
+	c, err := r.source.server.Connect(ctx, &r.source.way)
+	if err != nil {
+		return err
+	}
+	r.c, r.selected = c, ""
+	*stop = c.bind(ctx)
+	return r.reopen(mb)
+}
+
+var errRenumbered = errors.New("the mailbox was made anew meanwhile: its UIDVALIDITY changed")
+
+// reopen opens a mailbox that was listed before.
+func (r *imapReader) reopen(mb *Mailbox) error {
+	if err := r.open(mb, false); err != nil {
+		return err
+	}
+	if r.state.UIDValidity != mb.UIDValidity {
+		return fmt.Errorf("open mailbox %q: %w", mb.ID, errRenumbered)
+	}
+	return nil
+}
+
+func (r *imapReader) fetchLines(mb *Mailbox, uids []imap.UID, dates bool) ([]line, error) {
+	r.c.wire.allow(int64(len(uids)) * lineOctets)
+	var set imap.UIDSet
+	set.AddRange(uids[0], uids[len(uids)-1])
+	cmd := r.c.Fetch(set, &imap.FetchOptions{UID: true, Flags: true, InternalDate: dates, RFC822Size: true})
+	out := make([]line, 0, len(uids))
+	for m := cmd.Next(); m != nil; m = cmd.Next() {
+		b, err := m.Collect()
+		if err != nil {
+			return nil, errors.Join(err, cmd.Close())
+		}
+		if b.UID == 0 || len(out) > 2*len(uids) {
+			continue
+		}
+		l := line{Message: Message{
+			Key: keyOf(mb.UIDValidity, b.UID), Name: fmt.Sprintf("UID %d", b.UID), UID: b.UID,
+			Flags: r.shared(b.Flags), Date: b.InternalDate, Size: b.RFC822Size,
+		}}
+		out = append(out, l)
+	}
+	if err := cmd.Close(); err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(out, func(a, b line) int { return strings.Compare(a.Key, b.Key) })
+	return slices.CompactFunc(out, func(a, b line) bool { return a.Key == b.Key }), nil
+}
+
+// maxSets bounds the sets of flags that are kept.
+const maxSets = 10_000
+
+// shared returns flags, sorted, as a slice that others share.
+func (r *imapReader) shared(flags []imap.Flag) []imap.Flag {
+	flags = sortedFlags(flags)
+	if len(flags) == 0 {
+		return nil
+	}
+	key := joinFlags(flags)
+	if had, ok := r.flags[key]; ok {
+		return had
+	}
+	if len(r.flags) < maxSets {
+		r.flags[key] = flags
+	}
+	return flags
+}
+
+// Read implements Reader.
+func (r *imapReader) Read(ctx context.Context, mb *Mailbox, msgs []Message, take func(i int, r io.Reader, err error) error) error {
+	stop := r.c.bind(ctx)
+	defer stop()
+	if err := r.reopen(mb); err != nil {
+		return err
+	}
+	place := make(map[imap.UID]int, len(msgs))
+	var set imap.UIDSet
+	for i, m := range msgs {
+		place[m.UID] = i
+		set.AddNum(m.UID)
+	}
+	r.c.wire.allow(int64(len(msgs)) * lineOctets)
+	cmd := r.c.Fetch(set, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}}})
+	for m := cmd.Next(); m != nil; m = cmd.Next() {
+		var uid imap.UID
+		for item := m.Next(); item != nil; item = m.Next() {
+			if u, ok := item.(imapclient.FetchItemDataUID); ok {
+				uid = u.UID
+			}
+			body, ok := item.(imapclient.FetchItemDataBodySection)
+			if !ok {
+				continue
+			}
+			i, wanted := place[uid]
+			if !wanted || body.Literal == nil && uid == 0 {
+				if body.Literal != nil {
+					_, _ = io.Copy(io.Discard, &counted{body.Literal, r.c.wire})
+				}
+				continue
+			}
+			delete(place, uid)
+			if body.Literal == nil {
+				if err := take(i, nil, &MessageError{errors.New("the server has no text of it")}); err != nil {
+					r.c.abort()
+					return errors.Join(err, discard(cmd.Close()))
+				}
+				continue
+			}
+			if err := r.hand(i, body.Literal, take); err != nil {
+				r.c.abort()
+				return errors.Join(err, discard(cmd.Close()))
+			}
+		}
+	}
+	err := cmd.Close()
+	var no *imap.Error
+	if !errors.As(err, &no) {
+		return err
+	}
+	if busy := asBusy(err); busy != err || len(msgs) > 1 {
+		return busy
+	}
+	if _, left := place[msgs[0].UID]; !left {
+		return nil
+	}
+	return take(0, nil, &MessageError{fmt.Errorf("the server cannot give it: %s", plainText(no.Text))})
+}
+
+// hand gives a message to take, and passes over what that leaves of it.
+func (r *imapReader) hand(i int, lit imap.LiteralReader, take func(int, io.Reader, error) error) error {
+	in := &counted{lit, r.c.wire}
+	whole := &exactly{r: in, left: lit.Size()}
+	if err := take(i, whole, nil); err != nil {
+		return err
+	}
+	if whole.left > drainOctets {
+		return fmt.Errorf("%d octets of a message were not wanted", whole.left)
+	}
+	_, err := io.Copy(io.Discard, in)
+	return err
+}
+
+// discard drops the error of what was ended on purpose.
+func discard(error) error { return nil }
+
+// counted tells the wire what leaves memory.
+type counted struct {
+	r    io.Reader
+	wire *wire
+}
+
+// Read implements io.Reader.
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.wire.read(n)
+	return n, err
+}
+
+// exactly fails where a message ends before its announced length.
+type exactly struct {
+	r    io.Reader
+	left int64
+}
+
+// Read implements io.Reader.
+func (e *exactly) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	e.left -= int64(n)
+	if err == io.EOF && e.left > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}

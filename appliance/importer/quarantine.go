@@ -1,0 +1,59 @@
+package importer
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// maxKept bounds the file of a message that is too big, in octets.
+const maxKept = 1 << 30
+
+// quarantined lists a message.
+func (r *run) quarantined(t *target, m *Message, s *slot) {
+	r.log.Warn("a message cannot be taken", "mailbox", t.from.ID, "message", m.Name, "size", s.size, "err", s.bad)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.report.Bad) < MaxListed {
+		r.report.Bad = append(r.report.Bad, Bad{Mailbox: t.from.ID, Message: m.Name, Size: s.size, Reason: s.bad.Error(), File: s.file})
+	}
+}
+
+// file names the file of a message; "" where there is no place for it.
+func (r *run) file(o Origin, key string) string {
+	if r.quarantine == "" {
+		return ""
+	}
+	sum := sha256.Sum256(append(o.key(key), r.Account.ID()...))
+	return filepath.Join(r.quarantine, hex.EncodeToString(sum[:12])+".eml")
+}
+
+// keep writes the octets of a message that cannot be taken to a file, which it
+// names with its size. Without a place for it nothing is kept.
+func (r *run) keep(t *target, m *Message, in io.Reader) (name string, size int64, err error) {
+	if r.quarantine == "" {
+		return "", m.Size, nil
+	}
+	if m.Size > maxKept {
+		return "", m.Size, fmt.Errorf("more than %d MB are not kept as a file", maxKept>>20)
+	}
+	if err := os.MkdirAll(r.quarantine, 0o700); err != nil {
+		return "", m.Size, err
+	}
+	name = r.file(t.origin, m.Key)
+	f, err := os.CreateTemp(r.quarantine, ".new-")
+	if err != nil {
+		return "", m.Size, err
+	}
+	defer os.Remove(f.Name()) // nothing is left of it where it was renamed
+	defer f.Close()
+	size, err = io.Copy(f, io.LimitReader(in, maxKept))
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", m.Size, err
+	}
+	return name, size, os.Rename(f.Name(), name)
+}

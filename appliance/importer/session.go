@@ -1,0 +1,239 @@
+package importer
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/emersion/go-sasl"
+)
+
+// dialTime is how long it may take to reach a server and sign in.
+const dialTime = time.Minute
+
+// Way is how servers are reached.
+type Way struct {
+	// Dial opens connections; nil means a net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Roots are the CAs that are trusted; nil means the system's.
+	Roots *x509.CertPool
+}
+
+// Session is a connection that is signed in.
+type Session struct {
+	*imapclient.Client
+
+	wire    *wire
+	changed chan struct{} // gets a value when the server tells of a change by itself
+}
+
+// Connect reaches a server and signs in. Beside errors that pass it returns
+// *TrustError, ErrSignIn, ErrRefused and *BusyError.
+func (s *Server) Connect(ctx context.Context, way *Way) (*Session, error) {
+	if err := s.Validate(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	c, err := s.connect(ctx, way)
+	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrTrust) {
+		return nil, fmt.Errorf("connect to %s: %w", s.address(), ctx.Err())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", s.address(), err)
+	}
+	return c, nil
+}
+
+func (s *Server) connect(ctx context.Context, way *Way) (*Session, error) {
+	conf, err := s.tlsConfig(way.Roots)
+	if err != nil {
+		return nil, err
+	}
+	dial := way.Dial
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	conn, err := dial(ctx, "tcp", s.address())
+	if err != nil {
+		return nil, err
+	}
+	// The library knows no context.
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	if s.security() == TLS {
+		c := tls.Client(conn, conf)
+		if err := c.HandshakeContext(ctx); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		conn = c
+	}
+	out := &Session{wire: newWire(conn), changed: make(chan struct{}, 1)}
+	o := &imapclient.Options{TLSConfig: conf, UnilateralDataHandler: out.handler()}
+	if s.security() == STARTTLS {
+		if out.Client, err = imapclient.NewStartTLS(out.wire, o); err != nil {
+			var no *imap.Error
+			if errors.As(err, &no) {
+				err = fmt.Errorf("%w: it does not let the connection be encrypted (STARTTLS): %s", ErrRefused, no.Text)
+			}
+			return nil, err
+		}
+	} else {
+		out.Client = imapclient.New(out.wire, o)
+	}
+	if err := out.WaitGreeting(); err != nil {
+		out.abort()
+		return nil, asBusy(err)
+	}
+	if err := s.signIn(out); err != nil {
+		out.abort()
+		return nil, err
+	}
+	return out, nil
+}
+
+func (s *Server) signIn(c *Session) error {
+	if c.State() == imap.ConnStateAuthenticated {
+		return nil // PREAUTH
+	}
+	caps := c.Caps()
+	if caps == nil {
+		return errors.New("the server does not tell what it can do")
+	}
+	user, authzid := s.User, ""
+	if s.Admin != "" {
+		if s.AdminBy == ByMasterUser {
+			user = s.User + "*" + s.Admin
+		} else {
+			user, authzid = s.Admin, s.User
+		}
+	}
+	var err error
+	switch {
+	case s.SignIn == ByXOAUTH2:
+		err = c.Authenticate(&xoauth2{user: s.User, token: string(s.Secret)})
+	case caps.Has("AUTH=PLAIN") || authzid != "":
+		err = c.Authenticate(sasl.NewPlainClient(authzid, user, string(s.Secret)))
+	case caps.Has(imap.CapLoginDisabled):
+		return fmt.Errorf("%w: it lets nobody sign in by a password", ErrRefused)
+	default:
+		err = c.Login(user, string(s.Secret)).Wait()
+	}
+	var no *imap.Error
+	if !errors.As(err, &no) {
+		return err
+	}
+	if busy := asBusy(err); busy != err {
+		return busy
+	}
+	return fmt.Errorf("%w of %s: %s", ErrSignIn, s.User, plainText(no.Text))
+}
+
+// xoauth2 signs in by a token as Exchange and Gmail have it.
+type xoauth2 struct{ user, token string }
+
+// Start implements sasl.Client.
+func (x *xoauth2) Start() (mech string, ir []byte, err error) {
+	return "XOAUTH2", fmt.Appendf(nil, "user=%s\x01auth=Bearer %s\x01\x01", x.user, x.token), nil
+}
+
+// Next implements sasl.Client: the server says in JSON why it refuses, and
+// waits for an empty answer before it does.
+func (x *xoauth2) Next([]byte) ([]byte, error) { return []byte{}, nil }
+
+func (c *Session) handler() *imapclient.UnilateralDataHandler {
+	tell := func() {
+		select {
+		case c.changed <- struct{}{}:
+		default:
+		}
+	}
+	return &imapclient.UnilateralDataHandler{
+		Expunge: func(uint32) { tell() },
+		Mailbox: func(*imapclient.UnilateralDataMailbox) { tell() },
+		Fetch: func(m *imapclient.FetchMessageData) {
+			for m.Next() != nil {
+			}
+			tell()
+		},
+	}
+}
+
+// bind lets ctx end what the session is doing. The caller calls the result.
+func (c *Session) bind(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, c.abort)
+}
+
+// abort ends the connection, without a word and without waiting.
+func (c *Session) abort() { _ = c.wire.Close() }
+
+// End signs out.
+func (c *Session) End() {
+	c.wire.expect(2 * time.Second)
+	if c.State() != imap.ConnStateLogout {
+		_ = c.Logout().Wait()
+	}
+	c.abort()
+}
+
+var backoffTime = regexp.MustCompile(`(?i)back-?off time: *([0-9]{1,9}) *(milliseconds|ms|seconds)?`)
+
+// asBusy turns an answer by which a server wants to be left alone for a while
+// into a *BusyError, and leaves all other errors as they are.
+func asBusy(err error) error {
+	var no *imap.Error
+	if !errors.As(err, &no) {
+		return err
+	}
+	text := strings.ToLower(no.Text)
+	busy := no.Type == imap.StatusResponseTypeBye
+	switch no.Code {
+	case imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit, "THROTTLED", "OVERQUOTA-BANDWIDTH":
+		busy = true
+	}
+	for _, sign := range []string{"throttl", "server busy", "server unavailable", "too many", "try again later", "not connected", "maximum number of connections"} {
+		busy = busy || strings.Contains(text, sign)
+	}
+	if !busy {
+		return err
+	}
+	b := &BusyError{Text: plainText(no.Text)}
+	if m := backoffTime.FindStringSubmatch(no.Text); m != nil {
+		n, _ := strconv.Atoi(m[1])
+		unit := time.Millisecond
+		if strings.EqualFold(m[2], "seconds") {
+			unit = time.Second
+		}
+		b.For = min(time.Duration(n)*unit, time.Hour)
+	}
+	return b
+}
+
+// plainText makes what a server says fit for a log and a report.
+func plainText(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	return cut(s, 200)
+}
+
+// cut shortens a text to at most n octets, at the border of a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}

@@ -1,0 +1,198 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"pillarbox/storage"
+)
+
+// Verify compares what is here with what the source lists now: that each of
+// its messages was taken or quarantined, and that those taken are here with the
+// octets that came, read from the disk. It changes nothing.
+func (e *Engine) Verify(ctx context.Context, t *Task) (*Report, error) {
+	r, err := e.begin(t)
+	if err != nil {
+		return nil, err
+	}
+	r.dry = &estimate{}
+	v := &verifier{run: r, v: &Verification{When: time.Now().UTC(), Differences: []string{}}}
+	err = v.all(ctx)
+	r.end()
+	v.v.OK = err == nil && v.n == 0
+	r.report.Verified = v.v
+	if err != nil {
+		return r.report, fmt.Errorf("verify what moved to %s: %w", t.Address, err)
+	}
+	return r.report, nil
+}
+
+type verifier struct {
+	*run
+
+	v *Verification
+	n int // differences
+}
+
+func (v *verifier) differ(format string, args ...any) {
+	v.n++
+	if len(v.v.Differences) < MaxListed {
+		v.v.Differences = append(v.v.Differences, fmt.Sprintf(format, args...))
+	}
+}
+
+func (v *verifier) all(ctx context.Context) error {
+	if err := v.survey(ctx); err != nil {
+		return err
+	}
+	v.Progress.phase(Verifying, "")
+	for _, p := range v.places {
+		if p.skipped != "" {
+			continue
+		}
+		var list []Message
+		err := v.try(ctx, fmt.Sprintf("list %q", p.from.ID), func() (err error) {
+			list, err = v.list(ctx, p)
+			return err
+		})
+		if errors.Is(err, errOneMailbox) {
+			v.differ("%q cannot be compared: %v", p.from.ID, err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := v.compare(ctx, p, list); err != nil {
+			return err
+		}
+		v.Progress.update(func(s *Snapshot) { s.MailboxesIn++; s.Mailbox = p.from.ID })
+	}
+	return nil
+}
+
+// list lists a mailbox of the source.
+func (v *verifier) list(ctx context.Context, p *place) ([]Message, error) {
+	reader, err := v.Source.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close()
+	var out []Message
+	for m, err := range reader.Messages(ctx, &p.from) {
+		var bad *MessageError
+		if err != nil && !errors.As(err, &bad) {
+			return nil, oneMailbox(err)
+		}
+		m.Flags = nil
+		out = append(out, m)
+	}
+	return out, ctx.Err()
+}
+
+func (v *verifier) compare(ctx context.Context, p *place, list []Message) error {
+	origin := OriginOf(v.origin, p.from.ID)
+	prefix := origin.prefix()
+	records := map[string]Record{}
+	err := v.Account.Notes(prefix, func(k, b []byte) error {
+		if r, err := DecodeRecord(b); err == nil {
+			r.Flags = ""
+			records[string(k[len(prefix):])] = r
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	boxes := map[storage.MailboxID]*storage.Snapshot{}
+	var c Counts
+	for i := range list {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		m := &list[i]
+		c.Listed++
+		c.Bytes += max(m.Size, 0)
+		rec, ok := records[m.Key]
+		switch {
+		case !ok:
+			v.differ("%s of %q has not come", m.Name, p.from.ID)
+		case rec.Fate == Quarantined:
+			c.Quarantined++
+			v.bad(origin, p, m, &rec)
+		default:
+			c.Known++
+			if err := v.message(ctx, p, m, &rec, boxes); err != nil {
+				return err
+			}
+		}
+		if i%100 == 99 {
+			v.Progress.passed(100)
+		}
+	}
+	v.Progress.passed(int64(len(list) % 100))
+	v.count(p, func(m *MailboxReport) {
+		m.Counts = c
+		if mb := p.find(v.Account); mb != nil {
+			m.To = mb.Name
+		}
+	})
+	return nil
+}
+
+// message compares one that was taken.
+func (v *verifier) message(ctx context.Context, p *place, m *Message, rec *Record, boxes map[storage.MailboxID]*storage.Snapshot) error {
+	s, ok := boxes[rec.Mailbox]
+	if !ok {
+		var err error
+		if s, err = v.Account.Snapshot(ctx, rec.Mailbox); err != nil && !errors.Is(err, storage.ErrNoMailbox) {
+			return err
+		}
+		boxes[rec.Mailbox] = s
+	}
+	if s == nil {
+		v.v.Left++
+		return nil
+	}
+	i, found := s.Find(rec.UID)
+	if !found {
+		v.v.Left++
+		return nil
+	}
+	here := s.At(i)
+	v.v.Messages++
+	v.v.Bytes += rec.Size
+	if m.Size >= 0 && m.Size != rec.Size {
+		v.v.Sizes++
+	}
+	switch {
+	case here.Size != rec.Size:
+		v.differ("%s of %q has %d octets here, and %d came", m.Name, p.from.ID, here.Size, rec.Size)
+	case hashOf(v.Account, here.Data) != rec.Hash:
+		// It may have been expunged just now.
+		if now, err := v.Account.Snapshot(ctx, rec.Mailbox); err == nil {
+			if _, there := now.Find(rec.UID); !there {
+				v.v.Left++
+				return nil
+			}
+		}
+		v.differ("%s of %q has other octets here than those that came", m.Name, p.from.ID)
+	}
+	return nil
+}
+
+// bad lists a message that was quarantined in whatever run.
+func (v *verifier) bad(o Origin, p *place, m *Message, rec *Record) {
+	if len(v.report.Bad) >= MaxListed {
+		return
+	}
+	b := Bad{Mailbox: p.from.ID, Message: m.Name, Size: rec.Size, Reason: rec.Reason}
+	if name := v.file(o, m.Key); name != "" {
+		if _, err := os.Stat(name); err == nil {
+			b.File = name
+		}
+	}
+	v.report.Bad = append(v.report.Bad, b)
+}
