@@ -14,13 +14,13 @@ import (
 // the letters a to z.
 const MaildirKeywords = 26
 
-// manyKeywords is a file that the export writes beside dovecot-keywords where a
+// ManyKeywords is a file that the export writes beside dovecot-keywords where a
 // mailbox has more keywords than letters: a UID and keywords on each line.
-const manyKeywords = "pillarbox-keywords"
+const ManyKeywords = "pillarbox-keywords"
 
-// readKeywords reads Dovecot's list of what the lower-case letters mean. A
-// Maildir without one has no keywords.
-func readKeywords(dir string) []imap.Flag {
+// ReadKeywords reads Dovecot's list of what the lower-case letters mean. A
+// Maildir without one has none; a letter without a meaning is "".
+func ReadKeywords(dir string) []imap.Flag {
 	f, err := openRegular(filepath.Join(dir, "dovecot-keywords"))
 	if err != nil {
 		return nil
@@ -60,7 +60,7 @@ func isKeyword(word string) bool {
 
 // readManyKeywords reads the keywords that have no letter.
 func readManyKeywords(dir string) map[imap.UID][]imap.Flag {
-	f, err := openRegular(filepath.Join(dir, manyKeywords))
+	f, err := openRegular(filepath.Join(dir, ManyKeywords))
 	if err != nil {
 		return nil
 	}

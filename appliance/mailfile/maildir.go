@@ -70,9 +70,9 @@ func (s *Source) number() {
 		index[baseName(en.name)] = i
 	}
 	list := readUIDList(s.Path, func(name string) bool { _, ok := index[name]; return ok })
-	s.UIDValidity, s.UIDNext = list.validity, list.next
-	taken := make(map[imap.UID]bool, len(list.uids))
-	for name, uid := range list.uids {
+	s.UIDValidity, s.UIDNext = list.Validity, list.Next
+	taken := make(map[imap.UID]bool, len(list.UIDs))
+	for name, uid := range list.UIDs {
 		if !taken[uid] { // a damaged list; which of the two has the UID does not matter
 			taken[uid] = true
 			s.entries[index[name]].uid = uid
@@ -126,7 +126,7 @@ func (s *Source) entryMessages(ctx context.Context, at func(i int) (*Message, er
 
 // maildirAt returns a way to the messages by their position.
 func (s *Source) maildirAt() func(i int) (*Message, error) {
-	keywords, many := readKeywords(s.Path), readManyKeywords(s.Path)
+	keywords, many := ReadKeywords(s.Path), readManyKeywords(s.Path)
 
 	return func(i int) (*Message, error) {
 		en := &s.entries[i]

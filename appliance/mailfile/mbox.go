@@ -30,6 +30,7 @@ func startsMbox(f *os.File) (bool, error) {
 // span is a message found in an mbox.
 type span struct {
 	start, end int64 // without the "From " line and the empty line after the message
+	next       int64 // where what follows begins
 	line       int64 // number of the "From " line, counted from 1
 	date       time.Time
 	status     mboxStatus
@@ -67,6 +68,7 @@ func (s *Source) mboxMessage(n int, sp span, ends lineEnds) *Message {
 		Flags:    sp.status.flags(),
 		Date:     sp.date,
 		Bytes:    sp.end - sp.start,
+		End:      sp.next,
 		Expunged: sp.status.expunged(),
 		Internal: sp.status.internal(),
 		open: func() (io.ReadCloser, error) {
@@ -155,7 +157,7 @@ func (m *mboxScan) run(found func(span) bool) error {
 		}
 	}
 	if m.open {
-		m.cur.end = max(m.pos-m.empty, m.cur.start)
+		m.cur.end, m.cur.next = max(m.pos-m.empty, m.cur.start), m.pos
 		found(m.cur)
 	}
 
@@ -174,7 +176,7 @@ func (m *mboxScan) line(piece []byte, at int64, found func(span) bool) bool {
 		if !m.open {
 			m.ends = endsOf(piece)
 		} else {
-			m.cur.end = at - m.empty
+			m.cur.end, m.cur.next = at-m.empty, at
 			if !found(m.cur) {
 				return false
 			}

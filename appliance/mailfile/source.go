@@ -41,6 +41,7 @@ type Message struct {
 	UID   imap.UID    // that the mailbox knows it by; 0 if the file does not tell
 	Key   string      // of one in a file of its own: the file's name, without flags
 
+	End      int64     // of one in an mbox: where what follows begins in the file
 	Expunged bool      // Thunderbird has deleted it, and not yet compacted the folder
 	Internal bool      // it is no mail, but what a program knows of its folder
 	Exported *Exported // what our export wrote of it into an mbox; otherwise nil

@@ -15,12 +15,13 @@ import (
 // maxUIDLine bounds a line of a list of UIDs, in octets.
 const maxUIDLine = 8 << 10
 
-// uidList is what Dovecot (dovecot-uidlist, versions 1 and 3) or Courier
+// UIDList is what Dovecot (dovecot-uidlist, versions 1 and 3) or Courier
 // (courierimapuiddb, version 1) knows of the files of a Maildir.
-type uidList struct {
-	validity uint32
-	next     imap.UID
-	uids     map[string]imap.UID // by the file's name up to the colon
+type UIDList struct {
+	Validity uint32
+	Next     imap.UID
+	GUID     string              // of the mailbox; "" if it does not tell
+	UIDs     map[string]imap.UID // by the file's name without flags
 }
 
 // errUIDList says that a file is not a list of UIDs.
@@ -29,7 +30,7 @@ var errUIDList = errors.New("not a list of UIDs")
 // readUIDList reads the list of a Maildir; one without has no UIDs. Of a list
 // that is damaged what could be read counts: a file that it lacks only gets
 // another UID.
-func readUIDList(dir string, wanted func(name string) bool) uidList {
+func readUIDList(dir string, wanted func(name string) bool) UIDList {
 	for _, name := range []string{"dovecot-uidlist", "courierimapuiddb"} {
 		f, err := openRegular(filepath.Join(dir, name))
 		if err != nil {
@@ -42,7 +43,12 @@ func readUIDList(dir string, wanted func(name string) bool) uidList {
 		}
 	}
 
-	return uidList{}
+	return UIDList{}
+}
+
+// ReadUIDs reads the list of UIDs of a Maildir, with all files that it names.
+func ReadUIDs(dir string) UIDList {
+	return readUIDList(dir, func(string) bool { return true })
 }
 
 // parseUIDList reads a list; of its files it keeps those that are wanted.
@@ -52,14 +58,14 @@ func readUIDList(dir string, wanted func(name string) bool) uidList {
 //
 //	3 V1275660208 N25022 G3085f01b7f11094c501100008c4a11c1
 //	25021 W1394 :1276528487.M364837P9451.host,S=1355
-func parseUIDList(r io.Reader, wanted func(name string) bool) (uidList, error) {
-	var l uidList
+func parseUIDList(r io.Reader, wanted func(name string) bool) (UIDList, error) {
+	var l UIDList
 	br := bufio.NewReaderSize(r, maxUIDLine)
 	first, ok := uidLine(br)
 	if !ok || !l.header(first) {
 		return l, errUIDList
 	}
-	l.uids = map[string]imap.UID{}
+	l.UIDs = map[string]imap.UID{}
 	for {
 		line, ok := uidLine(br)
 		if !ok {
@@ -80,14 +86,14 @@ func parseUIDList(r io.Reader, wanted func(name string) bool) (uidList, error) {
 			name = rest[1:]
 		}
 		if name = baseName(name); name != "" && wanted(name) {
-			l.uids[name] = imap.UID(uid)
-			l.next = max(l.next, imap.UID(uid)+1)
+			l.UIDs[name] = imap.UID(uid)
+			l.Next = max(l.Next, imap.UID(uid)+1)
 		}
 	}
 }
 
 // header takes the first line.
-func (l *uidList) header(line string) bool {
+func (l *UIDList) header(line string) bool {
 	f := strings.Fields(line)
 	if len(f) < 2 {
 		return false
@@ -106,6 +112,8 @@ func (l *uidList) header(line string) bool {
 				validity = value[1:]
 			case 'N':
 				next = value[1:]
+			case 'G':
+				l.GUID = value[1:]
 			}
 		}
 	default:
@@ -115,9 +123,9 @@ func (l *uidList) header(line string) bool {
 	if err != nil || v == 0 {
 		return false
 	}
-	l.validity = uint32(v)
+	l.Validity = uint32(v)
 	if n, err := strconv.ParseUint(next, 10, 32); err == nil {
-		l.next = imap.UID(n)
+		l.Next = imap.UID(n)
 	}
 
 	return true

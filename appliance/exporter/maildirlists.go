@@ -1,0 +1,192 @@
+package exporter
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"pillarbox/appliance/mailfile"
+)
+
+// nameKeywords gives letters to keywords: those that have one keep it, and of
+// the others those come first that more messages have.
+func (f *maildirFolder) nameKeywords(msgs []Message) error {
+	count := map[string]int{}
+	for i := range msgs {
+		for _, flag := range msgs[i].Flags {
+			if flag[0] != '\\' {
+				count[string(flag)]++
+			}
+		}
+	}
+	path := filepath.Join(f.path, "dovecot-keywords")
+	f.letters = mailfile.ReadKeywords(f.path)
+	for i := range f.letters {
+		delete(count, string(f.letters[i]))
+	}
+	names := make([]string, 0, len(count))
+	for name := range count {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b)) })
+	f.letters = slices.Grow(f.letters, mailfile.MaildirKeywords)
+	free := 0
+	changed := false
+	for len(names) > 0 {
+		for free < len(f.letters) && f.letters[free] != "" {
+			free++
+		}
+		if free == mailfile.MaildirKeywords {
+			break
+		}
+		if free == len(f.letters) {
+			f.letters = append(f.letters, "")
+		}
+		f.letters[free], names, changed = imap.Flag(names[0]), names[1:], true
+	}
+	if changed {
+		var text bytes.Buffer
+		for i, name := range f.letters {
+			if name != "" {
+				fmt.Fprintf(&text, "%d %s\n", i, name)
+			}
+		}
+		if err := writeFile(path, text.Bytes()); err != nil {
+			return err
+		}
+	}
+
+	return f.writeManyKeywords(names, msgs)
+}
+
+// writeManyKeywords keeps the keywords that have no letter.
+func (f *maildirFolder) writeManyKeywords(names []string, msgs []Message) error {
+	path := filepath.Join(f.path, mailfile.ManyKeywords)
+	if len(names) == 0 {
+		return removeIfThere(path)
+	}
+	f.job.remark("it has more keywords than the %d that a Maildir can hold; %d of them are only in %s, which pillarbox reads: %s",
+		mailfile.MaildirKeywords, len(names), mailfile.ManyKeywords, strings.Join(names[:min(len(names), 10)], ", "))
+	var text bytes.Buffer
+	for i := range msgs {
+		first := true
+		for _, flag := range msgs[i].Flags {
+			if !slices.Contains(names, string(flag)) {
+				continue
+			}
+			if first {
+				fmt.Fprintf(&text, "%d", msgs[i].UID)
+			}
+			first = false
+			fmt.Fprintf(&text, " %s", flag)
+		}
+		if !first {
+			text.WriteByte('\n')
+		}
+	}
+
+	return writeFile(path, text.Bytes())
+}
+
+// writeUIDList writes Dovecot's list of UIDs. What is there and came from
+// elsewhere keeps its UID if that is still free.
+func (f *maildirFolder) writeUIDList() error {
+	uids := map[imap.UID]string{}
+	next := f.mailbox.UIDNext
+	for uid, name := range f.have {
+		uids[uid] = baseOf(name)
+		next = max(next, uid+1)
+	}
+	old := mailfile.ReadUIDs(f.path)
+	if old.Validity == f.mailbox.UIDValidity {
+		next = max(next, old.Next)
+		lost := 0
+		for _, name := range f.left {
+			base := baseOf(name)
+			if uid := old.UIDs[base]; uid != 0 && uids[uid] == "" {
+				uids[uid] = base
+				next = max(next, uid+1)
+			} else if uid != 0 {
+				lost++
+			}
+		}
+		if lost > 0 {
+			f.job.remark("%d messages that came to %s from elsewhere had UIDs that the box has given, too; they get new ones", lost, f.path)
+		}
+	}
+	order := make([]imap.UID, 0, len(uids))
+	for uid := range uids {
+		order = append(order, uid)
+	}
+	slices.Sort(order)
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "3 V%d N%d", f.mailbox.UIDValidity, next)
+	if old.GUID != "" {
+		fmt.Fprintf(&text, " G%s", old.GUID)
+	}
+	text.WriteByte('\n')
+	for _, uid := range order {
+		fmt.Fprintf(&text, "%d :%s\n", uid, uids[uid])
+	}
+	path := filepath.Join(f.path, "dovecot-uidlist")
+	if was, err := os.ReadFile(path); err == nil && bytes.Equal(was, text.Bytes()) {
+		return nil
+	}
+
+	return putLocked(path, text.Bytes())
+}
+
+func baseOf(name string) string {
+	base := filepath.Base(name)
+	if i := strings.LastIndex(base, ":2,"); i >= 0 {
+		base = base[:i]
+	}
+
+	return base
+}
+
+// How long another program may hold a list.
+const (
+	lockWait = 30 * time.Second
+	lockPoll = 100 * time.Millisecond
+)
+
+// putLocked replaces a file as Dovecot does: it is written as ".lock", which
+// keeps others from it, and then renamed.
+func putLocked(path string, text []byte) error {
+	temp, lock := path+".partial", path+".lock"
+	if err := writeSynced(temp, text); err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
+	}
+	deadline := time.Now().Add(lockWait)
+	for {
+		err := os.Link(temp, lock)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return errors.Join(fmt.Errorf("lock %s: %w", filepath.Base(path), err), removeIfThere(temp))
+		}
+		if time.Now().After(deadline) {
+			return errors.Join(refuse("another program holds %s; stop it, or remove that file if none runs", lock), removeIfThere(temp))
+		}
+		time.Sleep(lockPoll)
+	}
+	if err := os.Rename(lock, path); err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
+	}
+	if err := removeIfThere(temp); err != nil {
+		return err
+	}
+
+	return syncDir(filepath.Dir(path))
+}

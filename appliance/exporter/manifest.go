@@ -1,0 +1,84 @@
+package exporter
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"pillarbox/appliance/mailfile"
+)
+
+const inbox = "INBOX"
+
+// beginManifest makes the target's folder and says whose export it is.
+func beginManifest(m *mailfile.Manifest, dir string, kind mailfile.Kind, account string, boxes []Mailbox, path func(name string) string) error {
+	if err := makeDir(dir); err != nil {
+		return err
+	}
+	old, err := mailfile.ReadManifest(dir)
+	if err != nil {
+		return refuse("%s: %v; choose another folder", dir, err)
+	}
+	if old != nil && old.Account != account {
+		return refuse("%s holds the export of %s; choose another folder", dir, old.Account)
+	}
+	if old != nil && old.Kind != kind {
+		return refuse("%s holds an export as %s; choose another folder", dir, old.Kind)
+	}
+	*m = mailfile.Manifest{Kind: kind, Account: account}
+	if old != nil {
+		m.Mailboxes = old.Mailboxes
+	}
+	taken := map[string]string{}
+	for _, mb := range boxes {
+		p := path(mb.Name)
+		if other, ok := taken[p]; ok {
+			return refuse("%q and %q would both become %s", other, mb.Name, filepath.Join(dir, p))
+		}
+		taken[p] = mb.Name
+		entry := mailfile.ManifestMailbox{
+			Name: mb.Name, Path: filepath.ToSlash(p), SpecialUse: mb.SpecialUse, UIDValidity: mb.UIDValidity, UIDNext: mb.UIDNext,
+		}
+		m.Mailboxes = slices.DeleteFunc(m.Mailboxes, func(o mailfile.ManifestMailbox) bool { return o.Name == mb.Name || o.Path == entry.Path })
+		m.Mailboxes = append(m.Mailboxes, entry)
+		if mb.Subscribed {
+			m.Subscribe = append(m.Subscribe, mb.Name)
+		}
+	}
+
+	return writeManifest(m, dir)
+}
+
+// countManifest takes over what was put into a mailbox.
+func countManifest(m *mailfile.Manifest, j *Job, mb *Mailbox) {
+	for i := range m.Mailboxes {
+		if e := &m.Mailboxes[i]; e.Name == mb.Name {
+			e.UIDNext = mb.UIDNext
+			e.Messages, e.Bytes = int(j.box.Put+j.box.Known), j.box.Bytes
+		}
+	}
+}
+
+// finishManifest says that everything is there.
+func finishManifest(m *mailfile.Manifest, dir string, r *Report) error {
+	if len(r.Differences) == 0 {
+		m.Complete = &r.Ended
+	}
+	for _, b := range r.Bad {
+		m.Refused = append(m.Refused, mailfile.ManifestRefusal{Mailbox: b.Mailbox, UID: b.UID, Reason: b.Reason})
+	}
+
+	return writeManifest(m, dir)
+}
+
+func writeManifest(m *mailfile.Manifest, dir string) error {
+	text, err := m.Encode()
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(dir, mailfile.ManifestName), text); err != nil {
+		return fmt.Errorf("write %s: %w", mailfile.ManifestName, err)
+	}
+
+	return nil
+}
