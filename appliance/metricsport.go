@@ -96,8 +96,9 @@ func (p *metricsPort) become(ctx context.Context) error {
 		return nil
 	case !p.wanted:
 		p.stop()
+		err := closeListeners(p.open) // before somebody is told that it is closed, or opens it anew
 		p.open, p.stop = nil, nil
-		return nil
+		return err
 	}
 	opened, err := listenAt(context.WithoutCancel(ctx), p.conf, nameMetrics, p.conf.Metrics, portMetrics, fallbackMetrics)
 	if err != nil {

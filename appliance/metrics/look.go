@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -54,7 +52,7 @@ func (l *looker) Collect(ch chan<- prometheus.Metric) {
 		gauge(descConditions, float64(n), severity)
 	}
 	for name, at := range p.Certificates {
-		gauge(descExpiry, float64(at.UnixNano())/float64(time.Second), name)
+		gauge(descExpiry, float64(at.Unix()), name) // 9999 may be its year (RFC 5280, section 4.1.2.5), too far for nanoseconds
 	}
 	if p.DiskFree >= 0 {
 		gauge(descFree, float64(p.DiskFree))

@@ -192,9 +192,10 @@ func (m *Metrics) Write(w io.Writer) error {
 	return nil
 }
 
-// handler serves the page to whoever may see it.
+// handler serves the page. It returns when nobody looks any more: by a time limit
+// of package promhttp a look would go on behind it.
 func (m *Metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 2, Timeout: 10 * time.Second})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 2})
 }
 
 // Gatherer returns what is gathered, for tests.

@@ -18,7 +18,9 @@ func full() *metrics.Metrics {
 	m := metrics.New(&metrics.Config{Version: "1", Look: func() metrics.Present {
 		return metrics.Present{
 			Connections: 3, Sessions: 2, Accounts: 7, Bans: 1, Conditions: map[string]int{"high": 1}, DiskFree: 10, DiskSize: 20,
-			Certificates: map[string]time.Time{"mail.office.example": time.Unix(1800000000, 0)}, SettingsTrial: true,
+			Certificates: map[string]time.Time{
+				"mail.office.example": time.Unix(1800000000, 0), "for.ever.example": time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
+			}, SettingsTrial: true,
 			Firewall: map[string]metrics.Traffic{"imaps/accepted": {Packets: 5, Octets: 300}},
 		}
 	}})
@@ -59,6 +61,7 @@ func TestThePageIsWhatPrometheusReads(t *testing.T) {
 		`pillarbox_delivered_bytes_total 1000`,
 		`pillarbox_imap_command_seconds_count{command="UID FETCH"} 1`,
 		`pillarbox_certificate_expiry_timestamp_seconds{name="mail.office.example"} 1.8e+09`,
+		`pillarbox_certificate_expiry_timestamp_seconds{name="for.ever.example"} 2.53402300799e+11`,
 		`pillarbox_firewall_bytes_total{rule="imaps/accepted"} 300`,
 		`pillarbox_health_conditions{severity="high"} 1`,
 		`pillarbox_settings_trial 1`, `pillarbox_accounts 7`, `pillarbox_disk_free_bytes 10`, `pillarbox_build_info{version="1"} 1`,
