@@ -19,7 +19,8 @@ import (
 // maxAnswer bounds what the service may answer: many bans.
 const maxAnswer = 32 << 20
 
-// Client gives the service orders. Its methods may be called at once.
+// Client gives the service orders. Its methods may be called at once. Between
+// two orders it holds nothing, so that it needs no closing.
 type Client struct{ http *http.Client }
 
 // NewClient returns a client of the service behind a socket; nothing is said
@@ -32,7 +33,7 @@ func NewClient(socket string) *Client {
 
 	return &Client{&http.Client{
 		Timeout:   2 * time.Minute,
-		Transport: &http.Transport{DialContext: dial, IdleConnTimeout: time.Minute},
+		Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true},
 	}}
 }
 
