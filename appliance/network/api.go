@@ -287,7 +287,8 @@ func (s *service) open(ctx context.Context, body io.Reader) (any, error) {
 	}
 	d := time.Duration(min(max(r.Seconds, -1), 2*maxOpening.Seconds()) * float64(time.Second))
 
-	return struct{}{}, s.holder.open(ctx, r.Service, d)
+	// Rules that are half written because who asks has gone would be missed.
+	return struct{}{}, s.holder.open(context.WithoutCancel(ctx), r.Service, d)
 }
 
 func (s *service) getBans(ctx context.Context, _ io.Reader) (any, error) {

@@ -39,13 +39,20 @@ type holder struct {
 	mu        sync.Mutex         // held shortly
 	wall      *firewall.Firewall // nil while there is none
 	confirmed confirmed
-	unwritten error // why the confirmed settings are not on the disk
+	unwritten *unwritten // nil while what was confirmed last is on the disk
 	trial     *trial
 	fresh     bool // the provisioned settings hold and nobody has confirmed them
 	found     provisioned
 	network   firewall.Network // as it was last seen
 	openings  map[policy.Service]*opening
 	problem   string // of the firewall
+}
+
+// unwritten is what was confirmed last, and why it is not on the disk. What is
+// provisioned since takes its place in the network, but not on the disk.
+type unwritten struct {
+	confirmed confirmed
+	why       error
 }
 
 // trial is what holds for a while.
@@ -127,8 +134,8 @@ func (h *holder) firewall() *firewall.Firewall {
 const mendTime = 10 * time.Second
 
 // mend tries again what could not be done, until the context ends: memory may
-// have been short, or the disk full. changed is called where that has changed
-// what is wrong.
+// have been short, or the disk full. It puts rules back that somebody else has
+// taken away. changed is called where what is wrong has changed.
 func (h *holder) mend(ctx context.Context, guard bool, changed func()) error {
 	tick := time.NewTicker(mendTime)
 	defer tick.Stop()
@@ -137,24 +144,37 @@ func (h *holder) mend(ctx context.Context, guard bool, changed func()) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
-		}
-		was := h.trouble()
-		if len(was) == 0 {
-			continue
-		}
-		h.mendWall(ctx, guard)
-		h.mendNote()
-		if is := h.trouble(); !slices.Equal(was, is) {
-			h.log.Info("the network's service has tried again what was wrong", "was", was, "is", is)
-			changed()
+			if h.mendOnce(ctx, guard) {
+				changed()
+			}
 		}
 	}
+}
+
+// mendOnce tells whether it has changed what is wrong.
+func (h *holder) mendOnce(ctx context.Context, guard bool) bool {
+	was := h.trouble()
+	h.mendWall(ctx, guard)
+	h.mendNote()
+	is := h.trouble()
+	if slices.Equal(was, is) {
+		return false
+	}
+	h.log.Info("the network's service has tried again what was wrong", "was", was, "is", is)
+
+	return true
 }
 
 func (h *holder) mendWall(ctx context.Context, guard bool) {
 	h.mu.Lock()
 	wrong, wall := h.problem != "", h.wall
 	h.mu.Unlock()
+	if wall != nil && !wrong {
+		err := wall.Verify(ctx)
+		if wrong = err != nil; wrong {
+			h.log.Error("the firewall's rules are put back", "err", err)
+		}
+	}
 	switch {
 	case !wrong:
 	case wall != nil:
@@ -168,15 +188,25 @@ func (h *holder) mendNote() {
 	h.acting.Lock()
 	defer h.acting.Unlock()
 	h.mu.Lock()
-	c, wrong := h.confirmed, h.unwritten != nil
+	u := h.unwritten
 	h.mu.Unlock()
-	if !wrong {
-		return
+	if u != nil {
+		_ = h.note(&u.confirmed) // trouble tells of it
 	}
+}
+
+// note writes what was confirmed to the disk, and remembers it for the next try
+// where that fails. h.acting is held.
+func (h *holder) note(c *confirmed) error {
 	err := c.write(h.dir)
 	h.mu.Lock()
-	h.unwritten = err
-	h.mu.Unlock()
+	defer h.mu.Unlock()
+	h.unwritten = nil
+	if err != nil {
+		h.unwritten = &unwritten{*c, err}
+	}
+
+	return err
 }
 
 // fortify makes the firewall's rules fit what holds and the network as it is.
@@ -331,20 +361,20 @@ func (h *holder) hold(ctx context.Context, s *Settings, seen string) error {
 	if seen != mark {
 		return ErrUnseen
 	}
-	var unwritten error
+	var failed error
 	if !known {
 		c := confirmed{Settings: *s, Provisioned: mark}
-		unwritten = c.write(h.dir)
+		failed = h.note(&c)
 		h.mu.Lock()
-		h.confirmed, h.fresh, h.unwritten = c, false, unwritten
+		h.confirmed, h.fresh = c, false
 		h.mu.Unlock()
 	}
 	h.endTrial()
 	if was.same(s) {
-		return unwritten
+		return failed
 	}
 
-	return errors.Join(unwritten, h.enact(ctx))
+	return errors.Join(failed, h.enact(ctx))
 }
 
 // provision makes other provisioned settings hold, as at a start.
@@ -368,7 +398,7 @@ func (h *holder) trouble() []string {
 		all = append(all, "firewall: "+h.problem)
 	}
 	if h.unwritten != nil {
-		all = append(all, fmt.Sprintf("the confirmed settings hold, but not after a restart of the box: %v", h.unwritten))
+		all = append(all, fmt.Sprintf("the confirmed settings hold, but not after a restart of the box: %v", h.unwritten.why))
 	}
 
 	return all

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 
@@ -81,6 +82,50 @@ func TestRulesThatCouldNotStandAreTriedAgain(t *testing.T) {
 	t.Cleanup(func() { removeFirewall(t, h) })
 	if s, err := h.firewall().State(t.Context()); err != nil || s.Stands != firewall.PolicyStands {
 		t.Errorf("what stands: %+v, %v", s, err)
+	}
+}
+
+// TestRulesThatSomebodyTakesAwayArePutBack: nothing on the network changes then.
+func TestRulesThatSomebodyTakesAwayArePutBack(t *testing.T) {
+	netlab.NewPeer(t).Plug("eth0", "192.0.2.1/24")
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	h := newHolder(log, t.TempDir(), provisioned{desired: state.Default()})
+	if err := h.raise(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { removeFirewall(t, h) })
+	other, err := firewall.Open(t.Context(), &firewall.Config{Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := h.firewall().State(t.Context()); err != nil || s.Stands != firewall.NothingStands {
+		t.Fatalf("taken away, and there stands: %+v, %v", s, err)
+	}
+	h.mendOnce(t.Context(), true)
+	if s, err := h.firewall().State(t.Context()); err != nil || s.Stands != firewall.PolicyStands || len(h.trouble()) > 0 {
+		t.Errorf("what stands: %+v, %v; in trouble: %q", s, err, h.trouble())
+	}
+}
+
+// TestAnOpeningDoesNotHangOnWhoAsked: half of it would leave nobody knows what.
+func TestAnOpeningDoesNotHangOnWhoAsked(t *testing.T) {
+	netlab.NewPeer(t).Plug("eth0", "192.0.2.1/24")
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	s := &service{Config: &Config{Logger: log}, holder: newHolder(log, t.TempDir(), provisioned{desired: state.Default()})}
+	if err := s.holder.raise(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { removeFirewall(t, s.holder) })
+	defer s.holder.endOpenings()
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for _, seconds := range []string{"60", "0"} {
+		if _, err := s.open(gone, strings.NewReader(`{"service":"http","seconds":`+seconds+`}`)); err != nil || len(s.holder.trouble()) > 0 {
+			t.Errorf("for %s seconds: %v; in trouble: %q", seconds, err, s.holder.trouble())
+		}
 	}
 }
 

@@ -149,7 +149,7 @@ func (s *service) reload(ctx context.Context) error {
 		case <-s.Reload:
 			p, err := s.provisioned()
 			if err != nil {
-				s.manager.Set(s.holder.active().Network) // which tells of it
+				s.tell()
 				continue
 			}
 			p.mark = rand.Text()
