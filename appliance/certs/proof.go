@@ -24,6 +24,9 @@ const (
 	// Bounds of the ports that are open while a CA looks.
 	proofConns = 64
 	proofTime  = 10 * time.Second
+
+	// keepOutTime is how long a firewall that hangs may keep the box from stopping.
+	keepOutTime = 10 * time.Second
 )
 
 // proofs show a CA that names are ours. Ports are open only while it looks.
@@ -35,11 +38,13 @@ type proofs struct {
 	provider func(*DNSSettings) (acmez.Solver, error)
 	open     func(ctx context.Context, port int, open bool) error
 
-	mu     sync.Mutex
-	texts  map[string]string           // by the path of the URL
-	certs  map[string]*tls.Certificate // by host name
-	httpLn net.Listener                // nil while closed
+	ports  sync.Mutex   // held while one is opened or closed, which may take the firewall a while
+	httpLn net.Listener // nil while closed
 	tlsLn  net.Listener
+
+	mu    sync.Mutex                  // held shortly: each handshake may ask
+	texts map[string]string           // by the path of the URL
+	certs map[string]*tls.Certificate // by host name
 }
 
 // solver returns who meets the challenge that is set.
@@ -58,8 +63,8 @@ func (p *proofs) ready(s *ACMESettings) error {
 	if s.Challenge != HTTP01 {
 		return nil // a router may forward port 443 to one that we serve already
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.ports.Lock()
+	defer p.ports.Unlock()
 	if p.httpLn != nil {
 		return nil
 	}
@@ -89,9 +94,11 @@ type httpProof struct{ p *proofs }
 // Present implements acmez.Solver.
 func (h httpProof) Present(ctx context.Context, c acme.Challenge) error {
 	p := h.p
+	p.ports.Lock()
+	defer p.ports.Unlock()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.texts[c.HTTP01ResourcePath()] = c.KeyAuthorization
+	p.mu.Unlock()
 	if p.httpLn != nil {
 		return nil
 	}
@@ -126,7 +133,9 @@ func (p *proofs) letIn(ctx context.Context, port int) error {
 // keepOut has the firewall keep everybody out again. Where it does not answer,
 // it does so by itself.
 func (p *proofs) keepOut(ctx context.Context, port int) {
-	if err := p.open(context.WithoutCancel(ctx), port, false); err != nil {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepOutTime)
+	defer cancel()
+	if err := p.open(ctx, port, false); err != nil {
 		p.log.Warn("the firewall closes the port for the CA later", "port", port, "err", err)
 	}
 }
@@ -134,10 +143,13 @@ func (p *proofs) keepOut(ctx context.Context, port int) {
 // CleanUp implements acmez.Solver.
 func (h httpProof) CleanUp(ctx context.Context, c acme.Challenge) error {
 	p := h.p
+	p.ports.Lock()
+	defer p.ports.Unlock()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	delete(p.texts, c.HTTP01ResourcePath())
-	if len(p.texts) > 0 || p.httpLn == nil {
+	left := len(p.texts)
+	p.mu.Unlock()
+	if left > 0 || p.httpLn == nil {
 		return nil
 	}
 	p.keepOut(ctx, portHTTP)
@@ -169,9 +181,11 @@ func (t tlsProof) Present(ctx context.Context, c acme.Challenge) error {
 		return fmt.Errorf("make the certificate for the CA to see: %w", err)
 	}
 	p := t.p
+	p.ports.Lock()
+	defer p.ports.Unlock()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.certs[c.Identifier.Value] = cert
+	p.mu.Unlock()
 	if p.tlsLn != nil {
 		return nil
 	}
@@ -188,10 +202,13 @@ func (t tlsProof) Present(ctx context.Context, c acme.Challenge) error {
 // CleanUp implements acmez.Solver.
 func (t tlsProof) CleanUp(ctx context.Context, c acme.Challenge) error {
 	p := t.p
+	p.ports.Lock()
+	defer p.ports.Unlock()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	delete(p.certs, c.Identifier.Value)
-	if len(p.certs) > 0 || p.tlsLn == nil {
+	left := len(p.certs)
+	p.mu.Unlock()
+	if left > 0 || p.tlsLn == nil {
 		return nil
 	}
 	p.keepOut(ctx, portHTTPS)
