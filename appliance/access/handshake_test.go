@@ -66,12 +66,15 @@ func TestEachHandshakeIsObserved(t *testing.T) {
 			}
 		})
 	}
-	// Who says nothing is not told of; who says nonsense is.
+	// Also of who says nothing, or nonsense.
 	c, err := net.Dial("tcp", p.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.Close()
+	if h := next(); h.Reason != "the client connected and left without a word (a port scan or a health check)" {
+		t.Errorf("%+v", h)
+	}
 	c, err = net.Dial("tcp", p.addr)
 	if err != nil {
 		t.Fatal(err)

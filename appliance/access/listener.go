@@ -56,8 +56,8 @@ type Config struct {
 	// ended, before their connections are closed; 0 means 10 s.
 	Grace time.Duration
 
-	// Observe is told of each handshake, done or failed, but not of connections
-	// on which nothing was said. It must return soon; nil means nobody.
+	// Observe is told of each handshake, done or failed, also of those who
+	// connected and left without a word. It must return soon; nil means nobody.
 	Observe func(Handshake)
 
 	// Refused is told why a connection was closed at once; nil means nobody.
@@ -335,12 +335,12 @@ func (s *service) hint(c *heardConn, err error) {
 
 // report writes the log's line about a failed handshake.
 func (s *service) report(t *Conn, c *heardConn, err error) {
+	s.observe(t, reason(err, c))
 	level := slog.LevelInfo
 	if c.octets == 0 && !isTimeout(err) {
-		// Health checks and port scans connect and go.
+		// Health checks and port scans connect and go: counted they are, and a line
+		// for each would hide the others.
 		level = slog.LevelDebug
-	} else {
-		s.observe(t, reason(err, c))
 	}
 	if !s.log.Enabled(context.Background(), level) {
 		return

@@ -132,7 +132,7 @@ func (c *checker) complete(ctx context.Context, p *pair, fetch bool, r *Report) 
 		next, err := c.fetch(ctx, url)
 		switch {
 		case err != nil:
-			r.block("missing-intermediate", "the certificate of %q is missing and could not be fetched: %v", last.Issuer.String(), err)
+			r.block("missing-intermediate", "the certificate of %q is missing and could not be fetched (%v): the CA offers it as intermediate, chain or bundle; put it into the upload", last.Issuer.String(), err)
 			return
 		case !issued(next, last):
 			r.block("missing-intermediate", "what lies at %s did not sign the certificate of %s", url, nameOf(last))
@@ -175,6 +175,8 @@ func (c *checker) leaf(p *pair, r *Report) {
 			r.block("expired", "the certificate of %s expired on %s", nameOf(x), x.NotAfter.UTC().Format(time.DateOnly))
 		case c.now.Before(x.NotBefore):
 			r.block("not-yet-valid", "the certificate of %s is valid from %s on: wait, or check the box's clock", nameOf(x), x.NotBefore.UTC().Format(time.DateOnly))
+		case stage(x.NotAfter.Sub(c.now)) > 0:
+			r.note("expires-soon", "the certificate of %s expires on %s: get its successor in time", nameOf(x), x.NotAfter.UTC().Format(time.DateOnly))
 		}
 	}
 	if len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) > 0 &&

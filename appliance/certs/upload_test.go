@@ -135,12 +135,15 @@ func TestUploadIsChecked(t *testing.T) {
 	good := leaf(t, &lower.issuer)
 	other := leaf(t, &lower.issuer)
 	private := authority(t, nil, "Private Root")
-	selfSigned, selfKey := foreign(t, time.Hour)
+	selfSigned, selfKey := foreign(t, 90*24*time.Hour)
 	elsewhere := func(url string) func(*x509.Certificate) {
 		return func(c *x509.Certificate) { c.IssuingCertificateURL = []string{url} }
 	}
 	expired := leaf(t, &lower.issuer, func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
+	})
+	soon := leaf(t, &lower.issuer, func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(5*24*time.Hour)
 	})
 	future := leaf(t, &lower.issuer, func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = time.Now().Add(48*time.Hour), time.Now().Add(96*time.Hour)
@@ -170,6 +173,7 @@ func TestUploadIsChecked(t *testing.T) {
 		{"no certificate", []string{good.keyPEM}, []string{"no-certificate!"}, "", nil},
 		{"two pairs", []string{good.pem + good.keyPEM + other.pem + other.keyPEM}, []string{"several!"}, "one at a time", nil},
 		{"expired", []string{expired.pem + lower.pem + between.pem + expired.keyPEM}, []string{"expired!"}, "expired on", []string{"CN=Lower", "CN=Between"}},
+		{"expires soon", []string{soon.pem + lower.pem + between.pem + soon.keyPEM}, []string{"expires-soon"}, "successor", []string{"CN=Lower", "CN=Between"}},
 		{"not yet valid", []string{future.pem + lower.pem + between.pem + future.keyPEM}, []string{"not-yet-valid!"}, "clock", []string{"CN=Lower", "CN=Between"}},
 		{"for clients", []string{client.pem + lower.pem + between.pem + client.keyPEM}, []string{"not-for-servers!"}, "", []string{"CN=Lower", "CN=Between"}},
 		{"without names", []string{nameless.pem + lower.pem + between.pem + nameless.keyPEM}, []string{"no-names!"}, "alternative name", []string{"CN=Lower", "CN=Between"}},
