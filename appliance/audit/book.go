@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -157,6 +158,14 @@ func (b *book) note(e Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.told = append(b.told, e)
+}
+
+// toldOf returns what is to be recorded with the next that is.
+func (b *book) toldOf() []Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	return slices.Clone(b.told)
 }
 
 // now returns where the book's end is.

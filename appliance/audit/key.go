@@ -78,6 +78,11 @@ func (l *Log) ready() error {
 		}
 		l.acts.note(e)
 	}
+	if (made || mark == nil) && acts.Seq+access.Seq > 0 {
+		if acts, access, err = l.recordTold(); err != nil {
+			return err
+		}
+	}
 	if made || mark == nil {
 		if mark, err = l.writeMark(signCheckpoint(key, time.Now(), acts, access)); err != nil {
 			return err
@@ -86,6 +91,21 @@ func (l *Log) ready() error {
 	l.key, l.mark = key, mark
 
 	return nil
+}
+
+// recordTold records what was found at the opening, before a newer checkpoint
+// covers it, and returns where the books end.
+func (l *Log) recordTold() (acts, access Head, err error) {
+	for b, head := range map[*book]*Head{l.acts: &acts, l.access: &access} {
+		if err := b.append(); err != nil {
+			return acts, access, err
+		}
+		if *head, err = b.now(); err != nil {
+			return acts, access, err
+		}
+	}
+
+	return acts, access, nil
 }
 
 // behind says what is wrong if a book's end does not reach a checkpoint.
@@ -212,11 +232,7 @@ func (l *Log) checkpoint(onlyNew bool) (*Checkpoint, error) {
 	if err := l.ready(); err != nil {
 		return nil, err
 	}
-	acts, err := l.acts.now()
-	if err != nil {
-		return nil, err
-	}
-	access, err := l.access.now()
+	acts, access, err := l.recordTold()
 	if err != nil {
 		return nil, err
 	}

@@ -158,6 +158,10 @@ func (w *walker) run(ctx context.Context) error {
 			return err
 		}
 	}
+	// What was found at the opening, and is recorded with what comes next.
+	for _, e := range w.book.toldOf() {
+		w.special(Record{Kind: e.Kind, Time: time.Now(), Values: e.values()}, Finding{})
+	}
 	w.beginning()
 	for _, c := range w.claims {
 		w.compare(c)
