@@ -75,7 +75,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	a.ports = newMailPorts(c)
 	policy := a.office.policy
 	a.metrics = &metricsPort{conf: c, tokens: metricsTokens{a.office.store.System()}}
-	if a.settings, err = openSettings(ctx, c, a.office, a.ports, policy, a.metrics, auditSettings{a.office}); err != nil {
+	if a.settings, err = openSettings(ctx, c, a.office, a.ports, policy, a.metrics, auditSettings{a.office}, a.office.clients); err != nil {
 		return a, err
 	}
 	if c.Reset != nil {
@@ -133,6 +133,8 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		Limits:     smtp.Limits{Grace: grace},
 	})
 	a.office.look.Store(&lookAround{a.present})
+	listening := a.listening
+	a.office.clients.open.Store(&listening)
 	a.metrics.server = &metrics.Server{
 		Metrics: a.office.metrics, Logger: a.log.With("service", "metrics"), TLS: a.certs.TLSConfig(), Token: a.metrics.tokens.hash,
 	}

@@ -19,6 +19,7 @@ import (
 	"pillarbox/appliance/directory"
 	"pillarbox/appliance/metrics"
 	"pillarbox/appliance/ports"
+	"pillarbox/appliance/setup"
 	"pillarbox/storage"
 )
 
@@ -39,6 +40,8 @@ type office struct {
 	look      atomic.Pointer[lookAround] // of a server; nil in a command
 
 	checkpoints *bymail.Mailer
+	clients     *clientSetup
+	setup       *setup.Service
 
 	certsOpening sync.Mutex // held by who opens them
 	certs        *certs.Manager
@@ -97,8 +100,11 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 	if o.ports, err = openPorts(ctx, c, o); err != nil {
 		return nil, errors.Join(err, o.close(c.Logger))
 	}
+	o.clients = &clientSetup{office: o}
+	o.setup = setup.New(&setup.Config{Office: o.clients, Trust: lateTrust{o}, Logger: c.Logger.With("service", "setup")})
 	o.handler = control.NewHandler(&control.Config{
 		Certs:     o.openCerts,
+		Setup:     o.setup,
 		Directory: dir,
 		Delivery:  o.delivery,
 		Store:     store,

@@ -123,19 +123,33 @@ func (p *signInPolicy) usable(s *config.SignIn, r *config.SignInRule) bool {
 		return false
 	}
 
-	return slices.ContainsFunc(config.Mechanisms(), func(m string) bool {
-		switch {
-		case !r.Allows(m):
-			return false
-		case isBearer(m):
-			return s.Provider != nil
-		case m == scram.Mechanism, m == scram.MechanismPlus:
-			return p.dir.OffersSCRAM()
-		case m == external:
-			return r.Certificate != "" && p.dir.HasCertificates()
-		}
-		return true
-	})
+	return slices.ContainsFunc(config.Mechanisms(), func(m string) bool { return p.works(s, r, m) })
+}
+
+// works tells whether a mechanism does under a rule, for who has what it needs.
+func (p *signInPolicy) works(s *config.SignIn, r *config.SignInRule, mechanism string) bool {
+	switch {
+	case !r.Allows(mechanism):
+		return false
+	case isBearer(mechanism):
+		return s.Provider != nil
+	case mechanism == scram.Mechanism, mechanism == scram.MechanismPlus:
+		return p.dir.OffersSCRAM()
+	case mechanism == external:
+		return r.Certificate != "" && p.dir.HasCertificates()
+	}
+
+	return true
+}
+
+// offers returns what somebody at an address is offered on a port.
+func (p *signInPolicy) offers(s *config.SignIn, port string, client netip.Addr) []string {
+	r := s.Rule(port, client)
+	if !p.usable(s, &r) {
+		return nil
+	}
+
+	return slices.DeleteFunc(config.Mechanisms(), func(m string) bool { return !p.works(s, &r, m) })
 }
 
 // clients returns an address of each network that rules tell apart, and two that

@@ -11,13 +11,19 @@ import (
 // setSignIn makes rules of signing in hold.
 func setSignIn(t *testing.T, dir string, rules ...settings.SignInRule) {
 	t.Helper()
+	change(t, dir, func(d *settings.Document) { d.SignIn.Rules = rules })
+}
+
+// change applies and confirms a change of the settings.
+func change(t *testing.T, dir string, f func(*settings.Document)) {
+	t.Helper()
 	withClient(t, dir, false, func(c *control.Client) {
 		s, err := c.Settings(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		d := s.Current.Document
-		d.SignIn.Rules = rules
+		f(&d)
 		if _, err := c.ProposeSettings(t.Context(), &control.ProposeSettings{Document: &d}); err != nil {
 			t.Fatal(err)
 		}

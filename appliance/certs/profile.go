@@ -1,10 +1,11 @@
 package certs
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/smallstep/pkcs7"
 
@@ -49,23 +50,32 @@ func rootPayload(ca *x509.Certificate) profile.Payload {
 	}
 }
 
+// Private tells whether who comes by a host name gets a certificate of the
+// private CA, which devices have to trust first.
+func (m *Manager) Private(host string) bool {
+	served := m.served()
+	leaf := served[0].Leaf
+	if i := slices.IndexFunc(served, func(c *tls.Certificate) bool { return c.Leaf.VerifyHostname(host) == nil }); i >= 0 {
+		leaf = served[i].Leaf
+	}
+
+	return leaf.CheckSignatureFrom(m.root()) == nil
+}
+
 // Sign signs a profile with the certificate that the box presents, so that who
 // trusts that sees whose it is, and that it is whole (CMS, RFC 5652, the content
 // within).
 func (m *Manager) Sign(text []byte) ([]byte, error) {
-	served := m.served()
-	if len(served) == 0 {
-		return nil, errors.New("sign a profile: there is no certificate")
-	}
+	leaf := m.served()[0]
 	signed, err := pkcs7.NewSignedData(text)
 	if err != nil {
 		return nil, fmt.Errorf("sign a profile: %w", err)
 	}
 	signed.SetDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA256)
-	if err := signed.AddSigner(served[0].Leaf, served[0].PrivateKey, pkcs7.SignerInfoConfig{}); err != nil {
+	if err := signed.AddSigner(leaf.Leaf, leaf.PrivateKey, pkcs7.SignerInfoConfig{}); err != nil {
 		return nil, fmt.Errorf("sign a profile: %w", err)
 	}
-	for _, der := range served[0].Certificate[1:] {
+	for _, der := range leaf.Certificate[1:] {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
 			return nil, fmt.Errorf("sign a profile: %w", err)

@@ -33,6 +33,8 @@ type Document struct {
 
 	Audit Audit `json:"audit"`
 
+	ClientSetup ClientSetup `json:"client_setup,omitzero"`
+
 	Changes Changes `json:"changes"`
 }
 
@@ -147,7 +149,7 @@ func (d *Document) Validate() error {
 	errs := []error{
 		within("network", d.Network.Validate()), within("firewall", d.Firewall.Validate()),
 		within("certificate", d.Certificate.validate()), within("sign_in", d.SignIn.validate()),
-		within("audit", d.Audit.validate()),
+		within("audit", d.Audit.validate()), within("client_setup", d.ClientSetup.validate()),
 	}
 	if c := d.Changes.ConfirmWithin; c < minConfirm || c > maxConfirm {
 		errs = append(errs, fmt.Errorf("changes.confirm_within: %d is not between %d and %d seconds", c, minConfirm, maxConfirm))

@@ -45,6 +45,9 @@ func (n *namer) label(path string) string {
 		"audit.access.days":        "days for which sign-ins, handshakes and bans are recorded",
 		"audit.access.megabytes":   "megabytes for which sign-ins, handshakes and bans are recorded",
 		"audit.checkpoints_to":     "who gets a checkpoint of the audit record by mail each day",
+		"client_setup":             "what mail programs are told about connecting",
+		"client_setup.server":      "the server's name for mail programs",
+		"client_setup.outgoing":    "the server for sending that mail programs are told of",
 		"changes.confirm_within":   "seconds to confirm a change",
 		"changes.window":           "when changes are applied",
 	} {

@@ -10,6 +10,7 @@ import (
 	"pillarbox/appliance/audit"
 	"pillarbox/appliance/certs"
 	"pillarbox/appliance/directory"
+	"pillarbox/appliance/profile"
 )
 
 // NewDevice asks for a password for a device.
@@ -39,7 +40,7 @@ type AddedCertificate struct {
 	directory.Device
 
 	PKCS12   []byte `json:"pkcs12"`
-	Profile  []byte `json:"profile"`  // for Apple's devices
+	Profile  []byte `json:"profile"`  // for Apple's devices, with the mail account
 	Password string `json:"password"` // of both files
 }
 
@@ -96,7 +97,15 @@ func (h *Handler) certifyDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	id, err := m.NewIdentity(r.Context(), certs.NewIdentity{Address: address, Device: n.Name, RSA: n.RSA, Legacy: n.Legacy})
+	wanted := certs.NewIdentity{Address: address, Device: n.Name, RSA: n.RSA, Legacy: n.Legacy}
+	if h.setup != nil {
+		account, err := h.setup.Account(r.Context(), address)
+		if err != nil {
+			return err
+		}
+		wanted.Payloads = []profile.Payload{account}
+	}
+	id, err := m.NewIdentity(r.Context(), wanted)
 	if err != nil {
 		return err
 	}

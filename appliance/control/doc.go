@@ -22,6 +22,11 @@
 //	POST   /v1/certificate/renew               → certs.State
 //	POST   /v1/certificate/new-ca              → certs.State
 //	GET    /v1/certificate/root?form=profile   → the CA's certificate in PEM, or Apple's profile
+//	GET    /v1/setup                           → setup.Facts
+//	GET    /v1/setup/people/{address}/sheet    → a page to be printed, in HTML
+//	GET    /v1/setup/people/{address}/profile  → Apple's profile, signed
+//	GET    /v1/setup/domains/{domain}/records?form=zone → [setup.Record…], or lines of a zone file
+//	GET    /v1/setup/domains/{domain}/autoconfig → Thunderbird's file
 //	GET    /v1/bans                            → [ban…]
 //	POST   /v1/bans                            {network, account, reason, seconds} → ban
 //	DELETE /v1/bans?network=…&account=…        → [ban…], those that it ended

@@ -24,6 +24,7 @@ const (
 	CodeAddressTaken = "address-taken"
 	CodeNoAccount    = "no-account"
 	CodeNoAlias      = "no-alias"
+	CodeNoDomain     = "no-domain"
 	CodeAlias        = "alias"
 	CodePassword     = "password"
 	CodeDevice       = "device" // its name cannot be used

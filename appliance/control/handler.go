@@ -22,6 +22,7 @@ import (
 	"pillarbox/appliance/health"
 	"pillarbox/appliance/ports"
 	"pillarbox/appliance/restart"
+	"pillarbox/appliance/setup"
 	"pillarbox/storage"
 )
 
@@ -51,6 +52,8 @@ type Config struct {
 	// Certs opens the certificates, or returns those that are open; without it
 	// there are no such requests.
 	Certs func(context.Context) (*certs.Manager, error)
+	// Setup knows how mail programs connect; without it there are no such requests.
+	Setup *setup.Service
 	// Describe adds what the process that answers knows of itself.
 	Describe func(*Status)
 	// Metrics writes what was counted; nil means that nothing is.
@@ -123,6 +126,7 @@ type Handler struct {
 	store     *storage.Store
 	audit     *audit.Log
 	certs     func(context.Context) (*certs.Manager, error)
+	setup     *setup.Service
 	bans      *access.Bans
 	ports     *ports.Inventory
 	settings  func() *config.Manager
@@ -145,6 +149,7 @@ func NewHandler(c *Config) *Handler {
 		store:     c.Store,
 		audit:     c.Audit,
 		certs:     c.Certs,
+		setup:     c.Setup,
 		bans:      c.Bans,
 		ports:     c.Ports,
 		settings:  c.Settings,
@@ -198,6 +203,11 @@ func NewHandler(c *Config) *Handler {
 	}
 	if h.ports != nil {
 		for pattern, f := range h.portRoutes() {
+			h.mux.Handle(pattern, h.handle(f))
+		}
+	}
+	if h.setup != nil {
+		for pattern, f := range h.setupRoutes() {
 			h.mux.Handle(pattern, h.handle(f))
 		}
 	}

@@ -52,7 +52,7 @@ type Facts struct {
 
 	// Private tells that devices have to trust the box's own CA.
 	Private     bool         `json:"private"`
-	Fingerprint string       `json:"fingerprint,omitempty"` // of that CA: SHA-256, in hexadecimal digits
+	Fingerprint string       `json:"fingerprint,omitempty"` // of that CA: SHA-256, as devices show it
 	Addresses   []netip.Addr `json:"addresses"`             // of the box, for A and AAAA records
 
 	// The ports of the pages by plain HTTP and by HTTPS, on the IMAP server's name;
@@ -120,7 +120,6 @@ func (f *Facts) shared() *Server {
 
 // The registered ports, as programs take them without being told.
 const (
-	portIMAPS       = 993
 	portSubmissions = 465
 	portHTTP        = 80
 	portHTTPS       = 443

@@ -35,7 +35,7 @@ func newOffice() *office {
 			IMAP:    setup.Server{Host: "mail.office.example", Port: 993, Security: setup.TLS},
 
 			Mechanisms: []string{"PLAIN", "LOGIN", "SCRAM-SHA-256"},
-			Private:    true, Fingerprint: strings.Repeat("0a", 32),
+			Private:    true, Fingerprint: "0A" + strings.Repeat(":0A", 31),
 			Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")},
 			HTTP:      80, HTTPS: 443,
 		},

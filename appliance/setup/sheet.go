@@ -103,9 +103,6 @@ func (s *sheet) Tokens() bool { return s.Provider != "" && s.has("OAUTHBEARER", 
 // Certificates tells whether a device can sign in by a certificate.
 func (s *sheet) Certificates() bool { return s.has("EXTERNAL") }
 
-// Usual tells whether the IMAP port is that which programs expect.
-func (s *sheet) Usual() bool { return s.IMAP.Port == portIMAPS }
-
 // Unset is the outgoing server that programs are told of where there is none.
 func (s *sheet) Unset() *Server { return s.unset() }
 
@@ -124,16 +121,8 @@ func (s Security) Words() string {
 	return "SSL/TLS"
 }
 
-// Pairs is the fingerprint as devices show it.
-func (s *sheet) Pairs() string {
-	var pairs []string
-	text := strings.ToUpper(s.Fingerprint)
-	for len(text) > 1 {
-		pairs, text = append(pairs, text[:2]), text[2:]
-	}
-
-	return strings.Join(pairs, " ")
-}
+// Pairs is the fingerprint with blanks, where a line may end.
+func (s *sheet) Pairs() string { return strings.ReplaceAll(s.Fingerprint, ":", " ") }
 
 // code draws a QR code.
 func code(text string) (template.HTML, error) {

@@ -25,6 +25,7 @@ type commands struct {
 	Alias    aliasCommand    `cmd:"" help:"Keep addresses that lead to accounts."`
 	Ban      banCommand      `cmd:"" help:"See and change who may not connect."`
 	Cert     certCommand     `cmd:"" help:"Keep the certificate and how strict TLS is."`
+	Setup    setupCommand    `cmd:"" help:"Tell mail programs, and people, how to connect."`
 	Admin    adminCommand    `cmd:"" help:"Keep the administrator's password."`
 	Deliver  deliverCommand  `cmd:"" help:"Put messages into a mailbox."`
 	Check    checkCommand    `cmd:"" help:"Read all stored mail and tell what is damaged, or mend it."`

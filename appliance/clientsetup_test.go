@@ -1,0 +1,58 @@
+package appliance_test
+
+import (
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	settings "pillarbox/appliance/config"
+	"pillarbox/appliance/control"
+	"pillarbox/appliance/setup"
+)
+
+func setupFacts(t *testing.T, dir string) (f *setup.Facts) {
+	t.Helper()
+	withClient(t, dir, false, func(c *control.Client) {
+		var err error
+		if f, err = c.SetupFacts(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+
+	return f
+}
+
+// TestClientsAreToldWhatHolds: the ports that are open and the ways in that the
+// rules leave.
+func TestClientsAreToldWhatHolds(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	addAnna(t, dir)
+	r := start(t, config(dir))
+	port := func(name string) uint16 { return netip.MustParseAddrPort(r.Addresses(name)[0]).Port() }
+	f := setupFacts(t, dir)
+	if f.IMAP != (setup.Server{Host: "mail.office.example", Port: port("imaps"), Security: setup.TLS}) ||
+		f.Legacy == nil || f.Legacy.Port != port("imaps-legacy") || !f.Private || f.Outgoing != nil {
+		t.Errorf("%+v", f)
+	}
+	for _, name := range []string{"mail.office.example", "autoconfig.office.example", "127.0.0.1"} {
+		if !slices.Contains(f.Names, name) {
+			t.Errorf("%s is none of the names %v", name, f.Names)
+		}
+	}
+
+	setSignIn(t, dir,
+		settings.SignInRule{Port: "imaps-legacy", Mechanisms: []string{"LOGIN"}},
+		settings.SignInRule{Port: "imaps", Mechanisms: []string{"PLAIN"}})
+	if got := setupFacts(t, dir).Mechanisms; !slices.Equal(got, []string{"PLAIN"}) {
+		t.Errorf("on 993: %v", got)
+	}
+	setLegacy(t, dir, false, true)
+	if f := setupFacts(t, dir); f.Legacy != nil {
+		t.Errorf("closed, and people are told of %+v", f.Legacy)
+	}
+	change(t, dir, func(d *settings.Document) { d.Ports = settings.Ports{NoIMAPS: true, IMAPSLegacy: true} })
+	if f := setupFacts(t, dir); f.IMAP.Port != port("imaps-legacy") || f.Legacy != nil || !slices.Equal(f.Mechanisms, []string{"LOGIN"}) {
+		t.Errorf("where 990 is all that there is: %+v", f)
+	}
+}
