@@ -1,10 +1,14 @@
 package imap_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
 	imaplib "github.com/emersion/go-imap/v2"
+	"github.com/google/go-cmp/cmp"
+
+	"pillarbox/appliance/imap"
 )
 
 func TestID(t *testing.T) {
@@ -35,6 +39,23 @@ func TestIDIsLoggedInOneLine(t *testing.T) {
 		if strings.HasPrefix(line, "msg=") || len(line) > 600 {
 			t.Errorf("log line %q", line)
 		}
+	}
+}
+
+// TestWhoAClientIsIsTold: before and after the log-in, short and in UTF-8.
+func TestWhoAClientIsIsTold(t *testing.T) {
+	var told []imap.ClientID
+	o := newOffice(t, func(c *imap.Config) {
+		c.Named = func(_ context.Context, id imap.ClientID) { told = append(told, id) }
+	})
+	c := o.dial()
+	c.quiet("ID NIL")
+	c.quiet(`ID ("Name" "Scan" "vendor" "Acme")`)
+	c.quiet("LOGIN alice secret")
+	c.quiet("ID (\"name\" {3+}\r\n\xff\xfea \"version\" \"" + strings.Repeat("9", 900) + `" "os" "Linux")`)
+	want := []imap.ClientID{{Name: "Scan"}, {Name: "?a", Version: strings.Repeat("9", 200), OS: "Linux"}}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Error(diff)
 	}
 }
 

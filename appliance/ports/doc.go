@@ -33,7 +33,9 @@
 // Telling takes a lock for less than a microsecond or two and does no I/O. What
 // changed is written every 15 minutes and at the end, strangers once an hour: a
 // crash or a power cut loses what was seen since, and nothing of what was there
-// before. A client that has come for the first time is written within a minute.
+// before. A client that has come for the first time is written within a minute. An
+// office of 20 people with three clients each that all come in each quarter writes
+// 13 MB a day, one of 200 writes 84 MB (BenchmarkWrite).
 //
 // # Bounds
 //

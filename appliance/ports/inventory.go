@@ -336,16 +336,18 @@ func (inv *Inventory) Ports() []Port {
 	return all
 }
 
-// Traffic sums up what happened at a port between two times, to the minute. It
-// knows the last 24 hours, and nothing from before the server was started.
-func (inv *Inventory) Traffic(port string, from, to time.Time) Totals {
+// Traffic sums up what happened at a port, or with "" at all, between two times,
+// to the minute. It knows the last 24 hours, and nothing from before the server
+// was started.
+func (inv *Inventory) Traffic(port string, from, to time.Time) (sum Totals) {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
-	t := inv.ports[port]
-	if t == nil {
-		return Totals{}
+	for name, t := range inv.ports {
+		if name == port || port == "" {
+			sum.add(t.between(from, to))
+		}
 	}
-	return t.between(from, to)
+	return sum
 }
 
 // LastSignIn tells when somebody signed in by a port last; zero if nobody did.

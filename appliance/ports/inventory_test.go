@@ -411,6 +411,9 @@ func TestTrafficIsKnownToTheMinute(t *testing.T) {
 	if diff := cmp.Diff(ports.Totals{Handshakes: 1, SignIns: 1}, o.inv.Traffic(ports.Legacy, now.Add(-48*time.Hour), now)); diff != "" {
 		t.Error(diff)
 	}
+	if diff := cmp.Diff(ports.Totals{Handshakes: 1, SignIns: 1}, o.inv.Traffic("", now, now)); diff != "" {
+		t.Error(diff)
+	}
 	if got := o.inv.Traffic("nothing", begin, now); got != (ports.Totals{}) {
 		t.Errorf("of no port: %+v", got)
 	}

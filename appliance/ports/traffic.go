@@ -63,12 +63,12 @@ func (t *traffic) count(now time.Time, add func(*Totals)) {
 func (t *traffic) between(from, to time.Time) (sum Totals) {
 	first, last := max(from.Unix()/60, t.at-minutes+1), min(to.Unix()/60, t.at)
 	for m := first; m <= last; m++ {
-		sum.add(&t.ring[m%minutes])
+		sum.add(t.ring[m%minutes])
 	}
 	return sum
 }
 
-func (t *Totals) add(o *Totals) {
+func (t *Totals) add(o Totals) {
 	t.Handshakes += o.Handshakes
 	t.FailedShakes += o.FailedShakes
 	t.SignIns += o.SignIns
