@@ -6,12 +6,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/net/dns/dnsmessage"
 
 	"pillarbox/appliance/ports/hostnames"
@@ -25,19 +25,11 @@ func neighbour(t *testing.T) *netlab.Peer {
 	t.Helper()
 	p := netlab.NewPeer(t)
 	p.Plug("eth0", "192.0.2.9/24")
-	l, err := netlink.LinkByName("eth0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := netlink.ParseAddr("192.0.2.1/24")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := netlink.LinkSetUp(l); err != nil {
-		t.Fatal(err)
-	}
-	if err := netlink.AddrAdd(l, a); err != nil {
-		t.Fatal(err)
+	netlab.Require(t, "ip")
+	for _, args := range []string{"link set eth0 up", "addr add 192.0.2.1/24 dev eth0"} {
+		if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v\n%s", args, err, out)
+		}
 	}
 	return p
 }
