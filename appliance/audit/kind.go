@@ -32,6 +32,7 @@ const (
 	MetricsToken    Kind = "metrics.token"
 	PortForCA       Kind = "firewall.acme"
 	MessagesPut     Kind = "messages.put"
+	MailExported    Kind = "mail.exported"
 	StorageChecked  Kind = "storage.checked"
 	StorageRepaired Kind = "storage.repaired"
 
@@ -121,6 +122,7 @@ func Kinds() []Spec {
 		{PortForCA, Acts, Notice, "the firewall let everybody in for a CA to look, or not any more", []string{"actor", "port", "reason", "after"}, false, 0, false},
 		{AdminPassword, Acts, Warning, "the administrator's password was set", []string{"actor"}, false, 0, false},
 		{MessagesPut, Acts, Notice, "an administrator put messages into a mailbox", []string{"actor", "account", "mailbox", "count", "since", "others"}, true, 10 * time.Minute, false},
+		{MailExported, Acts, Warning, "an administrator copied the mail of an account out of the box", []string{"actor", "account", "target"}, true, 0, false},
 		{StorageChecked, Acts, Info, "the stored mail was checked", []string{"actor", "problems", "repaired", "left"}, false, 0, false},
 		{StorageRepaired, Acts, Warning, "the stored mail was repaired", []string{"actor", "problems", "repaired", "left"}, false, 0, false},
 

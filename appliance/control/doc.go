@@ -48,6 +48,11 @@
 //	GET    /v1/firewall                        → FirewallRules
 //	GET    /v1/firewall/explain?source=…&port=… → FirewallDecision
 //	POST   /v1/check?repair=…                  → a Finding a line, the Report last
+//	POST   /v1/exports                         exporter.Request → an ExportLine a line
+//	POST   /v1/exports/readings                {account, target} → Reading, to export from another process
+//	GET    /v1/exports/readings/{id}/mailboxes[/{mailbox}] → [mailbox…], a message a line
+//	POST   /v1/exports/readings/{id}/bodies    [data…] → frames
+//	DELETE /v1/exports/readings/{id}
 //	POST   /v1/doctor                          ExamineRequest → doctor.Report
 //	GET    /v1/audit/records?since=&until=&kind=&account=&book=&limit= → [audit.Entry…]
 //	POST   /v1/audit/export?format=&…          → jsonl or csv; the trailers tell how many, or what failed

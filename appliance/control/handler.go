@@ -138,6 +138,7 @@ type Handler struct {
 	metrics   func(io.Writer) error
 	tokens    MetricsTokens
 	dir       string
+	readings  readings
 	mux       *http.ServeMux
 }
 
@@ -186,6 +187,9 @@ func NewHandler(c *Config) *Handler {
 		h.mux.Handle(pattern, h.handle(f))
 	}
 	for pattern, f := range h.deviceRoutes() {
+		h.mux.Handle(pattern, h.handle(f))
+	}
+	for pattern, f := range h.exportRoutes() {
 		h.mux.Handle(pattern, h.handle(f))
 	}
 	for pattern, f := range h.settingsRoutes() {

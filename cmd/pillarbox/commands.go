@@ -28,6 +28,7 @@ type commands struct {
 	Setup    setupCommand    `cmd:"" help:"Tell mail programs, and people, how to connect."`
 	Admin    adminCommand    `cmd:"" help:"Keep the administrator's password."`
 	Deliver  deliverCommand  `cmd:"" help:"Put messages into a mailbox."`
+	Export   exportCommand   `cmd:"" help:"Move accounts out: to another IMAP server, Maildir or mbox."`
 	Check    checkCommand    `cmd:"" help:"Read all stored mail and tell what is damaged, or mend it."`
 	Doctor   doctorCommand   `cmd:"" help:"Find out what is wrong with this box or any mail server, and what to do."`
 	Audit    auditCommand    `cmd:"" help:"Show and verify the record of who did what."`
