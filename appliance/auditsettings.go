@@ -125,3 +125,23 @@ func (c checkpointSent) set(ctx context.Context, s bymail.Sent) error {
 
 	return nil
 }
+
+// auditMemory remembers in the system database that there is a record.
+type auditMemory struct{ system *storage.System }
+
+const auditRecorded = "recorded"
+
+// Recorded implements audit.Memory.
+func (m auditMemory) Recorded() (yes bool, err error) {
+	err = m.system.View(func(tx *storage.SystemTx) error {
+		yes = tx.Get(auditSection, auditRecorded) != nil
+		return nil
+	})
+
+	return yes, err
+}
+
+// SetRecorded implements audit.Memory.
+func (m auditMemory) SetRecorded(ctx context.Context) error {
+	return m.system.Update(ctx, func(tx *storage.SystemTx) error { return tx.Put(auditSection, auditRecorded, []byte("yes")) })
+}

@@ -75,6 +75,10 @@ func (l *Log) ready() error {
 		e := Event{Kind: AuditKey, More: map[string]string{"key": base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))}}
 		if acts.Seq+access.Seq > 0 {
 			e.More["text"] = "the key before it was gone"
+		} else if l.memory != nil {
+			if before, err := l.memory.Recorded(); err == nil && before {
+				e.More["text"] = "the key before it was gone, and all that was recorded"
+			}
 		}
 		l.acts.note(e)
 	}
@@ -232,6 +236,7 @@ func (l *Log) checkpoint(onlyNew bool) (*Checkpoint, error) {
 	if err := l.ready(); err != nil {
 		return nil, err
 	}
+	l.remember()
 	acts, access, err := l.recordTold()
 	if err != nil {
 		return nil, err
@@ -248,6 +253,25 @@ func (l *Log) checkpoint(onlyNew bool) (*Checkpoint, error) {
 	l.mark, l.unsent = c, c
 
 	return c, nil
+}
+
+// remember has it remembered that there is a record. What fails is tried again
+// with the next checkpoint.
+func (l *Log) remember() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.memory == nil || l.known {
+		return
+	}
+	known, err := l.memory.Recorded()
+	if err == nil && !known {
+		err = l.memory.SetRecorded(context.Background())
+	}
+	if err != nil {
+		l.log.Warn("nobody would miss the audit record", "err", err)
+		return
+	}
+	l.known = true
 }
 
 // checkpointIfDue makes a checkpoint after some records or some time.

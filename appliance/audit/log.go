@@ -49,6 +49,13 @@ type Sender interface {
 	Send(ctx context.Context, c *Checkpoint) error
 }
 
+// Memory remembers elsewhere that there is a record, so that it is missed where
+// all of it is taken away.
+type Memory interface {
+	Recorded() (bool, error)
+	SetRecorded(ctx context.Context) error
+}
+
 // Config says where a Log is and how long it is kept.
 type Config struct {
 	Dir    string       // must not be empty; made when the first record is
@@ -56,6 +63,7 @@ type Config struct {
 	Acts   Keep         // zero fields mean DefaultKeep
 	Access Keep
 	Sender Sender // nil means that checkpoints stay here
+	Memory Memory // nil means that nobody remembers
 
 	SegmentSize int64 // octets of one file; 0 means ledger's default
 }
@@ -66,6 +74,7 @@ type Log struct {
 	dir     string
 	log     *slog.Logger
 	sender  Sender
+	memory  Memory
 	specs   map[Kind]Spec
 	acts    *book
 	access  *book
@@ -77,13 +86,14 @@ type Log struct {
 	mark   *Checkpoint        // the newest on the disk
 	unsent *Checkpoint        // the newest that is not sent yet
 	fault  error              // of the last write; nil if it succeeded
+	known  bool               // memory has been told
 }
 
 // New returns a Log. Nothing is read or written before the first record or
 // question, so that a command which has nothing to record leaves no trace, and
 // a record that cannot be opened keeps no mail from being served.
 func New(c *Config) *Log {
-	l := &Log{dir: c.Dir, log: c.Logger, sender: c.Sender, specs: map[Kind]Spec{}, summary: newSummary()}
+	l := &Log{dir: c.Dir, log: c.Logger, sender: c.Sender, memory: c.Memory, specs: map[Kind]Spec{}, summary: newSummary()}
 	for _, s := range Kinds() {
 		l.specs[s.Kind] = s
 	}

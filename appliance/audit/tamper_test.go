@@ -2,11 +2,13 @@ package audit_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -282,6 +284,30 @@ func TestAKeyThatWasReplacedIsTold(t *testing.T) {
 	}
 	if !slices.Equal(whats, []audit.What{audit.ForeignKey, audit.ForeignKey}) {
 		t.Errorf("found %+v", r.Findings)
+	}
+}
+
+// elsewhere outlives the record.
+type elsewhere struct{ recorded bool }
+
+func (m *elsewhere) Recorded() (bool, error)           { return m.recorded, nil }
+func (m *elsewhere) SetRecorded(context.Context) error { m.recorded = true; return nil }
+
+func TestARecordThatIsGoneAsAWholeIsMissed(t *testing.T) {
+	dir, m := t.TempDir(), &elsewhere{}
+	for _, there := range []bool{true, true, false} {
+		if !there {
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l := audit.New(&audit.Config{Dir: dir, Logger: slog.New(slog.DiscardHandler), Memory: m})
+		r := verify(t, l)
+		if found := len(r.Findings) == 1 && r.Findings[0].What == audit.ForeignKey; found == there {
+			t.Errorf("there: %v, found %+v", there, r.Findings)
+		}
+		record(t, l, audit.Event{Kind: audit.AdminPassword})
+		closeLog(t, l)
 	}
 }
 
