@@ -69,12 +69,15 @@ func (f *Forecast) unknown(inv *Inventory) []string {
 		all = append(all, fmt.Sprintf("There are records of %s only, from %s on. Look again when there are %d days.",
 			count(days+1, "day"), f.From.Format("2006-01-02 15:04 UTC"), window))
 	}
+	if n := inv.quiet(f.From, f.To); n > 0 {
+		all = append(all, fmt.Sprintf("On %s of these nobody came by any port: if the box was off or its clock was wrong, nobody could be seen.", count(n, "day")))
+	}
 	if dropped := inv.lost(); dropped.After(f.From) {
 		all = append(all, fmt.Sprintf("There were more clients than are kept: some that were last seen before %s are forgotten.", dropped.Format("2006-01-02 15:04 UTC")))
 	}
 	all = append(all,
 		fmt.Sprintf("What signs in less often than every %d days (a yearly report, a device in a drawer) was not seen.", window),
-		"Clients that come from outside with the same password and say the same of themselves, or share an address in the office, are counted as one.",
+		"Clients that come from outside with the same password and say the same of themselves, or share an address in the office (with IPv6 a network), are counted as one.",
 		"After a crash of the box or a power cut the last quarter of an hour is missing.",
 	)
 	switch f.Scenario.Change {
@@ -96,6 +99,25 @@ func (f *Forecast) unknown(inv *Inventory) []string {
 			"these do not know it, or are set to “normal password”.", offered, len(f.Affected)))
 	}
 	return all
+}
+
+// quiet counts the days between two times, but the first and the last, on which
+// nobody came.
+func (inv *Inventory) quiet(from, to time.Time) (n int) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	seen := map[int]bool{}
+	for _, t := range inv.ports {
+		for _, d := range t.days {
+			seen[d.Day] = true
+		}
+	}
+	for day := dayOf(from) + 1; day < dayOf(to); day++ {
+		if !seen[day] {
+			n++
+		}
+	}
+	return n
 }
 
 // lost tells when a client was last seen that was forgotten to make room.

@@ -176,6 +176,13 @@ func (d *disk) Save(_ context.Context, changes []ports.Change) error {
 	return nil
 }
 
+// written returns how often something was stored.
+func (d *disk) written() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.writes
+}
+
 // size returns how many octets are stored.
 func (d *disk) size() (n int) {
 	d.mu.Lock()

@@ -42,19 +42,20 @@ type Inventory struct {
 
 	saving sync.Mutex // held by who writes, so that writes keep their order
 
-	mu       sync.Mutex
-	since    int64 // Unix time from when on there are records
-	accounts map[string]*account
-	clients  int // of all accounts
-	dropped  int64
-	inside   *crowd
-	outside  *crowd
-	ports    map[string]*traffic
-	waiting  map[*Visit]struct{} // that signed in and may still tell a name
-	unnamed  map[unnamed]bool    // whether it is local
-	gone     map[string]bool     // accounts whose records are to be deleted
-	networks []netip.Prefix
-	failed   error // why the last write failed
+	mu        sync.Mutex
+	since     int64 // Unix time from when on there are records
+	sinceKept bool  // it is stored
+	accounts  map[string]*account
+	clients   int   // of all accounts
+	dropped   int64 // when a client was last seen that made room for others
+	inside    *crowd
+	outside   *crowd
+	ports     map[string]*traffic
+	waiting   map[*Visit]struct{} // that signed in and may still tell a name
+	unnamed   map[unnamed]bool    // whether it is local
+	gone      map[string]bool     // accounts whose records are to be deleted
+	networks  []netip.Prefix
+	failed    error // why the last write failed
 }
 
 // Open reads what is stored.

@@ -242,6 +242,21 @@ func TestARestartKeepsEverything(t *testing.T) {
 	}
 }
 
+// TestSinceWhenOutlivesARestart: also where nobody has come yet.
+func TestSinceWhenOutlivesARestart(t *testing.T) {
+	o := newOffice(t)
+	o.flush()
+	o.pass(day)
+	o.open()
+	if got := o.inv.Since(); !got.Equal(begin) {
+		t.Errorf("records since %v", got)
+	}
+	writes := o.disk.written()
+	if o.flush(); o.disk.written() != writes {
+		t.Error("it is written again and again")
+	}
+}
+
 func TestWhatIsOldIsForgotten(t *testing.T) {
 	o := newOffice(t, func(c *ports.Config) { c.Keep = 30 })
 	o.comes(visit{account: "a", from: "192.168.7.20", port: ports.Legacy})
@@ -356,12 +371,12 @@ func TestItIsWrittenInTime(t *testing.T) {
 		if n := stored(); n != 1 {
 			t.Errorf("%d sessions are stored after a minute, want 1", n)
 		}
-		writes := o.disk.writes
+		writes := o.disk.written()
 		for range 10 {
 			o.comes(visit{account: "a", from: "192.168.7.20"})
 			time.Sleep(time.Minute)
 		}
-		if n := o.disk.writes - writes; n != 0 {
+		if n := o.disk.written() - writes; n != 0 {
 			t.Errorf("%d writes in the first ten minutes", n)
 		}
 		time.Sleep(5 * time.Minute)

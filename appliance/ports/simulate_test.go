@@ -149,6 +149,9 @@ func TestAForecastSaysHowLittleIsKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !strings.Contains(strings.Join(f.Unknown, "\n"), "On 1 day of these nobody came by any port") {
+		t.Errorf("unknown %q", f.Unknown)
+	}
 	if !f.From.Equal(begin) || !strings.Contains(strings.Join(f.Unknown, "\n"), "There are records of 3 days only, from 2026-11-02 09:00 UTC on.") {
 		t.Errorf("from %v, unknown %q", f.From, f.Unknown)
 	}

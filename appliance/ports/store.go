@@ -65,7 +65,7 @@ func (inv *Inventory) load() error {
 			case key == keyFormat && (err != nil || n > inventoryFormat):
 				return fmt.Errorf("format %q: %w", value, ErrFormat)
 			case key == keySince && err == nil && within(n):
-				inv.since = n
+				inv.since, inv.sinceKept = n, true
 			case key == keyDropped && err == nil && within(n):
 				inv.dropped = n
 			}
@@ -176,6 +176,7 @@ func (b *batch) undo(inv *Inventory) {
 		t.changed = true
 	}
 	maps.Copy(inv.gone, b.gone)
+	inv.sinceKept = false
 }
 
 // batch takes down what is due, and forgets what is too old. It holds the lock
@@ -206,9 +207,10 @@ func (inv *Inventory) batch(d due) (*batch, error) {
 	if err == nil && d.strangers {
 		err = errors.Join(inv.batchCrowd(b, inv.inside, keyInside), inv.batchCrowd(b, inv.outside, keyOutside))
 	}
-	if len(b.changes) > 0 {
-		inv.mu.Lock()
-		defer inv.mu.Unlock()
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	if len(b.changes) > 0 || !inv.sinceKept {
+		inv.sinceKept = true
 		b.changes = append(b.changes,
 			Change{sectionPorts, keyFormat, []byte(strconv.Itoa(inventoryFormat))},
 			Change{sectionPorts, keySince, strconv.AppendInt(nil, inv.since, 10)},
