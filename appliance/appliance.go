@@ -187,6 +187,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	inner.start(background, stopFront, "bans", a.office.bans.Run)
 	inner.start(background, stopFront, "ports", a.office.ports.Run)
 	inner.start(background, stopFront, "audit", a.office.audit.Run)
+	inner.start(background, stopFront, "imports", a.office.imports.Run)
 	inner.start(background, stopFront, "checkpoints", a.office.checkpoints.Run)
 	inner.start(background, stopFront, "control", func(ctx context.Context) error {
 		return control.Serve(ctx, a.control, a.office.handler, a.log.With("service", "control"))

@@ -17,6 +17,7 @@ import (
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
+	"pillarbox/appliance/importer"
 	"pillarbox/appliance/metrics"
 	"pillarbox/appliance/ports"
 	"pillarbox/appliance/setup"
@@ -32,6 +33,7 @@ type office struct {
 	delivery  *delivery.Pipeline
 	audit     *audit.Log
 	handler   *control.Handler
+	imports   *importer.Jobs
 	bans      *access.Bans
 	space     *space
 	policy    *signInPolicy
@@ -103,6 +105,9 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 	}
 	o.clients = &clientSetup{office: o}
 	o.setup = setup.New(&setup.Config{Office: o.clients, Trust: lateTrust{o}, Logger: c.Logger.With("service", "setup")})
+	if o.imports, err = openImports(c, o); err != nil {
+		return nil, errors.Join(err, o.close(c.Logger))
+	}
 	o.handler = control.NewHandler(&control.Config{
 		Certs:     o.openCerts,
 		Setup:     o.setup,
@@ -114,6 +119,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 		Version:   c.Version,
 		Bans:      o.bans,
 		Ports:     o.ports,
+		Imports:   o.imports,
 		Describe:  describe,
 		Settings:  settings,
 		Firewall:  firewallOf(c),

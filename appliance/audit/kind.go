@@ -33,6 +33,9 @@ const (
 	PortForCA       Kind = "firewall.acme"
 	MessagesPut     Kind = "messages.put"
 	MailExported    Kind = "mail.exported"
+	ImportStarted   Kind = "import.started"
+	ImportChanged   Kind = "import.changed"
+	ImportEnded     Kind = "import.ended"
 	StorageChecked  Kind = "storage.checked"
 	StorageRepaired Kind = "storage.repaired"
 
@@ -123,6 +126,9 @@ func Kinds() []Spec {
 		{AdminPassword, Acts, Warning, "the administrator's password was set", []string{"actor"}, false, 0, false},
 		{MessagesPut, Acts, Notice, "an administrator put messages into a mailbox", []string{"actor", "account", "mailbox", "count", "since", "others"}, true, 10 * time.Minute, false},
 		{MailExported, Acts, Warning, "an administrator copied the mail of an account out of the box", []string{"actor", "account", "target"}, true, 0, false},
+		{ImportStarted, Acts, Notice, "mail began to move in from elsewhere", []string{"actor", "job", "reason"}, true, 0, false},
+		{ImportChanged, Acts, Notice, "a move of mail was paused, resumed, cancelled or asked for its last run", []string{"actor", "job", "reason"}, true, 0, false},
+		{ImportEnded, Acts, Notice, "a person's mail has moved in, or failed to", []string{"actor", "account", "job", "reason"}, true, 0, false},
 		{StorageChecked, Acts, Info, "the stored mail was checked", []string{"actor", "problems", "repaired", "left"}, false, 0, false},
 		{StorageRepaired, Acts, Warning, "the stored mail was repaired", []string{"actor", "problems", "repaired", "left"}, false, 0, false},
 

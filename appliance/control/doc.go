@@ -39,6 +39,15 @@
 //	GET    /v1/ports/strangers?port=&account=&address=&since= → [ports.Stranger…]
 //	GET    /v1/ports/simulate?change=&port=    → ports.Forecast
 //	POST   /v1/messages?to=…&mailbox=…&from=…  frames → [Result…]
+//	GET    /v1/imports                         → [importer.Job…]
+//	POST   /v1/imports                         importer.NewJob → Job; it signs in once before it answers
+//	POST   /v1/imports/try                     TryImport → importer.Report, with an estimate; nothing is changed
+//	GET    /v1/imports/{id}?after=&wait=…      → Job, when its version is above after, or after so many seconds
+//	POST   /v1/imports/{id}/pause|cancel|cut-over → Job
+//	POST   /v1/imports/{id}/resume             ResumeImport → Job
+//	POST   /v1/imports/{id}/verify             VerifyImport → importer.Report
+//	GET    /v1/imports/{id}/report?person=…    → importer.Report
+//	DELETE /v1/imports/{id}                    takes one that has ended off the list
 //	GET    /v1/settings                        → Settings
 //	GET    /v1/settings/versions[/{number}]    → [config.Version…]
 //	POST   /v1/settings/plan                   document → Plan

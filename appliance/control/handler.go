@@ -20,6 +20,7 @@ import (
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
 	"pillarbox/appliance/health"
+	"pillarbox/appliance/importer"
 	"pillarbox/appliance/ports"
 	"pillarbox/appliance/restart"
 	"pillarbox/appliance/setup"
@@ -43,6 +44,9 @@ type Config struct {
 
 	// Ports knows who uses which port; without it there are no such requests.
 	Ports *ports.Inventory
+
+	// Imports moves mail in; without it there are no such requests.
+	Imports *importer.Jobs
 
 	// Settings returns the configuration of a server that runs; nil means that
 	// none does.
@@ -129,6 +133,7 @@ type Handler struct {
 	setup     *setup.Service
 	bans      *access.Bans
 	ports     *ports.Inventory
+	imports   *importer.Jobs
 	settings  func() *config.Manager
 	firewall  Firewall
 	log       *slog.Logger
@@ -153,6 +158,7 @@ func NewHandler(c *Config) *Handler {
 		setup:     c.Setup,
 		bans:      c.Bans,
 		ports:     c.Ports,
+		imports:   c.Imports,
 		settings:  c.Settings,
 		firewall:  c.Firewall,
 		log:       c.Logger,
@@ -212,6 +218,11 @@ func NewHandler(c *Config) *Handler {
 	}
 	if h.setup != nil {
 		for pattern, f := range h.setupRoutes() {
+			h.mux.Handle(pattern, h.handle(f))
+		}
+	}
+	if h.imports != nil {
+		for pattern, f := range h.importRoutes() {
 			h.mux.Handle(pattern, h.handle(f))
 		}
 	}

@@ -25,7 +25,7 @@ const lockFile = "LOCK"
 // mail is where a data folder has the accounts with their passwords, and their
 // mail: storage's, the passwords of a sample office, and the record of who did
 // what with them.
-var mail = []string{"system.db", "system.bak", "accounts", "pool", "staging", "sample.json", "audit"}
+var mail = []string{"system.db", "system.bak", "accounts", "pool", "staging", "sample.json", "audit", "imports"}
 
 // ErrInUse says that somebody works on the data folder.
 var ErrInUse = errors.New("the data folder is in use")

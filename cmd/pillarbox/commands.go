@@ -29,6 +29,7 @@ type commands struct {
 	Admin    adminCommand    `cmd:"" help:"Keep the administrator's password."`
 	Deliver  deliverCommand  `cmd:"" help:"Put messages into a mailbox."`
 	Export   exportCommand   `cmd:"" help:"Move accounts out: to another IMAP server, Maildir or mbox."`
+	Import   importCommand   `cmd:"" help:"Move mail in from another server."`
 	Check    checkCommand    `cmd:"" help:"Read all stored mail and tell what is damaged, or mend it."`
 	Doctor   doctorCommand   `cmd:"" help:"Find out what is wrong with this box or any mail server, and what to do."`
 	Audit    auditCommand    `cmd:"" help:"Show and verify the record of who did what."`

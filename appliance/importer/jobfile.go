@@ -1,0 +1,117 @@
+package importer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// maxJobFile bounds what is read of a file of a job, in octets.
+const maxJobFile = 64 << 20
+
+// shelf is the folder in which jobs are kept: of each one ID.json, its
+// secrets, where they are kept, in ID.secret, and a report of each person in
+// ID.reports/.
+type shelf struct{ dir string }
+
+func (s shelf) job(id string) string    { return filepath.Join(s.dir, id+".json") }
+func (s shelf) secret(id string) string { return filepath.Join(s.dir, id+".secret") }
+func (s shelf) report(id string, person int) string {
+	return filepath.Join(s.dir, id+".reports", fmt.Sprintf("%d.json", person))
+}
+
+// secrets are those of a job: of each person by User, and the
+// administrator's under "".
+type secrets map[string]string
+
+func (s shelf) jobs() ([]*Job, []error, error) {
+	entries, err := os.ReadDir(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the imports: %w", err)
+	}
+	var out []*Job
+	var bad []error
+	for _, e := range entries {
+		id, ok := strings.CutSuffix(e.Name(), ".json")
+		if !ok || !validID(id) {
+			continue
+		}
+		var j Job
+		if err := readFile(s.job(id), &j); err != nil || j.ID != id {
+			bad = append(bad, fmt.Errorf("the import %s cannot be read: %w", id, errors.Join(err, errJob)))
+			continue
+		}
+		out = append(out, &j)
+	}
+	slices.SortFunc(out, func(a, b *Job) int { return a.Created.Compare(b.Created) })
+	return out, bad, nil
+}
+
+var errJob = errors.New("it is no job")
+
+// validID keeps an identifier from naming another file.
+func validID(id string) bool {
+	return id != "" && len(id) <= 32 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+func (s shelf) remove(id string) error {
+	return errors.Join(removeFile(s.secret(id)), os.RemoveAll(filepath.Join(s.dir, id+".reports")), removeFile(s.job(id)), syncFolder(s.dir))
+}
+
+func removeFile(name string) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func readFile(name string, into any) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return json.NewDecoder(io.LimitReader(f, maxJobFile)).Decode(into)
+}
+
+// writeFile replaces a file as a whole, durably, readable by its owner only.
+func writeFile(name string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".new-") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // nothing is left of it where it was renamed
+	_, err = f.Write(b)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), name); err != nil {
+		return err
+	}
+	return syncFolder(dir)
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

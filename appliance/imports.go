@@ -1,0 +1,55 @@
+package appliance
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"pillarbox/appliance/audit"
+	"pillarbox/appliance/importer"
+	"pillarbox/appliance/importer/files"
+	"pillarbox/storage"
+)
+
+// openImports opens the moves of mail from elsewhere. They run where a server does.
+func openImports(c *Config, o *office) (*importer.Jobs, error) {
+	dir := filepath.Join(c.Dir, "imports")
+	log := c.Logger.With("service", "importer")
+	jobs, err := importer.OpenJobs(&importer.JobsConfig{
+		Dir:    dir,
+		Logger: log,
+		Engine: importer.New(&importer.Config{
+			Stager: &stager{o.store, o.space}, Logger: log, Quarantine: importer.QuarantineDir(dir),
+		}),
+		Account: func(ctx context.Context, address string) (*storage.Account, string, error) {
+			found, err := o.directory.Find(ctx, address)
+			if err != nil {
+				return nil, "", err
+			}
+			account, err := o.store.Account(ctx, found.ID)
+
+			return account, found.Address, err
+		},
+		Files:  func(path, owner string) (importer.Source, error) { return files.Open(path, owner) },
+		Record: o.recordImport,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the imports: %w", err)
+	}
+
+	return jobs, nil
+}
+
+// recordImport records what happens to a move.
+func (o *office) recordImport(ctx context.Context, h importer.Happening) {
+	kind := map[importer.Happened]audit.Kind{
+		importer.JobStarted: audit.ImportStarted, importer.JobChanged: audit.ImportChanged, importer.JobEnded: audit.ImportEnded,
+	}[h.What]
+	actor := h.By
+	if actor == "" {
+		actor = theBox
+	}
+	_ = o.audit.Record(ctx, audit.Event{ // what failed has been logged
+		Kind: kind, Actor: actor, Account: h.Account, More: map[string]string{"job": h.Job, "reason": h.Text},
+	})
+}
