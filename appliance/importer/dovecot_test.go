@@ -44,6 +44,7 @@ func theirs(t *testing.T, c *imapclient.Client, mailbox string, uids bool) []str
 }
 
 func TestFromDovecot(t *testing.T) {
+	t.Parallel()
 	s := rig.Dovecot(t, []string{"ada"})
 	c := s.Client(t, "ada")
 	corpus := rig.Corpus(t, 120)
@@ -82,6 +83,7 @@ func TestFromDovecot(t *testing.T) {
 }
 
 func TestOnlyDifferencesMove(t *testing.T) {
+	t.Parallel()
 	s := rig.Dovecot(t, []string{"ada"})
 	c := s.Client(t, "ada")
 	corpus := rig.Corpus(t, 30)

@@ -167,7 +167,7 @@ func Cyrus(t testing.TB, people []string, more ...string) *OldServer {
 	add := func(name, password string) {
 		user, domain, ok := strings.Cut(name, "@")
 		if !ok {
-			domain = "old.example"
+			domain = "mail.old.example" // the server's own name
 		}
 		(&Command{Path: passwd, Args: []string{"-p", "-c", "-f", sasldb, "-u", domain, user}, Stdin: []byte(password)}).MustRun(t)
 	}
@@ -178,7 +178,6 @@ func Cyrus(t testing.TB, people []string, more ...string) *OldServer {
 	conf := write(t, filepath.Join(s.Dir, "imapd.conf"), fmt.Sprintf(`configdirectory: %[1]s/conf
 partition-default: %[1]s/spool
 defaultpartition: default
-defaultdomain: old.example
 admins: %[2]s
 proxyservers: %[2]s
 servername: mail.old.example
