@@ -356,20 +356,25 @@ func (x *examination) mtaSTS(ctx context.Context, mx []string) {
 // section 5.1).
 func (x *examination) srv(ctx context.Context) {
 	var missing []string
-	for _, service := range []string{"imaps", "submissions"} {
-		asking, cancel := context.WithTimeout(ctx, conversationTime)
-		_, all, err := x.resolver.LookupSRV(asking, service, "tcp", x.domain)
-		cancel()
-		name := "_" + service + "._tcp." + x.domain
-		if err != nil && !isNotFound(err) && len(all) == 0 {
-			x.skip("SRV at "+name, "the name server gives no answer: "+err.Error())
-			continue
+	// Who sends by STARTTLS alone says so by submission.
+	for _, services := range [][]string{{"imaps"}, {"submissions", "submission"}} {
+		found, known := false, true
+		for _, service := range services {
+			asking, cancel := context.WithTimeout(ctx, conversationTime)
+			_, all, err := x.resolver.LookupSRV(asking, service, "tcp", x.domain)
+			cancel()
+			name := "_" + service + "._tcp." + x.domain
+			if err != nil && !isNotFound(err) && len(all) == 0 {
+				x.skip("SRV at "+name, "the name server gives no answer: "+err.Error())
+				known = false
+			}
+			for _, r := range all {
+				found = true
+				x.target(ctx, name, r)
+			}
 		}
-		if len(all) == 0 {
-			missing = append(missing, name)
-		}
-		for _, r := range all {
-			x.target(ctx, name, r)
+		if !found && known {
+			missing = append(missing, "_"+services[0]+"._tcp."+x.domain)
 		}
 	}
 	if len(missing) > 0 {

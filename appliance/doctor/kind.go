@@ -156,7 +156,7 @@ func domainKinds() []kind {
 		{"mta-sts-missing", Note, "Others send encrypted if they can, but an attacker on the way can prevent it.", "Publish a policy once the MX servers have certificates for their names (RFC 8461).", "dig _mta-sts.{domain} TXT"},
 		{"mta-sts-wrong", Warning, "Others cannot use the policy; those who remember an older one may not deliver.", "Correct it, and give the record another id.", "curl -v https://mta-sts.{domain}/.well-known/mta-sts.txt; dig _mta-sts.{domain} TXT"},
 		{"mta-sts-mx", Broken, "Servers that follow the policy do not deliver there.", "Name the server in the policy (mx:) and give the record another id, or correct the MX record.", "curl https://mta-sts.{domain}/.well-known/mta-sts.txt; dig {domain} MX"},
-		{"srv-missing", Note, "Some programs set themselves up by it (RFC 6186); others do without.", "Add SRV records for _imaps._tcp (993) and _submissions._tcp (465).", "dig {host} SRV"},
+		{"srv-missing", Note, "Some programs set themselves up by it (RFC 6186); others do without.", "Add SRV records for _imaps._tcp (993) and, for where mail is sent, _submissions._tcp (465). pillarbox setup records shows those of a Pillarbox.", "dig {host} SRV"},
 		{"srv-wrong", Warning, "Programs that set themselves up by it fail.", "Correct the record's target and port.", "dig {host} SRV"},
 		{"srv-990", Warning, "990 is registered for FTP over TLS, and firewalls may not let IMAP through.", "Let it lead to 993.", "dig {host} SRV"},
 		{"clock-wrong", Broken, "Certificates look expired or not yet valid, one-time codes fail, and mail is dated wrongly.", "Let an NTP client set the clock.", "date -u; chronyc tracking"},

@@ -76,6 +76,13 @@ func TestPillarbox(t *testing.T) {
 		r.User = "nobody@office.example"
 		expect(t, ask(t, nil, r), "rcpt-refused")
 	})
+	t.Run("LMTP without what it demands", func(t *testing.T) {
+		for _, lacks := range []string{"PIPELINING", "ENHANCEDSTATUSCODES"} {
+			r := &doctor.Request{Host: client4, Service: doctor.LMTP, User: user}
+			r.Port = middlebox(t, b.LMTP(t), func(l string) string { return strings.Replace(l, lacks, "XLACKS", 1) })
+			expect(t, ask(t, nil, r), "lmtp-public", "note:lmtp-lacks")
+		}
+	})
 	t.Run("whose CA nobody knows", func(t *testing.T) {
 		r := &doctor.Request{Host: mailName, User: user, Password: password}
 		expect(t, ask(t, newPKI(t), r), "cert-unknown-ca")

@@ -1,18 +1,22 @@
 package doctor_test
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"pillarbox/appliance/doctor"
+	"pillarbox/appliance/setup"
 )
 
 // dkim makes a record with an RSA key.
@@ -133,6 +137,81 @@ func TestDomain(t *testing.T) {
 			expect(t, ask(t, p, r), append([]string{"port-closed"}, tt.want...)...)
 		})
 	}
+}
+
+// published is an office whose box tells of its servers.
+type published struct{ out *setup.Server }
+
+func (o published) Facts(context.Context, netip.Addr) (*setup.Facts, error) {
+	return &setup.Facts{
+		Domains: []string{"office.example"}, IMAP: setup.Server{Host: mailName, Port: 993, Security: setup.TLS}, Outgoing: o.out,
+		Addresses: []netip.Addr{netip.MustParseAddr(mail4)}, HTTP: 80, HTTPS: 443,
+	}, nil
+}
+
+func (published) Person(context.Context, string) (*setup.Person, error) { return nil, setup.ErrNobody }
+
+// TestDoctorAgreesWithTheRecordsThatTheBoxShows in "pillarbox setup records".
+func TestDoctorAgreesWithTheRecordsThatTheBoxShows(t *testing.T) {
+	p := newPKI(t)
+	for name, tt := range map[string]struct {
+		out     *setup.Server
+		missing string
+	}{
+		"no sending":    {nil, "_submissions._tcp.office.example"},
+		"sending":       {&setup.Server{Host: mailName, Port: 465, Security: setup.TLS}, ""},
+		"with STARTTLS": {&setup.Server{Host: mailName, Port: 587, Security: setup.STARTTLS}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := setup.New(&setup.Config{Office: published{tt.out}, Logger: slog.New(slog.DiscardHandler)})
+			all, err := s.Records(t.Context(), "office.example")
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := []string{"mx-host=office.example," + mailName + ",10", "txt-record=office.example,v=spf1 mx -all", "txt-record=_dmarc.office.example,v=DMARC1; p=reject"}
+			for _, r := range all {
+				lines = append(lines, dnsmasqRecord(t, r))
+			}
+			names(t, lines...)
+			for _, port := range []string{"993", "465", "587"} {
+				ln, err := net.Listen("tcp", mail4+":"+port)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer ln.Close()
+			}
+			report := ask(t, p, &doctor.Request{Host: mailName, Port: 24, Domain: "office.example"})
+			expect(t, report, "port-closed")
+			missing := ""
+			for _, f := range report.Findings {
+				if strings.HasPrefix(f.ID, "srv-") {
+					missing += f.What
+				}
+			}
+			if !strings.HasSuffix(missing, tt.missing) || tt.missing == "" && missing != "" {
+				t.Errorf("of the SRV records it says %q", missing)
+			}
+		})
+	}
+}
+
+// dnsmasqRecord says a record in dnsmasq's words.
+func dnsmasqRecord(t *testing.T, r setup.Record) string {
+	t.Helper()
+	words := strings.Fields(r.Data)
+	switch r.Type {
+	case "A", "AAAA":
+		return "host-record=" + r.Name + "," + r.Data
+	case "CNAME":
+		return "cname=" + r.Name + "," + strings.TrimSuffix(r.Data, ".")
+	case "SRV":
+		if words[3] == "." {
+			return "srv-host=" + r.Name // there is no such service
+		}
+		return "srv-host=" + r.Name + "," + strings.TrimSuffix(words[3], ".") + "," + words[2] + "," + words[0] + "," + words[1]
+	}
+	t.Fatalf("a record of the type %s", r.Type)
+	return ""
 }
 
 // shortKey is an RSA key of 512 bits, which Go makes no more.
