@@ -2,6 +2,7 @@ package setup_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -127,6 +128,19 @@ func TestWhetherSomebodyExistsShowsNowhere(t *testing.T) {
 		other := ask(t, newOffice(), http.MethodGet, url+"bob@office.example", "")
 		if known.status != http.StatusOK || known.status != other.status || len(known.body) != len(other.body) {
 			t.Errorf("%s: %d and %d, %d and %d octets", url, known.status, other.status, len(known.body), len(other.body))
+		}
+	}
+}
+
+func TestOtherPagesAreLeftToOthers(t *testing.T) {
+	for url, want := range map[string]bool{
+		"http://mail.office.example/": false, "https://mail.office.example/login": false, "https://office.example/autodiscover/": false,
+		"https://mail.office.example/connected": false, "https://mail.office.example/mail/config-v1.1.xml": true,
+		"http://autoconfig.office.example/": true, "https://autodiscover.office.example/login": true,
+	} {
+		r := httptest.NewRequest(http.MethodGet, url, nil)
+		if got := service(newOffice()).Handler(r, false) != nil; got != want {
+			t.Errorf("%s: it takes it: %v", url, got)
 		}
 	}
 }

@@ -32,22 +32,26 @@ const (
 	autodiscoverHost = "autodiscover."
 )
 
-// Takes tells whether a request is for the Service: by its path, or by a host
-// name that is there for nothing else.
-func (s *Service) Takes(r *http.Request) bool {
-	host := hostOf(r)
+// Handler returns what answers a request, nil where it is not for the Service: by
+// its path, or by a host name that is there for nothing else. secure tells that
+// it came by HTTPS. How many requests there may be is the listeners' matter.
+func (s *Service) Handler(r *http.Request, secure bool) http.Handler {
+	answer := s.route(r)
+	if host := hostOf(r); answer == nil && !strings.HasPrefix(host, autoconfigHost) && !strings.HasPrefix(host, autodiscoverHost) {
+		return nil
+	}
 
-	return s.route(r) != nil || strings.HasPrefix(host, autoconfigHost) || strings.HasPrefix(host, autodiscoverHost)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, answer, secure) })
 }
 
-// ServeHTTP implements http.Handler. Requests come from the listeners for plain
-// HTTP and for HTTPS alike; how many of them there may be is the listeners' matter.
-func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// answer is how requests of a kind are answered.
+type answer func(http.ResponseWriter, *http.Request, *question)
+
+func (s *Service) serve(w http.ResponseWriter, r *http.Request, answer answer, secure bool) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
-	answer := s.route(r)
 	if answer == nil {
 		http.NotFound(w, r)
 		return
@@ -58,17 +62,18 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the box cannot tell how to connect now", http.StatusServiceUnavailable)
 		return
 	}
-	answer(w, r, &question{Facts: f, host: hostOf(r)})
+	answer(w, r, &question{Facts: f, host: hostOf(r), secure: secure})
 }
 
 // question is a request with what is known about it.
 type question struct {
 	*Facts
 
-	host string // as asked for, in lower case, without the port
+	host   string // as asked for, in lower case, without the port
+	secure bool   // by HTTPS
 }
 
-func (s *Service) route(r *http.Request) func(http.ResponseWriter, *http.Request, *question) {
+func (s *Service) route(r *http.Request) answer {
 	path := r.URL.Path
 	switch path {
 	case pathConfig, pathWellKnown:
@@ -129,13 +134,13 @@ func (s *Service) servePOX(w http.ResponseWriter, r *http.Request, q *question) 
 	case !q.serves(autodiscoverHost):
 		http.NotFound(w, r)
 		return
-	case r.TLS == nil:
+	case !q.secure:
 		if q.HTTPS == 0 {
 			http.NotFound(w, r)
 			return
 		}
 		if allowed(w, r, http.MethodGet, http.MethodPost) {
-			w.Header().Set("Location", q.secure()+pathPOX)
+			w.Header().Set("Location", q.base()+pathPOX)
 			w.WriteHeader(http.StatusFound)
 		}
 		return
@@ -157,7 +162,7 @@ func (s *Service) serveJSON(w http.ResponseWriter, r *http.Request, q *question)
 	if !allowed(w, r, http.MethodGet) {
 		return
 	}
-	status, answer := q.answerJSON(asked, q.secure())
+	status, answer := q.answerJSON(asked, q.base())
 	text, err := json.Marshal(answer)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	if err == nil && status != http.StatusOK {
@@ -234,9 +239,9 @@ func (q *question) serves(purpose string) bool {
 		purpose != "" && slices.Contains(q.Domains, strings.TrimPrefix(q.host, purpose))
 }
 
-// secure returns the root of the HTTPS pages by the host that was asked, which
+// base returns the root of the HTTPS pages by the host that was asked, which
 // the client can resolve.
-func (q *question) secure() string {
+func (q *question) base() string {
 	return (&url.URL{Scheme: "https", Host: hostPort(q.host, q.HTTPS, portHTTPS)}).String()
 }
 

@@ -3,7 +3,6 @@ package setup_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -107,13 +106,12 @@ func ask(t testing.TB, o *office, method, url, body string) reply {
 	t.Helper()
 	r := httptest.NewRequest(method, url, strings.NewReader(body))
 	r.RemoteAddr = "192.0.2.99:4711"
-	if strings.HasPrefix(url, "https:") {
-		r.TLS = &tls.ConnectionState{}
-	} else {
-		r.TLS = nil
-	}
 	w := httptest.NewRecorder()
-	service(stranger{o, t}).ServeHTTP(w, r)
+	h := service(stranger{o, t}).Handler(r, strings.HasPrefix(url, "https:"))
+	if h == nil {
+		h = http.NotFoundHandler() // it is for somebody else
+	}
+	h.ServeHTTP(w, r)
 	b, err := io.ReadAll(w.Result().Body)
 	if err != nil {
 		t.Fatal(err)
