@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 
@@ -96,9 +97,14 @@ func (p *metricsPort) become(ctx context.Context) error {
 		return nil
 	case !p.wanted:
 		p.stop()
-		err := closeListeners(p.open) // before somebody is told that it is closed, or opens it anew
+		var errs []error
+		for _, l := range p.open { // before somebody is told that it is closed, or opens it anew
+			if err := l.Close(); !errors.Is(err, net.ErrClosed) { // as who serves it may have done by now
+				errs = append(errs, err)
+			}
+		}
 		p.open, p.stop = nil, nil
-		return err
+		return errors.Join(errs...)
 	}
 	opened, err := listenAt(context.WithoutCancel(ctx), p.conf, nameMetrics, p.conf.Metrics, portMetrics, fallbackMetrics)
 	if err != nil {
