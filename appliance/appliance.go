@@ -41,6 +41,7 @@ type Appliance struct {
 	access    *access.Listener
 	signIn    *signIn
 	smtp      *smtp.Server
+	web       *web
 	listeners []*listener // but those for IMAP
 	ports     *mailPorts
 	metrics   *metricsPort
@@ -73,6 +74,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		return a, err
 	}
 	a.ports = newMailPorts(c)
+	a.office.pulse.since = time.Now()
 	policy := a.office.policy
 	a.metrics = &metricsPort{conf: c, tokens: metricsTokens{a.office.store.System()}}
 	if a.settings, err = openSettings(ctx, c, a.office, a.ports, policy, a.metrics, auditSettings{a.office}, a.office.clients); err != nil {
@@ -132,9 +134,12 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		Logger:     a.log.With("service", "lmtp"),
 		Limits:     smtp.Limits{Grace: grace},
 	})
-	a.office.look.Store(&lookAround{a.present})
+	a.office.look.Store(&lookAround{a.present, a.pulseNow})
 	listening := a.listening
 	a.office.clients.open.Store(&listening)
+	if err := a.openWeb(a.signIn); err != nil {
+		return a, err
+	}
 	a.metrics.server = &metrics.Server{
 		Metrics: a.office.metrics, Logger: a.log.With("service", "metrics"), TLS: a.certs.TLSConfig(), Token: a.metrics.tokens.hash,
 	}
@@ -189,6 +194,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	inner.start(background, stopFront, "audit", a.office.audit.Run)
 	inner.start(background, stopFront, "imports", a.office.imports.Run)
 	inner.start(background, stopFront, "checkpoints", a.office.checkpoints.Run)
+	inner.start(background, stopFront, "web", a.web.server.Run)
 	inner.start(background, stopFront, "control", func(ctx context.Context) error {
 		return control.Serve(ctx, a.control, a.office.handler, a.log.With("service", "control"))
 	})
@@ -245,8 +251,11 @@ func (a *Appliance) Close() error {
 
 // serve serves one listener until ctx is cancelled.
 func (a *Appliance) serve(ctx context.Context, l *listener) error {
-	if l.name == nameLMTP {
+	switch l.name {
+	case nameLMTP:
 		return a.smtp.Serve(ctx, l)
+	case nameHTTP, nameHTTPS:
+		return a.web.serve(ctx, l, a.certs)
 	}
 
 	return a.access.Serve(ctx, l, l.name, a.certs.TLSConfig(), a.session)
@@ -279,10 +288,13 @@ func describeTLS(c net.Conn) []slog.Attr {
 // disconnect ends the sessions of an account that must log in anew, or never
 // again.
 func (a *Appliance) disconnect(c directory.Change) {
+	a.web.forget(context.Background(), c)
 	switch c.What {
 	case directory.AccountRemoved:
 		a.office.ports.ForgetAccount(string(c.Account))
 		a.imap.Disconnect(c.Account, "The account was removed")
+	case directory.AccountSuspended:
+		a.imap.Disconnect(c.Account, "The account was suspended")
 	case directory.PasswordChanged:
 		a.imap.Disconnect(c.Account, "The password was changed; log in with the new one")
 	case directory.DeviceRevoked:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -28,6 +29,11 @@ const (
 	fallbackIMAPS   = 9993
 	fallbackLegacy  = 9990
 	fallbackMetrics = 19464
+
+	portHTTP      = 80
+	portHTTPS     = 443
+	fallbackHTTP  = 8080
+	fallbackHTTPS = 8443
 )
 
 // Config says what an Appliance serves.
@@ -45,6 +51,16 @@ type Config struct {
 	// Metrics is where Prometheus asks, once the settings open it; nil means port
 	// 9464.
 	Metrics []string
+
+	// HTTP and HTTPS are where the pages are, and what leads to them; nil means
+	// ports 80 and 443 of all addresses, or 8080 and 8443 where this process may
+	// not have those or another has them, and none at all where IMAPS names
+	// addresses: who chooses those for mail shows the pages nowhere by accident.
+	HTTP  []string
+	HTTPS []string
+	// WebFrom are networks from which the pages may be opened, beside this
+	// machine's own and those of the settings.
+	WebFrom []netip.Prefix
 
 	// Loopback makes the default addresses those of this machine alone, and
 	// lets them give way to the other ports also where they are in use.
@@ -96,7 +112,7 @@ func (c *Config) Validate() error {
 		name  string
 		addrs []string
 		unix  bool
-	}{{"imaps", c.IMAPS, false}, {"imaps-legacy", c.IMAPSLegacy, false}, {"metrics", c.Metrics, false}, {"lmtp", c.LMTP, true}} {
+	}{{"imaps", c.IMAPS, false}, {"imaps-legacy", c.IMAPSLegacy, false}, {"metrics", c.Metrics, false}, {"http", c.HTTP, false}, {"https", c.HTTPS, false}, {"lmtp", c.LMTP, true}} {
 		for _, a := range l.addrs {
 			if err := validAddress(a, l.unix); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", l.name, err))

@@ -54,8 +54,8 @@ func takeOver(f *os.File) (*listener, error) {
 // fits tells whether a service may listen on an address.
 func fits(name string, addr net.Addr) error {
 	switch {
-	case !slices.Contains([]string{nameIMAPS, nameLegacy, nameLMTP}, name):
-		return fmt.Errorf("FileDescriptorName must be one of %s, %s, %s", nameIMAPS, nameLegacy, nameLMTP)
+	case !slices.Contains([]string{nameIMAPS, nameLegacy, nameLMTP, nameHTTP, nameHTTPS}, name):
+		return fmt.Errorf("FileDescriptorName must be one of %s, %s, %s, %s, %s", nameIMAPS, nameLegacy, nameLMTP, nameHTTP, nameHTTPS)
 	case name != nameLMTP && addr.Network() != "tcp":
 		return fmt.Errorf("%s is served over TCP, not on a %s socket", name, addr.Network())
 	case name == nameLMTP && addr.Network() == "tcp":

@@ -76,6 +76,8 @@ const (
 	nameIMAPS  = "imaps"
 	nameLegacy = "imaps-legacy"
 	nameLMTP   = "lmtp"
+	nameHTTP   = "http"
+	nameHTTPS  = "https"
 
 	nameMetrics = "metrics" // not for mail, and opened by metricsPort alone
 )
@@ -130,6 +132,29 @@ func openListeners(ctx context.Context, c *Config, ports config.Ports) (all []*l
 			return all, err
 		}
 	}
+	for _, w := range []struct {
+		name           string
+		addrs          []string
+		port, fallback int
+	}{
+		{nameHTTP, c.HTTP, portHTTP, fallbackHTTP},
+		{nameHTTPS, c.HTTPS, portHTTPS, fallbackHTTPS},
+	} {
+		if !wants(w.name, w.addrs) || w.addrs == nil && c.IMAPS != nil {
+			continue
+		}
+		opened, err := listenAt(ctx, c, w.name, w.addrs, w.port, w.fallback)
+		if err != nil && w.addrs == nil {
+			// Nobody asked for them by number: another program may have both, and
+			// mail matters more.
+			c.Logger.WarnContext(ctx, "the pages are not shown on this port", "listener", w.name, "err", errors.Join(err, closeListeners(opened)))
+			continue
+		}
+		all = append(all, opened...)
+		if err != nil {
+			return all, err
+		}
+	}
 	if !wants(nameLMTP, c.LMTP) {
 		return all, nil
 	}
@@ -174,7 +199,8 @@ func lmtpAddresses(ctx context.Context, c *Config) []string {
 // stands in for it.
 func listenDefault(ctx context.Context, c *Config, name string, port, fallback int) ([]*listener, error) {
 	opened, err := listenTLS(ctx, name, defaultAddresses(c, port))
-	gives := errors.Is(err, syscall.EACCES) || c.Loopback && errors.Is(err, syscall.EADDRINUSE)
+	web := name == nameHTTP || name == nameHTTPS
+	gives := errors.Is(err, syscall.EACCES) || (c.Loopback || web) && errors.Is(err, syscall.EADDRINUSE)
 	if !gives {
 		return opened, err
 	}

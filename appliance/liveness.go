@@ -271,6 +271,9 @@ func (a *Appliance) describe(s *control.Status) {
 		s.Listeners = append(s.Listeners, control.Listener{Name: l.name, Address: l.address()})
 	}
 	s.Connections = a.access.Open()
+	if a.web != nil {
+		s.Claim = a.ClaimCode()
+	}
 	s.Health = a.health.Conditions()
 	if p := a.settings.Pending(); p != nil {
 		s.Change = p.String()

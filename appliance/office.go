@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
@@ -39,6 +40,7 @@ type office struct {
 	policy    *signInPolicy
 	metrics   *metrics.Metrics
 	ports     *ports.Inventory
+	pulse     pulse
 	look      atomic.Pointer[lookAround] // of a server; nil in a command
 
 	checkpoints *bymail.Mailer
@@ -93,7 +95,10 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 			Store:     &stager{store, room},
 			Hostname:  c.hostname(),
 			Logger:    c.Logger.With("service", "delivery"),
-			Observe:   counts.Delivered,
+			Observe: func(ok, failed int, octets int64, took time.Duration) {
+				counts.Delivered(ok, failed, octets, took)
+				o.pulse.delivered(ok, failed)
+			},
 		}),
 	}
 	if o.bans, err = openBans(c, o); err != nil {
@@ -124,6 +129,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 		Settings:  settings,
 		Firewall:  firewallOf(c),
 		Metrics:   counts.Write,
+		Pulse:     o.pulseNow,
 		Tokens:    metricsTokens{store.System()},
 		Log:       c.Log,
 		Dir:       c.Dir,
@@ -133,7 +139,19 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 }
 
 // lookAround is how a server tells what is there.
-type lookAround struct{ present func() metrics.Present }
+type lookAround struct {
+	present func() metrics.Present
+	pulse   func(context.Context) control.Pulse
+}
+
+// pulseNow tells what the box did lately: in a command, nothing.
+func (o *office) pulseNow(ctx context.Context) control.Pulse {
+	if l := o.look.Load(); l != nil {
+		return l.pulse(ctx)
+	}
+
+	return control.Pulse{Hours: o.pulse.day(), Ports: []control.PulsePort{}}
+}
 
 // present tells what is there: in a command, nothing.
 func (o *office) present() metrics.Present {

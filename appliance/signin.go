@@ -16,8 +16,8 @@ import (
 
 // Why a log-in was refused although nothing was wrong with it.
 var (
-	errTooManyLogins = errors.New("too many failed log-ins; wait a minute")
 	errBanned        = errors.New("banned")
+	errTooManyLogins = errors.New("too many failed log-ins; wait a minute")
 	errTooFast       = errors.New("the account is logged in to too often; wait some seconds")
 )
 
@@ -72,6 +72,9 @@ func (s *signIn) admit(ctx context.Context, login, credential string, remote net
 	if err != nil {
 		return imap.Identity{}, err
 	}
+	if l.Suspended {
+		return imap.Identity{}, fmt.Errorf("%w (%w)", imap.ErrCredentials, directory.ErrSuspended)
+	}
 	s.bans.Passed(remote, name)
 	if !s.throttle.OK(remote, name, credential) {
 		return imap.Identity{}, errTooFast
@@ -98,5 +101,19 @@ func (s *signIn) banned(name, password string, remote net.Addr) error {
 		s.bans.Failed(&access.Attempt{Remote: remote, Account: name, Credential: password, Unchecked: true})
 	}
 
-	return fmt.Errorf("%s is %w until %s", what, errBanned, ban.Until.Local().Format(time.DateTime))
+	return &bannedError{what, ban.Until}
 }
+
+// bannedError says that a log-in is banned.
+type bannedError struct {
+	what  string
+	until time.Time
+}
+
+// Error implements error.
+func (e *bannedError) Error() string {
+	return fmt.Sprintf("%s is %v until %s", e.what, errBanned, e.until.Local().Format(time.DateTime))
+}
+
+// Unwrap makes it an errBanned.
+func (e *bannedError) Unwrap() error { return errBanned }

@@ -239,7 +239,7 @@ func (p *signInPolicy) rule(c net.Conn) config.SignInRule {
 // ask tells the handshake whether a client is asked for a certificate. Who does
 // not come for mail, such as Prometheus or a CA, is asked for none.
 func (p *signInPolicy) ask(c net.Conn) certs.Ask {
-	if access.ListenerOf(c) == "" {
+	if !slices.Contains(config.SignInPorts(), access.ListenerOf(c)) {
 		return certs.AskNothing
 	}
 	switch p.rule(c).Certificate {

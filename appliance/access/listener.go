@@ -133,21 +133,41 @@ func New(c *Config) *Listener {
 // Open returns how many connections are open.
 func (l *Listener) Open() int { return l.gate.open() }
 
+// OpenAt returns how many connections are open with the listeners of a name,
+// those too whose handshake is not done.
+func (l *Listener) OpenAt(name string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for s := range l.services {
+		if s.name == name {
+			s.mu.Lock()
+			n += len(s.conns)
+			s.mu.Unlock()
+		}
+	}
+	return n
+}
+
 // Serve accepts connections from ln, which has a name, and calls handler for
 // each, in its own goroutine, until ctx ends. It then closes ln, waits for the handlers, closes
 // the connections of those that outlast Config.Grace, waits for them too and
 // returns nil. It returns an error if ln fails for good.
 func (l *Listener) Serve(ctx context.Context, ln net.Listener, name string, conf *tls.Config, handler Handler) error {
+	return l.run(ctx, ln, &service{name: name, tls: conf, handler: handler})
+}
+
+// ServePlain is Serve for a port that has no TLS, under the same bounds and
+// bans; what the handler is given has no deadline yet. Redirects and a
+// certificate authority's questions need such a port.
+func (l *Listener) ServePlain(ctx context.Context, ln net.Listener, name string, handler func(context.Context, net.Conn)) error {
+	return l.run(ctx, ln, &service{name: name, plain: handler})
+}
+
+func (l *Listener) run(ctx context.Context, ln net.Listener, s *service) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := &service{
-		Listener: l,
-		tls:      conf,
-		handler:  handler,
-		port:     port(ln.Addr()),
-		name:     name,
-		conns:    map[net.Conn]struct{}{},
-	}
+	s.Listener, s.port, s.conns = l, port(ln.Addr()), map[net.Conn]struct{}{}
 	l.mu.Lock()
 	l.services[s] = struct{}{}
 	l.mu.Unlock()
@@ -187,6 +207,7 @@ type service struct {
 	*Listener
 	tls     *tls.Config
 	handler Handler
+	plain   func(context.Context, net.Conn) // serves a port without TLS; nil for one with it
 	port    int
 	name    string
 
@@ -290,6 +311,12 @@ func (s *service) serve(ctx context.Context, c net.Conn, from source) {
 		}
 	}()
 	keepAlive(c)
+	if s.plain != nil {
+		s.gate.shaken(from)
+		shaking = false
+		s.plain(ctx, c)
+		return
+	}
 	heard := &heardConn{Conn: c}
 	t := newConn(heard, s.tls, s.name)
 	if err := s.handshake(ctx, t.Conn); err != nil {

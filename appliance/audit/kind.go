@@ -29,6 +29,17 @@ const (
 	AliasAdded      Kind = "alias.added"
 	AliasRemoved    Kind = "alias.removed"
 	AdminPassword   Kind = "admin.password"
+
+	AccountQuota     Kind = "account.quota"
+	AccountSuspended Kind = "account.suspended"
+	BoxClaimed       Kind = "box.claimed"
+	RoleSet          Kind = "role.set"
+	FactorSet        Kind = "factor.set"
+	FactorRemoved    Kind = "factor.removed"
+	TokenMade        Kind = "token.made"
+	TokenRevoked     Kind = "token.revoked"
+	OfficeChanged    Kind = "office.changed"
+
 	MetricsToken    Kind = "metrics.token"
 	PortForCA       Kind = "firewall.acme"
 	MessagesPut     Kind = "messages.put"
@@ -117,6 +128,8 @@ func Kinds() []Spec {
 		{AccountAdded, Acts, Notice, "an account was made", []string{"actor", "account", "after"}, true, 0, false},
 		{AccountRemoved, Acts, Warning, "an account was deleted with its mail", []string{"actor", "account", "before"}, true, 0, false},
 		{AccountPassword, Acts, Notice, "an account got another password", []string{"actor", "account"}, true, 0, false},
+		{AccountQuota, Acts, Notice, "how much mail an account may keep was changed", []string{"actor", "account", "before", "after"}, true, 0, false},
+		{AccountSuspended, Acts, Warning, "an account was suspended, or let sign in again", []string{"actor", "account", "after"}, true, 0, false},
 		{DeviceAdded, Acts, Notice, "a device got a password or a certificate of its own", []string{"actor", "account", "device", "after", "fingerprint"}, true, 0, false},
 		{DeviceRevoked, Acts, Notice, "the password of a device was revoked", []string{"actor", "account", "device", "before"}, true, 0, false},
 		{AliasAdded, Acts, Notice, "an alias was made or got targets", []string{"actor", "alias", "before", "after"}, true, 0, false},
@@ -124,6 +137,13 @@ func Kinds() []Spec {
 		{MetricsToken, Acts, Notice, "the token that opens the metrics was made or taken away", []string{"actor", "after"}, false, 0, false},
 		{PortForCA, Acts, Notice, "the firewall let everybody in for a CA to look, or not any more", []string{"actor", "port", "reason", "after"}, false, 0, false},
 		{AdminPassword, Acts, Warning, "the administrator's password was set", []string{"actor"}, false, 0, false},
+		{BoxClaimed, Acts, Alert, "somebody became the administrator of the box", []string{"actor", "account", "remote", "port"}, true, 0, false},
+		{RoleSet, Acts, Warning, "a person got another role on the web page", []string{"actor", "account", "remote", "port", "before", "after"}, true, 0, false},
+		{FactorSet, Acts, Notice, "somebody got a second factor, recovery codes or a passkey", []string{"actor", "account", "remote", "port", "text"}, true, 0, false},
+		{FactorRemoved, Acts, Warning, "a second factor or a passkey was removed", []string{"actor", "account", "remote", "port", "text"}, true, 0, false},
+		{TokenMade, Acts, Warning, "a token for the API was made", []string{"actor", "account", "remote", "port", "text", "after"}, true, 0, false},
+		{TokenRevoked, Acts, Notice, "a token for the API was revoked", []string{"actor", "account", "remote", "port", "text"}, true, 0, false},
+		{OfficeChanged, Acts, Notice, "the office's name, domain or time zone was changed", []string{"actor", "account", "remote", "port", "before", "after"}, true, 0, false},
 		{MessagesPut, Acts, Notice, "an administrator put messages into a mailbox", []string{"actor", "account", "mailbox", "count", "since", "others"}, true, 10 * time.Minute, false},
 		{MailExported, Acts, Warning, "an administrator copied the mail of an account out of the box", []string{"actor", "account", "target"}, true, 0, false},
 		{ImportStarted, Acts, Notice, "mail began to move in from elsewhere", []string{"actor", "job", "reason"}, true, 0, false},

@@ -38,8 +38,9 @@ type proofs struct {
 	provider func(*DNSSettings) (acmez.Solver, error)
 	open     func(ctx context.Context, port int, open bool) error
 
-	ports  sync.Mutex   // held while one is opened or closed, which may take the firewall a while
-	httpLn net.Listener // nil while closed
+	shared struct{ http, tls bool } // others have the port, and ask us
+	ports  sync.Mutex               // held while one is opened or closed, which may take the firewall a while
+	httpLn net.Listener             // nil while closed
 	tlsLn  net.Listener
 
 	mu    sync.Mutex                  // held shortly: each handshake may ask
@@ -65,7 +66,7 @@ func (p *proofs) ready(s *ACMESettings) error {
 	}
 	p.ports.Lock()
 	defer p.ports.Unlock()
-	if p.httpLn != nil {
+	if p.httpLn != nil || p.shared.http {
 		return nil
 	}
 	ln, err := p.listen(p.http)
@@ -99,8 +100,11 @@ func (h httpProof) Present(ctx context.Context, c acme.Challenge) error {
 	p.mu.Lock()
 	p.texts[c.HTTP01ResourcePath()] = c.KeyAuthorization
 	p.mu.Unlock()
-	if p.httpLn != nil {
+	switch {
+	case p.httpLn != nil:
 		return nil
+	case p.shared.http:
+		return p.letIn(ctx, portHTTP)
 	}
 	ln, err := p.listen(p.http)
 	if err != nil {
@@ -149,14 +153,32 @@ func (h httpProof) CleanUp(ctx context.Context, c acme.Challenge) error {
 	delete(p.texts, c.HTTP01ResourcePath())
 	left := len(p.texts)
 	p.mu.Unlock()
-	if left > 0 || p.httpLn == nil {
+	if left > 0 || p.httpLn == nil && !p.shared.http {
 		return nil
 	}
 	p.keepOut(ctx, portHTTP)
+	if p.httpLn == nil {
+		return nil
+	}
 	err := p.httpLn.Close()
 	p.httpLn = nil
 	return err
 }
+
+// ACMEPath is where a CA asks on port 80 (RFC 8555, section 8.3).
+const ACMEPath = "/.well-known/acme-challenge/"
+
+// ShareProofs tells which of the two ports are open already: whoever has port 80
+// asks [Manager.ServeProof] about what is below ACMEPath, and TLS on port 443
+// answers by itself. Of others the Manager opens each for as long as a CA looks.
+func (m *Manager) ShareProofs(http, tls bool) {
+	m.proofs.ports.Lock()
+	defer m.proofs.ports.Unlock()
+	m.proofs.shared.http, m.proofs.shared.tls = http, tls
+}
+
+// ServeProof answers a CA that looks for a proof, and nobody else.
+func (m *Manager) ServeProof(w http.ResponseWriter, r *http.Request) { m.proofs.serveText(w, r) }
 
 func (p *proofs) serveText(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
@@ -186,8 +208,11 @@ func (t tlsProof) Present(ctx context.Context, c acme.Challenge) error {
 	p.mu.Lock()
 	p.certs[c.Identifier.Value] = cert
 	p.mu.Unlock()
-	if p.tlsLn != nil {
+	switch {
+	case p.tlsLn != nil:
 		return nil
+	case p.shared.tls:
+		return p.letIn(ctx, portHTTPS)
 	}
 	ln, err := p.listen(p.tls)
 	if err != nil {
@@ -208,10 +233,13 @@ func (t tlsProof) CleanUp(ctx context.Context, c acme.Challenge) error {
 	delete(p.certs, c.Identifier.Value)
 	left := len(p.certs)
 	p.mu.Unlock()
-	if left > 0 || p.tlsLn == nil {
+	if left > 0 || p.tlsLn == nil && !p.shared.tls {
 		return nil
 	}
 	p.keepOut(ctx, portHTTPS)
+	if p.tlsLn == nil {
+		return nil
+	}
 	err := p.tlsLn.Close()
 	p.tlsLn = nil
 	return err

@@ -78,6 +78,12 @@ func withActor(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, actorKey{}, fmt.Sprintf("command line, uid %d", uid))
 }
 
+// As returns a context in which requests are somebody's whom another room has
+// authenticated; their connection began at a time.
+func As(ctx context.Context, actor string, began time.Time) context.Context {
+	return context.WithValue(context.WithValue(ctx, beganKey{}, began), actorKey{}, actor)
+}
+
 // began returns when the connection of a request began; the zero time, before
 // everything, where that is not known.
 func began(ctx context.Context) time.Time {

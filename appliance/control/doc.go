@@ -5,11 +5,14 @@
 // one way for every act.
 //
 //	GET    /v1/status                          → Status
+//	GET    /v1/pulse                           → Pulse
 //	GET    /v1/log?lines=…                     → [line…], the newest last
 //	GET    /v1/accounts                        → [Account…]
 //	POST   /v1/accounts                        {address, name, password, quota} → Account
 //	DELETE /v1/accounts/{address}
 //	PUT    /v1/accounts/{address}/password     {password}
+//	PUT    /v1/accounts/{address}/quota        {quota}
+//	PUT    /v1/accounts/{address}/suspended    {suspended}
 //	GET    /v1/accounts/{address}/devices      → [device…]
 //	POST   /v1/accounts/{address}/devices      {name, no_sending} → AddedDevice
 //	DELETE /v1/accounts/{address}/devices?device=… → device

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,6 +64,8 @@ type Config struct {
 	// Metrics writes what was counted; nil means that nothing is.
 	Metrics func(io.Writer) error
 	Tokens  MetricsTokens // must not be nil with Metrics
+	// Pulse tells what the box did lately; nil means that no server runs.
+	Pulse func(context.Context) Pulse
 	// Log returns the newest lines of its log, at most n.
 	Log func(n int) []string
 	// Dir is the data folder, for what the doctor says of it.
@@ -74,6 +77,10 @@ type Status struct {
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
+
+	// Claim is the code by which whoever has it becomes the administrator of a
+	// box without one; "" once it has one.
+	Claim string `json:"claim,omitempty"`
 
 	Hostname    string             `json:"hostname,omitempty"`
 	Listeners   []Listener         `json:"listeners"`
@@ -140,11 +147,13 @@ type Handler struct {
 	status    Status
 	describe  func(*Status)
 	lines     func(n int) []string
+	pulse     func(context.Context) Pulse
 	metrics   func(io.Writer) error
 	tokens    MetricsTokens
 	dir       string
 	readings  readings
 	mux       *http.ServeMux
+	patterns  []string // of all requests
 }
 
 // NewHandler returns a Handler.
@@ -165,13 +174,15 @@ func NewHandler(c *Config) *Handler {
 		status:    Status{Version: c.Version, PID: os.Getpid(), Started: time.Now()},
 		describe:  c.Describe,
 		lines:     c.Log,
+		pulse:     c.Pulse,
 		metrics:   c.Metrics,
 		tokens:    c.Tokens,
 		dir:       c.Dir,
 		mux:       http.NewServeMux(),
 	}
-	for pattern, f := range map[string]func(http.ResponseWriter, *http.Request) error{
+	h.serve(map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/status":                      h.getStatus,
+		"GET /v1/pulse":                       h.getPulse,
 		"GET /v1/log":                         h.getLog,
 		"GET /v1/accounts":                    h.listAccounts,
 		"POST /v1/accounts":                   h.addAccount,
@@ -189,37 +200,22 @@ func NewHandler(c *Config) *Handler {
 		"POST /v1/audit/verify":               h.auditVerify,
 		"POST /v1/audit/checkpoint":           h.auditCheckpoint,
 		"GET /v1/audit/kinds":                 h.auditKinds,
-	} {
-		h.mux.Handle(pattern, h.handle(f))
-	}
-	for pattern, f := range h.deviceRoutes() {
-		h.mux.Handle(pattern, h.handle(f))
-	}
-	for pattern, f := range h.exportRoutes() {
-		h.mux.Handle(pattern, h.handle(f))
-	}
-	for pattern, f := range h.settingsRoutes() {
-		h.mux.Handle(pattern, h.handle(f))
-	}
+	})
+	h.serve(h.deviceRoutes())
+	h.serve(h.peopleRoutes())
+	h.serve(h.exportRoutes())
+	h.serve(h.settingsRoutes())
 	if h.metrics != nil {
-		for pattern, f := range h.metricsRoutes() {
-			h.mux.Handle(pattern, h.handle(f))
-		}
+		h.serve(h.metricsRoutes())
 	}
 	if h.certs != nil {
-		for pattern, f := range h.certificateRoutes() {
-			h.mux.Handle(pattern, h.handle(f))
-		}
+		h.serve(h.certificateRoutes())
 	}
 	if h.ports != nil {
-		for pattern, f := range h.portRoutes() {
-			h.mux.Handle(pattern, h.handle(f))
-		}
+		h.serve(h.portRoutes())
 	}
 	if h.setup != nil {
-		for pattern, f := range h.setupRoutes() {
-			h.mux.Handle(pattern, h.handle(f))
-		}
+		h.serve(h.setupRoutes())
 	}
 	if h.imports != nil {
 		for pattern, f := range h.importRoutes() {
@@ -227,13 +223,23 @@ func NewHandler(c *Config) *Handler {
 		}
 	}
 	if h.bans != nil {
-		for pattern, f := range h.banRoutes() {
-			h.mux.Handle(pattern, h.handle(f))
-		}
+		h.serve(h.banRoutes())
 	}
 
 	return h
 }
+
+// serve takes requests on.
+func (h *Handler) serve(routes map[string]func(http.ResponseWriter, *http.Request) error) {
+	for pattern, f := range routes {
+		h.mux.Handle(pattern, h.handle(f))
+		h.patterns = append(h.patterns, pattern)
+	}
+	slices.Sort(h.patterns)
+}
+
+// Patterns returns those of all requests that are answered, "METHOD /v1/…".
+func (h *Handler) Patterns() []string { return slices.Clone(h.patterns) }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }

@@ -29,6 +29,8 @@ type Account struct {
 	Name    string            `json:"name"`
 	Created time.Time         `json:"created"`
 	Quota   int64             `json:"quota"` // octets; 0: no limit
+	// Suspended says that nobody can sign in to it; mail still comes in.
+	Suspended bool `json:"suspended,omitempty"`
 }
 
 // NewAccount says what an account to be added is to be.
@@ -204,6 +206,37 @@ func (d *Directory) SetQuota(ctx context.Context, address string, quota int64) e
 	return nil
 }
 
+// Suspend keeps everybody from signing in to an account, or lets them again. Who
+// is signed in is told of by a Change. Mail comes in as before.
+func (d *Directory) Suspend(ctx context.Context, address string, suspended bool) error {
+	id, changed, err := d.suspend(ctx, address, suspended)
+	if err != nil {
+		return fmt.Errorf("suspend account: %w", err)
+	}
+	if changed && suspended {
+		d.tell(Change{Account: id, What: AccountSuspended})
+	}
+	return nil
+}
+
+func (d *Directory) suspend(ctx context.Context, address string, suspended bool) (storage.AccountID, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e, err := d.find(address)
+	if err != nil || e.Suspended == suspended {
+		return "", false, err
+	}
+	r := e.record()
+	r.Suspended = suspended
+	if err := d.update(ctx, func(tx *storage.SystemTx) error {
+		return put(tx, sectionAccounts, string(e.ID), r)
+	}); err != nil {
+		return "", false, err
+	}
+	d.keepOwner(ctx, e.ID, r)
+	return e.ID, true, nil
+}
+
 // Remove deletes an account with all its mail. From its first step on nobody
 // can log in and no mail comes in; if it is interrupted, calling it again or
 // New brings it to an end. Aliases lose the address as a target, and end when
@@ -256,7 +289,7 @@ func (d *Directory) remove(ctx context.Context, address string) error {
 
 // record returns what is stored of an account.
 func (e *entry) record() accountRecord {
-	return accountRecord{Address: e.Address, Name: e.Name, Created: e.Created, Quota: e.Quota, State: e.state}
+	return accountRecord{Address: e.Address, Name: e.Name, Created: e.Created, Quota: e.Quota, State: e.state, Suspended: e.Suspended}
 }
 
 // newID returns a name that is never used twice: 26 lower-case letters and digits.

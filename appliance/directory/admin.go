@@ -30,6 +30,33 @@ func (d *Directory) InitAdmin(ctx context.Context, hash Secret) (bool, error) {
 	return true, d.putAdmin(ctx, r)
 }
 
+// HasAdmin tells whether the administrator has a password.
+func (d *Directory) HasAdmin() (bool, error) {
+	_, err := d.admin()
+	if errors.Is(err, ErrNoAdmin) {
+		return false, nil
+	}
+
+	return err == nil, err
+}
+
+// ClaimAdmin sets the administrator's password if there is none yet, and tells
+// whether it did. ErrPassword tells what to change.
+func (d *Directory) ClaimAdmin(ctx context.Context, password Secret) (bool, error) {
+	cred, err := d.newPassword(ctx, Address{Local: adminName}, password)
+	if err != nil {
+		return false, fmt.Errorf("claim the box: %w", err)
+	}
+	cred.record.SCRAM = nil // nobody signs in by it to mail
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if taken, err := d.HasAdmin(); taken || err != nil {
+		return false, err
+	}
+
+	return true, d.putAdmin(ctx, cred.record)
+}
+
 // SetAdmin replaces the administrator's password. ErrPassword tells what to
 // change.
 func (d *Directory) SetAdmin(ctx context.Context, password Secret) error {

@@ -18,6 +18,7 @@ var (
 	ErrDeviceTaken      = errors.New("the account has a device of this name already")
 	ErrNoDevice         = errors.New("the account has no such device")
 	ErrHash             = errors.New("the hash cannot be used")
+	ErrSuspended        = errors.New("the account is suspended")
 	ErrNoAdmin          = errors.New("the administrator has no password yet")
 
 	// ErrCredentials is the same for a wrong name and a wrong password.

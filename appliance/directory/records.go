@@ -47,6 +47,8 @@ type accountRecord struct {
 	Created time.Time `json:"created"`
 	Quota   int64     `json:"quota,omitempty"` // octets
 	State   string    `json:"state"`
+
+	Suspended bool `json:"suspended,omitempty"`
 }
 
 type credentialRecord struct {
@@ -149,7 +151,7 @@ func (s *state) loadAccount(key string, value []byte) error {
 	}
 	id := storage.AccountID(key)
 	s.accounts[id] = &entry{
-		Account: Account{ID: id, Address: addr.String(), Name: r.Name, Created: r.Created, Quota: r.Quota},
+		Account: Account{ID: id, Address: addr.String(), Name: r.Name, Created: r.Created, Quota: r.Quota, Suspended: r.Suspended},
 		addr:    addr,
 		state:   r.State,
 	}

@@ -11,6 +11,8 @@ const (
 	AccountRemoved  What = "account removed"
 	PasswordChanged What = "password changed"
 	DeviceRevoked   What = "device revoked"
+
+	AccountSuspended What = "account suspended"
 )
 
 // Change is something that others must act upon: sessions of an account that

@@ -8,6 +8,8 @@
 //	pillarbox.service              the server, without any privilege
 //	pillarbox-imaps.socket         port 993
 //	pillarbox-imaps-legacy.socket  port 990, as long as clients need it
+//	pillarbox-http.socket          port 80, which leads to the web page
+//	pillarbox-https.socket         port 443, the web page
 //	pillarbox-lmtp.socket          LMTP for a mail server on the same machine
 //	pillarbox.sysusers             its user, for systemd-sysusers
 package systemd

@@ -24,7 +24,8 @@ type mailStatus struct {
 		Name    string `json:"name"`
 		Address string `json:"address"`
 	} `json:"listeners"`
-	CA struct {
+	Claim string `json:"claim"` // by which the box gets its administrator; "" once it has one
+	CA    struct {
 		SHA256 string `json:"sha256"`
 	} `json:"ca"`
 	Certificate *struct {

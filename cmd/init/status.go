@@ -66,6 +66,7 @@ func (m *mailStatus) lines(host string, here []address) []string {
 	} else {
 		lines = append(lines, "Mail         the server listens on no port")
 	}
+	lines = append(lines, m.page(servers)...)
 	switch {
 	case m.Certificate != nil:
 		lines = append(lines, "Certificate  the office's own, by "+m.Certificate.Issuer, "             SHA-256 "+m.Certificate.SHA256)
@@ -75,6 +76,28 @@ func (m *mailStatus) lines(host string, here []address) []string {
 	}
 	if c := m.Restarts.LastCrash; c != nil {
 		lines = append(lines, fmt.Sprintf("Last crash   %s: %s", c.Time.UTC().Format(time.DateTime), c.Reason))
+	}
+
+	return lines
+}
+
+// page tells where the web page is.
+func (m *mailStatus) page(servers []string) []string {
+	if !slices.ContainsFunc(m.Listeners, func(l struct {
+		Name    string `json:"name"`
+		Address string `json:"address"`
+	},
+	) bool {
+		return l.Name == "http"
+	}) {
+		return nil
+	}
+	lines := []string{"Web page     http://pillarbox.local/ or http://" + servers[len(servers)-1] + "/"}
+	if len(servers) > 1 {
+		lines[0] = "Web page     http://pillarbox.local/ or http://" + servers[1] + "/"
+	}
+	if m.Claim != "" {
+		lines = append(lines, "             claim code "+m.Claim+": with it you become the administrator")
 	}
 
 	return lines

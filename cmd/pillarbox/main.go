@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // the firmware has no time zones of its own
 
 	"github.com/alecthomas/kong"
 

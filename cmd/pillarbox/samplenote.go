@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"pillarbox/appliance"
@@ -52,6 +53,17 @@ func showSample(ctx context.Context, e *env, a *appliance.Appliance, data string
 		fmt.Fprintf(&b, "  log-in    %-20s password %s\n", p.Address, string(p.Password))
 	}
 	fmt.Fprintf(&b, "  trust     %s\n", ca)
+	if urls := webURLs(a); len(urls) > 0 {
+		fmt.Fprintf(&b, "\nThe web page is at\n\n")
+		for _, url := range urls {
+			fmt.Fprintf(&b, "  %s\n", url)
+		}
+		if code := a.ClaimCode(); code != "" {
+			fmt.Fprintf(&b, "  claim code  %s  (with it you become the administrator)\n", code)
+		} else {
+			fmt.Fprintf(&b, "  sign in as admin, or as one of the people\n")
+		}
+	}
 	me := s.People[0]
 	fmt.Fprintf(&b, "\nOr copy a line into another terminal:\n\n")
 	fmt.Fprintf(&b, "  curl --cacert %s -u %s:%s 'imaps://localhost:%s/INBOX;UID=1'\n",
@@ -63,6 +75,27 @@ func showSample(ctx context.Context, e *env, a *appliance.Appliance, data string
 	_, err = fmt.Fprint(e.stdout, b.String())
 
 	return err
+}
+
+// webURLs returns where the web page is, for a browser on this machine.
+func webURLs(a *appliance.Appliance) (urls []string) {
+	for _, l := range []struct{ name, scheme, usual string }{{"https", "https", "443"}, {"http", "http", "80"}} {
+		for _, addr := range a.Addresses(l.name) {
+			_, port, err := net.SplitHostPort(addr)
+			if err != nil {
+				continue
+			}
+			url := l.scheme + "://localhost/"
+			if port != l.usual {
+				url = l.scheme + "://localhost:" + port + "/"
+			}
+			if !slices.Contains(urls, url) {
+				urls = append(urls, url)
+			}
+		}
+	}
+
+	return urls
 }
 
 // quote makes a path fit for a shell where it needs that.

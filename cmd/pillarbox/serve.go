@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	"syscall"
@@ -25,6 +26,9 @@ type serveCommand struct {
 	ImapsLegacy []string   `name:"imaps-legacy" help:"The same for the port that some sites use beside it: 990, or 9990." placeholder:"ADDR"`
 	Lmtp        []string   `name:"lmtp" help:"Addresses for LMTP: unix:PATH or HOST:PORT on loopback. Without it unix:DIR/lmtp.sock." placeholder:"ADDR"`
 	Metrics     []string   `help:"Addresses on which Prometheus may ask, once the settings open that. Without it port 9464." placeholder:"ADDR"`
+	Http        []string   `name:"http" help:"Addresses for the web page, by plain HTTP, which leads to HTTPS. Without it all addresses on port 80, or 8080, and none where --imaps names some." placeholder:"ADDR"`
+	Https       []string   `name:"https" help:"The same for HTTPS: port 443, or 8443." placeholder:"ADDR"`
+	WebFrom     []string   `name:"web-from" help:"A network from which the web page may be opened, beside those that this machine is in." placeholder:"NETWORK"`
 	Hostname    string     `help:"How the server calls itself. Without it the machine's name."`
 	Name        []string   `help:"Another name or address that clients use, for the certificate." placeholder:"NAME"`
 	MaxMessage  size       `help:"The largest message that is taken." placeholder:"SIZE"`
@@ -45,7 +49,7 @@ func (c *serveCommand) Help() string {
 the log names; "off" switches a service off. SIGTERM and SIGINT stop the server once
 what it acknowledged is done; SIGHUP takes a renewed certificate into use, and with
 --sample, where it tells that the terminal was closed, stops the server too. Where systemd
-passes sockets (named imaps, imaps-legacy and lmtp by FileDescriptorName), those are
+passes sockets (named imaps, imaps-legacy, lmtp, http and https by FileDescriptorName), those are
 served, and of the others only what has an address here.
 
 A server that hangs or cannot be reached any more says why, and ends with status 70 to
@@ -72,6 +76,8 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 		IMAPSLegacy: c.ImapsLegacy,
 		LMTP:        c.Lmtp,
 		Metrics:     c.Metrics,
+		HTTP:        c.Http,
+		HTTPS:       c.Https,
 		Loopback:    c.Sample,
 		Hostname:    c.Hostname,
 		Names:       c.Name,
@@ -83,6 +89,13 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 	}
 	if err := conf.Validate(); err != nil {
 		return &usageError{err: err}
+	}
+	for _, text := range c.WebFrom {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return &usageError{err: fmt.Errorf("--web-from: %q is not a network such as 192.168.7.0/24", text)}
+		}
+		conf.WebFrom = append(conf.WebFrom, network.Masked())
 	}
 	if c.AuditSyslog != "" {
 		sender, err := syslog.New(c.AuditSyslog, cmp.Or(c.Hostname, machineName()))

@@ -90,6 +90,9 @@ func printStatus(w io.Writer, s *control.Status) error {
 	if s.Banned > 0 {
 		fmt.Fprintf(&b, "  banned       %d\n", s.Banned)
 	}
+	if s.Claim != "" {
+		fmt.Fprintf(&b, "  claim code   %s: whoever types it on the web page becomes the administrator\n", s.Claim)
+	}
 	if s.Change != "" {
 		fmt.Fprintf(&b, "  settings     %s\n", s.Change)
 	}

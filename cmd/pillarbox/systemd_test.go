@@ -153,7 +153,7 @@ func wake(t *testing.T, network, addr string) net.Conn {
 // names that our units give; and the server tells systemd how it is.
 func TestSystemdPassesTheSockets(t *testing.T) {
 	names := socketNames(t)
-	if want := []string{"imaps", "imaps-legacy", "lmtp"}; !slices.Equal(names, want) {
+	if want := []string{"http", "https", "imaps", "imaps-legacy", "lmtp"}; !slices.Equal(names, want) {
 		t.Fatalf("units name %q, want %q", names, want)
 	}
 	dir := t.TempDir()
@@ -164,8 +164,8 @@ func TestSystemdPassesTheSockets(t *testing.T) {
 	}
 	defer notices.Close()
 	lmtp := filepath.Join(dir, "lmtp.sock")
-	imaps, legacy := freeAddress(t), freeAddress(t)
-	cmd, log := activate(t, data, names, []string{imaps, legacy, lmtp},
+	plain, secure, imaps, legacy := freeAddress(t), freeAddress(t), freeAddress(t), freeAddress(t)
+	cmd, log := activate(t, data, names, []string{plain, secure, imaps, legacy, lmtp},
 		"NOTIFY_SOCKET="+filepath.Join(dir, "notify"), "WATCHDOG_USEC=6000000")
 
 	// The client that woke the server is served.

@@ -133,6 +133,9 @@ func TestOnlyTheOwningRoomImportsALibrary(t *testing.T) {
 		{"github.com/beevik/ntp", "appliance/timesync appliance/doctor"},
 		{"github.com/xdg-go/stringprep", "appliance/scram"},
 		{"github.com/smallstep/pkcs7", "appliance/certs"},
+		{"github.com/go-webauthn/webauthn", "webui"},
+		{"github.com/pquerna/otp", "webui appliance/integration"},
+		{"github.com/chromedp/chromedp", "appliance/integration"},
 	}
 	for _, s := range sources(t) {
 		for _, o := range owners {

@@ -1,0 +1,106 @@
+package control
+
+import (
+	"pillarbox/appliance/access"
+	"pillarbox/appliance/audit"
+	"pillarbox/appliance/certs"
+	"pillarbox/appliance/config"
+	"pillarbox/appliance/directory"
+	"pillarbox/appliance/doctor"
+	"pillarbox/appliance/ports"
+)
+
+// operations describes all requests. A room that adds some describes them here:
+// without that only an administrator may ask by the network, and a test fails.
+func operations() map[string]operation {
+	chosen := []string{"port", "account", "address", "since"}
+	of := []string{"since", "until", "kind", "account", "book"}
+
+	return map[string]operation{
+		"GET /v1/status": {summary: "How the box is", role: roleAuditor, out: Status{}},
+		"GET /v1/pulse":  {summary: "What the box did in the last day", role: roleAuditor, out: Pulse{}},
+		"GET /v1/log":    {summary: "The newest lines of the log", role: roleAuditor, query: []string{"lines"}, out: []string{}},
+
+		"GET /v1/accounts":                     {summary: "All accounts, with what they use", role: roleAuditor, out: []Account{}},
+		"POST /v1/accounts":                    {summary: "Make an account", role: roleOperator, in: NewAccount{}, out: Account{}},
+		"DELETE /v1/accounts/{address}":        {summary: "Delete an account with its mail", role: roleAdministrator},
+		"PUT /v1/accounts/{address}/password":  {summary: "Set an account's password", role: roleOperator, in: passwordChange{}},
+		"PUT /v1/accounts/{address}/quota":     {summary: "Change how much mail an account may keep", role: roleOperator, in: NewQuota{}},
+		"PUT /v1/accounts/{address}/suspended": {summary: "Keep everybody from signing in to an account, or let them again", role: roleOperator, in: Suspension{}},
+		"PUT /v1/admin/password":               {summary: "Set the administrator's password", role: roleAdministrator, in: passwordChange{}},
+
+		"GET /v1/accounts/{address}/devices":              {summary: "An account's devices", role: roleAuditor, out: []directory.Device{}},
+		"POST /v1/accounts/{address}/devices":             {summary: "Make a password for a device", role: roleOperator, in: NewDevice{}, out: AddedDevice{}},
+		"DELETE /v1/accounts/{address}/devices":           {summary: "Revoke a device", role: roleOperator, query: []string{"device"}, out: directory.Device{}},
+		"POST /v1/accounts/{address}/devices/certificate": {summary: "Make a certificate for a device", role: roleOperator, in: NewCertificate{}, out: AddedCertificate{}},
+
+		"GET /v1/aliases":              {summary: "All aliases", role: roleAuditor, out: []directory.Alias{}},
+		"POST /v1/aliases":             {summary: "Make an alias, or add targets to one", role: roleOperator, in: directory.Alias{}},
+		"DELETE /v1/aliases/{address}": {summary: "Remove an alias, or targets of one", role: roleOperator, query: []string{"target"}},
+
+		"POST /v1/messages": {
+			summary: "Put messages into a mailbox: a row of frames, each a line of JSON and then the octets of a message",
+			role:    roleAdministrator, query: []string{"to", "mailbox", "from"}, kind: "application/json",
+		},
+
+		"GET /v1/certificate":         {summary: "The certificate, and what is wrong with it", role: roleAuditor, out: certs.State{}},
+		"PUT /v1/certificate":         {summary: "Take another source of certificates into use, or check it", role: roleAdministrator, in: CertificateChange{}, out: certs.Report{}},
+		"POST /v1/certificate/upload": {summary: "Check a certificate's files, or use them", role: roleAdministrator, in: CertificateUpload{}, out: certs.Report{}},
+		"POST /v1/certificate/renew":  {summary: "Renew the certificate now", role: roleOperator, out: certs.State{}},
+		"POST /v1/certificate/new-ca": {summary: "Make another certificate authority; every device has to trust it anew", role: roleAdministrator, out: certs.State{}},
+		"GET /v1/certificate/root": {
+			summary: "The certificate authority's own certificate, for devices to trust", role: roleAuditor, query: []string{"form"},
+			kind: "application/x-x509-ca-cert",
+		},
+
+		"GET /v1/bans":       {summary: "The bans that hold", role: roleAuditor, out: []access.Ban{}},
+		"POST /v1/bans":      {summary: "Ban a network", role: roleOperator, in: NewBan{}, out: access.Ban{}},
+		"DELETE /v1/bans":    {summary: "Lift the bans of a network", role: roleOperator, query: []string{"network", "account"}, out: []access.Ban{}},
+		"GET /v1/allowed":    {summary: "Networks that are never banned", role: roleAuditor, out: []access.Allowed{}},
+		"POST /v1/allowed":   {summary: "Keep a network from being banned", role: roleOperator, in: NewAllowed{}, out: access.Allowed{}},
+		"DELETE /v1/allowed": {summary: "Let a network be banned again", role: roleOperator, query: []string{"network"}},
+
+		"GET /v1/settings":                   {summary: "The settings, and a change that is on its way", role: roleAuditor, out: Settings{}},
+		"GET /v1/settings/versions":          {summary: "All versions of the settings that are kept", role: roleAuditor, out: []config.Version{}},
+		"GET /v1/settings/versions/{number}": {summary: "One version of the settings", role: roleAuditor, out: config.Version{}},
+		"POST /v1/settings/plan":             {summary: "What other settings would change; it changes nothing", role: roleOperator, in: config.Document{}, out: Plan{}},
+		"POST /v1/settings/proposals":        {summary: "Apply other settings, to be confirmed", role: roleAdministrator, in: ProposeSettings{}, out: Proposed{}},
+		"POST /v1/settings/confirm":          {summary: "Keep the change that is applied; by a connection that is newer than it", role: roleOperator, in: endSettings{}, out: config.Version{}},
+		"POST /v1/settings/revert":           {summary: "Take the change that is applied back", role: roleOperator, in: endSettings{}},
+
+		"GET /v1/firewall":         {summary: "The firewall's rules, in words too", role: roleAuditor, out: FirewallRules{}},
+		"GET /v1/firewall/explain": {summary: "Whether an address would get in", role: roleAuditor, query: []string{"source", "port"}, out: FirewallDecision{}},
+
+		"POST /v1/check":  {summary: "Read all stored mail and say what is damaged, or mend it", role: roleAdministrator, query: []string{"repair"}, kind: "application/x-ndjson"},
+		"POST /v1/doctor": {summary: "Examine this box or another server", role: roleOperator, in: ExamineRequest{}, out: doctor.Report{}},
+
+		"GET /v1/metrics":          {summary: "What was counted, as Prometheus reads it", role: roleAuditor, kind: "text/plain"},
+		"POST /v1/metrics/token":   {summary: "Make another token for the metrics", role: roleAdministrator, out: MetricsToken{}},
+		"DELETE /v1/metrics/token": {summary: "Take the metrics' token away", role: roleAdministrator},
+
+		"GET /v1/ports":              {summary: "What is known of each port for mail", role: roleAuditor, out: []ports.Port{}},
+		"GET /v1/ports/clients":      {summary: "Who uses which port, and by what program", role: roleAuditor, query: chosen, out: []ports.Client{}},
+		"GET /v1/ports/clients/{id}": {summary: "One client of them", role: roleAuditor, out: ports.Client{}},
+		"GET /v1/ports/strangers":    {summary: "Who connected without signing in", role: roleAuditor, query: chosen, out: []ports.Stranger{}},
+		"GET /v1/ports/simulate":     {summary: "What closing a port, or another rule, would have broken", role: roleAuditor, query: []string{"change", "port"}, out: ports.Forecast{}},
+
+		"GET /v1/setup":                             {summary: "How mail programs connect", role: roleAuditor, kind: "application/json"},
+		"GET /v1/setup/people/{address}/sheet":      {summary: "A person's page with what to type into mail programs", role: roleAuditor, kind: "text/html"},
+		"GET /v1/setup/people/{address}/profile":    {summary: "A person's profile for Apple's devices", role: roleAuditor, kind: "application/x-apple-aspen-config"},
+		"GET /v1/setup/domains/{domain}/records":    {summary: "The DNS records by which mail programs find the box", role: roleAuditor, kind: "application/json"},
+		"GET /v1/setup/domains/{domain}/autoconfig": {summary: "What Thunderbird asks for", role: roleAuditor, kind: "text/xml"},
+
+		"POST /v1/exports":                                  {summary: "Export an account to another server", role: roleAdministrator, kind: "application/x-ndjson"},
+		"POST /v1/exports/readings":                         {summary: "Begin to read an account's mail", role: roleAdministrator, kind: "application/json"},
+		"DELETE /v1/exports/readings/{id}":                  {summary: "End reading it", role: roleAdministrator},
+		"GET /v1/exports/readings/{id}/mailboxes":           {summary: "Its mailboxes", role: roleAdministrator, kind: "application/json"},
+		"GET /v1/exports/readings/{id}/mailboxes/{mailbox}": {summary: "The messages of one of them", role: roleAdministrator, kind: "application/x-ndjson"},
+		"POST /v1/exports/readings/{id}/bodies":             {summary: "What messages say", role: roleAdministrator, kind: "application/octet-stream"},
+
+		"GET /v1/audit/kinds":       {summary: "What can be recorded, and how long it is kept", role: roleAuditor, out: []AuditKind{}},
+		"GET /v1/audit/records":     {summary: "The newest records of who did what", role: roleAuditor, query: append(of, "limit"), out: []audit.Entry{}},
+		"POST /v1/audit/export":     {summary: "All records, as CSV or JSON lines", role: roleAuditor, query: append(of, "format"), kind: "text/csv"},
+		"POST /v1/audit/verify":     {summary: "Verify that nobody changed the record", role: roleAuditor, in: verification{}, out: audit.Report{}},
+		"POST /v1/audit/checkpoint": {summary: "Sign how far the record has come", role: roleAuditor, out: AuditCheckpoint{}},
+	}
+}

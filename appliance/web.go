@@ -1,0 +1,161 @@
+package appliance
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+
+	"pillarbox/appliance/access"
+	"pillarbox/appliance/audit"
+	"pillarbox/appliance/certs"
+	"pillarbox/appliance/config"
+	"pillarbox/appliance/control"
+	"pillarbox/appliance/directory"
+	"pillarbox/storage"
+	"pillarbox/webui"
+)
+
+// httpsHint is for a browser that speaks plain HTTP to the port of HTTPS.
+const httpsHint = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n" +
+	"This port speaks HTTPS: begin the address with https://\r\n"
+
+// web is the pages and what brings connections to them. They have bounds of
+// their own, so that browsers and mail programs keep no places from each other.
+type web struct {
+	server *webui.Server
+	access *access.Listener
+}
+
+// Bounds of the pages' connections.
+const (
+	maxWebConns           = 500
+	maxWebConnsPerAddress = 100
+)
+
+// openWeb makes the pages. The listeners are open.
+func (a *Appliance) openWeb(in *signIn) error {
+	reach := &webReach{more: a.conf.WebFrom, current: func() config.Version { return a.settings.Current() }}
+	server, err := webui.New(&webui.Config{
+		Logger:    a.log.With("service", "web"),
+		Version:   a.conf.Version,
+		Store:     webStore{a.office.store.System()},
+		Gate:      &webGate{in: in, dir: a.office.directory, bans: a.office.bans},
+		API:       webAPI{a.office.handler},
+		Record:    a.recordWeb,
+		Names:     a.office.names,
+		Inside:    reach.inside,
+		Ports:     func() (plain, secure int) { return a.portOfName(nameHTTP), a.portOfName(nameHTTPS) },
+		Proof:     http.HandlerFunc(a.certs.ServeProof),
+		ProofPath: certs.ACMEPath,
+	})
+	if err != nil {
+		return err
+	}
+	a.web = &web{server: server, access: access.New(&access.Config{
+		Logger: a.log.With("service", "web"), Grace: grace, PlainHint: httpsHint, Bans: a.office.bans,
+		MaxConns: maxWebConns, MaxPerAddress: maxWebConnsPerAddress,
+		Observe: a.recordHandshake, Refused: a.office.metrics.Refused, BoundLoopback: a.conf.BoundLoopback,
+	})}
+	// Another program may have a port: then the proofs see to it themselves.
+	a.certs.ShareProofs(a.portOfName(nameHTTP) == portHTTP, a.portOfName(nameHTTPS) == portHTTPS)
+
+	return nil
+}
+
+// portOfName returns the port of a listener, 0 if it is closed.
+func (a *Appliance) portOfName(name string) int {
+	for _, l := range a.listeners {
+		if _, port := hostAndPort(l.Addr()); l.name == name {
+			return port
+		}
+	}
+
+	return 0
+}
+
+// serve serves one of the pages' listeners.
+func (w *web) serve(ctx context.Context, l *listener, c *certs.Manager) error {
+	if l.name == nameHTTP {
+		return w.access.ServePlain(ctx, l, l.name, func(ctx context.Context, c net.Conn) { w.server.ServeConn(ctx, c, false) })
+	}
+
+	return w.access.Serve(ctx, l, l.name, c.TLSConfig(), func(ctx context.Context, c *access.Conn) {
+		if !certs.IsProof(c.ConnectionState()) {
+			w.server.ServeConn(ctx, c, true)
+		}
+	})
+}
+
+// ClaimCode returns the code by which the box gets its administrator, "" if it
+// has one.
+func (a *Appliance) ClaimCode() string { return a.web.server.ClaimCode() }
+
+// recordWeb records what was done on the pages.
+func (a *Appliance) recordWeb(ctx context.Context, act webui.Act) error {
+	e := audit.Event{Kind: audit.Kind(act.Kind), Actor: act.Actor, Account: act.Account, Remote: act.Remote.String(), More: act.More}
+	e.Port = a.portOfName(nameHTTP)
+	if act.Secure {
+		e.Port = a.portOfName(nameHTTPS)
+	}
+	if err := a.office.audit.Record(ctx, e); err != nil {
+		return fmt.Errorf("record what was done: %w", err)
+	}
+
+	return nil
+}
+
+// webStore shows the system database to the pages.
+type webStore struct{ system *storage.System }
+
+// All implements webui.Store.
+func (s webStore) All(section string, f func(key string, value []byte) error) error {
+	return s.system.View(func(tx *storage.SystemTx) error { return tx.All(section, f) })
+}
+
+// Save implements webui.Store.
+func (s webStore) Save(ctx context.Context, passing bool, records ...webui.Record) error {
+	return s.system.Update(ctx, func(tx *storage.SystemTx) error {
+		for _, r := range records {
+			put := tx.Put
+			if passing {
+				put = tx.PutPassing
+			}
+			var err error
+			if r.Value == nil {
+				err = tx.Delete(r.Section, r.Key)
+			} else {
+				err = put(r.Section, r.Key, r.Value)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// webAPI shows the commands' requests to the pages and to tokens.
+type webAPI struct{ handler *control.Handler }
+
+// Answer implements webui.API.
+func (w webAPI) Answer(rw http.ResponseWriter, r *http.Request, by webui.Caller) {
+	w.handler.ServeHTTP(rw, r.WithContext(control.As(r.Context(), by.Name, by.Began)))
+}
+
+// Routes implements webui.API.
+func (w webAPI) Routes() map[string]string { return w.handler.Roles() }
+
+// OpenAPI implements webui.API.
+func (w webAPI) OpenAPI() []byte { return w.handler.OpenAPI() }
+
+// forget has the pages forget who was removed, and ends the sessions of who has
+// another password.
+func (w *web) forget(ctx context.Context, c directory.Change) {
+	switch c.What {
+	case directory.AccountRemoved:
+		w.server.Forget(ctx, string(c.Account))
+	case directory.PasswordChanged, directory.AccountSuspended:
+		w.server.EndSessions(ctx, string(c.Account))
+	}
+}

@@ -1,0 +1,84 @@
+package webui
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// apiPrefix stands before the paths of the API.
+const apiPrefix = "/api"
+
+// registerAPI makes the mux of what tokens open.
+func (s *Server) registerAPI() {
+	s.api = http.NewServeMux()
+	for pattern, name := range s.conf.API.Routes() {
+		role, err := ParseRole(name)
+		if err != nil || role == Anyone {
+			role = Administrator
+		}
+		s.api.Handle(pattern, s.serveToken(role))
+	}
+	s.mux.HandleFunc("GET /api/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(s.conf.API.OpenAPI()) // a client that has gone asks again
+	})
+}
+
+// serveAPI answers programs. Only a token opens it: what a browser sends by
+// itself does not.
+func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
+	if !s.connOf(r).secure {
+		apiFail(w, http.StatusForbidden, "insecure", "tokens are taken by HTTPS only")
+		return
+	}
+	inner := r.Clone(r.Context())
+	inner.URL.Path = strings.TrimPrefix(r.URL.Path, apiPrefix)
+	inner.URL.RawPath = strings.TrimPrefix(r.URL.RawPath, apiPrefix)
+	s.api.ServeHTTP(w, inner)
+}
+
+func (s *Server) serveToken(role Role) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		secret, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="pillarbox"`)
+			apiFail(w, http.StatusUnauthorized, "token", "a token is wanted: Authorization: Bearer …")
+			return
+		}
+		conn := s.connOf(r)
+		var t *token
+		err := s.conf.Gate.Weigh(r.Context(), "token", hashOf(secret), conn.remote(), func() bool {
+			t = s.tokens.find(r.Context(), secret)
+			return t != nil
+		})
+		var slow *Refusal
+		switch {
+		case errors.Is(err, ErrWrong):
+			w.Header().Set("WWW-Authenticate", `Bearer realm="pillarbox", error="invalid_token"`)
+			apiFail(w, http.StatusUnauthorized, "token", "the token is not known, was revoked or is too old")
+			return
+		case errors.As(err, &slow):
+			apiFail(w, http.StatusTooManyRequests, "busy", slow.Text)
+			return
+		case err != nil:
+			apiFail(w, http.StatusInternalServerError, "internal", "the token could not be looked up")
+			return
+		case t.Role < role:
+			apiFail(w, http.StatusForbidden, "role", "the token's role, "+t.Role.String()+", does not allow this: it wants "+role.String())
+			return
+		case r.Method != http.MethodGet && s.users.roleOf(r.PathValue("address")) > t.Role:
+			apiFail(w, http.StatusForbidden, "role", "that person may do more on the web page than the token: only a token of their role changes their account")
+			return
+		}
+		s.conf.API.Answer(w, r, Caller{Name: "token " + t.Name + ", " + remoteOf(r).String(), Began: conn.began})
+	})
+}
+
+// apiFail answers with an error as package control does.
+func apiFail(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"code": code, "message": message}) // a client that has gone asks again
+}

@@ -1,0 +1,146 @@
+package webui
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// auditEntry is a record of who did what.
+type auditEntry struct {
+	Book     string            `json:"book"`
+	Severity string            `json:"severity"`
+	Seq      uint64            `json:"seq"`
+	Time     time.Time         `json:"time"`
+	Kind     string            `json:"kind"`
+	Values   map[string]string `json:"values"`
+}
+
+// Details are the values that have no column of their own.
+func (e auditEntry) Details() []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(e.Values)) {
+		switch name {
+		case "actor", "account", "remote":
+		default:
+			all = append(all, name+": "+e.Values[name])
+		}
+	}
+
+	return all
+}
+
+// auditPage is a part of the record, and how it was chosen.
+type auditPage struct {
+	Entries              []auditEntry
+	Kind, Account, Since string
+	Until                string
+	Kinds                []string
+	Query                string // of the same choice, for an export
+	More                 bool
+	Verified             *verified
+}
+
+// verified is what came of verifying the record.
+type verified struct {
+	Books []struct {
+		Name    string `json:"name"`
+		Records int    `json:"records"`
+	} `json:"books"`
+	Findings []struct {
+		Text string `json:"text"`
+	} `json:"findings"`
+}
+
+// listed is how many records a page shows.
+const listed = 100
+
+func (s *Server) auditRoutes() []Route {
+	return []Route{
+		{Pattern: "GET /audit", Role: Auditor, Nav: "Audit", Section: "Security", Handle: (*visit).audit},
+		{Pattern: "POST /audit/export", Role: Auditor, Reads: true, Handle: (*visit).exportAudit},
+		{Pattern: "POST /audit/verify", Role: Auditor, Reads: true, Handle: (*visit).verifyAudit},
+	}
+}
+
+// auditKinds are what can be chosen, by what stands before the point.
+func auditKinds() []string {
+	return []string{
+		"signin", "handshake", "ban", "network", "account", "device", "alias", "admin", "role", "factor", "token", "box", "office",
+		"config", "certificate", "server", "storage", "messages", "audit",
+	}
+}
+
+func (v *visit) audit() error {
+	d, err := v.auditData(v.r.URL.Query())
+	if err != nil {
+		return err
+	}
+
+	return v.show("audit", "Audit", d)
+}
+
+func (v *visit) auditData(q url.Values) (d auditPage, err error) {
+	d = auditPage{Kind: q.Get("kind"), Account: strings.TrimSpace(q.Get("account")), Since: q.Get("since"), Until: q.Get("until"), Kinds: auditKinds()}
+	choice := v.s.auditChoice(&d)
+	d.Query = choice.Encode()
+	choice.Set("limit", fmt.Sprint(listed))
+	err = v.call(http.MethodGet, "/v1/audit/records?"+choice.Encode(), nil, &d.Entries)
+	d.More = len(d.Entries) == listed
+
+	return d, err
+}
+
+// auditChoice makes a query for the API of what was typed; what is no date or
+// kind chooses nothing.
+func (s *Server) auditChoice(d *auditPage) url.Values {
+	choice := url.Values{}
+	if slices.Contains(d.Kinds, d.Kind) {
+		choice.Set("kind", d.Kind)
+	}
+	if d.Account != "" {
+		choice.Set("account", d.Account)
+	}
+	for name, text := range map[string]string{"since": d.Since, "until": d.Until} {
+		day, err := time.ParseInLocation(time.DateOnly, text, s.office.zone())
+		if err != nil {
+			continue
+		}
+		if name == "until" {
+			day = day.AddDate(0, 0, 1) // the day itself counts
+		}
+		choice.Set(name, day.Format(time.RFC3339))
+	}
+
+	return choice
+}
+
+func (v *visit) exportAudit() error {
+	format, name := "csv", "audit.csv"
+	if v.value("format") == "jsonl" {
+		format, name = "jsonl", "audit.jsonl"
+	}
+	d := auditPage{Kind: v.value("kind"), Account: v.value("account"), Since: v.value("since"), Until: v.value("until"), Kinds: auditKinds()}
+	choice := v.s.auditChoice(&d)
+	choice.Set("format", format)
+
+	return v.pass(http.MethodPost, "/v1/audit/export?"+choice.Encode(), nil, name)
+}
+
+func (v *visit) verifyAudit() error {
+	v.deadline(longAnswer)
+	d, err := v.auditData(url.Values{})
+	if err != nil {
+		return err
+	}
+	d.Verified = &verified{}
+	if err := v.call(http.MethodPost, "/v1/audit/verify", map[string]any{}, d.Verified); err != nil {
+		return err
+	}
+
+	return v.show("audit", "Audit", d)
+}

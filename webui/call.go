@@ -1,0 +1,144 @@
+package webui
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// maxAnswer bounds an answer of the API, in octets.
+const maxAnswer = 64 << 20
+
+// APIError is an answer that says what is wrong.
+type APIError struct {
+	Status  int    `json:"-"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Error implements error.
+func (e *APIError) Error() string { return e.Message }
+
+// is tells whether an error is an answer with a code.
+func isCode(err error, code string) bool {
+	var e *APIError
+
+	return errors.As(err, &e) && e.Code == code
+}
+
+// caller is in whose name a visit asks.
+func (v *visit) caller() Caller { return Caller{Name: v.actor(), Began: v.conn.began} }
+
+// call asks the API in the name of who is signed in, and decodes the answer into
+// out unless that is nil.
+func (v *visit) call(method, path string, in, out any) error {
+	return v.s.call(v.ctx(), v.caller(), method, path, in, out)
+}
+
+func (s *Server) call(ctx context.Context, by Caller, method, path string, in, out any) error {
+	var body io.Reader = http.NoBody
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		body = bytes.NewReader(b)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, path, body)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	a := &answer{header: http.Header{}}
+	s.conf.API.Answer(a, r, by)
+	switch {
+	case a.full:
+		return fmt.Errorf("ask %s: the answer is longer than %d octets", path, maxAnswer)
+	case a.status >= http.StatusBadRequest:
+		e := &APIError{Status: a.status}
+		if err := json.Unmarshal(a.body.Bytes(), e); err != nil || e.Message == "" {
+			return fmt.Errorf("ask %s: status %d", path, a.status)
+		}
+		return e
+	case out == nil:
+		return nil
+	}
+	if raw, ok := out.(*[]byte); ok {
+		*raw = a.body.Bytes()
+		return nil
+	}
+	if err := json.Unmarshal(a.body.Bytes(), out); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", path, err)
+	}
+
+	return nil
+}
+
+// pass hands an answer of the API to the browser as it comes, as a file.
+func (v *visit) pass(method, path string, in any, name string) error {
+	var body io.Reader = http.NoBody
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		body = bytes.NewReader(b)
+	}
+	r, err := http.NewRequestWithContext(v.ctx(), method, path, body)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	v.deadline(longAnswer)
+	v.w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	v.s.conf.API.Answer(v.w, r, v.caller())
+
+	return nil
+}
+
+// answer keeps what the API answers.
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+	full   bool
+}
+
+// Header implements http.ResponseWriter.
+func (a *answer) Header() http.Header { return a.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(p []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	if a.body.Len()+len(p) > maxAnswer {
+		a.full = true
+		return 0, errors.New("the answer is too long")
+	}
+
+	return a.body.Write(p)
+}
+
+// explain puts what the API says is wrong beside a field of a form: fields names
+// them by the code. What is wrong with none of them comes back.
+func (v *visit) explain(err error, bad problems, fields map[string]string) error {
+	var e *APIError
+	if !errors.As(err, &e) || e.Status >= http.StatusInternalServerError {
+		return err
+	}
+	field, ok := fields[e.Code]
+	if !ok {
+		field = "" // above the form
+	}
+	bad.add(field, sentence(e.Message))
+
+	return nil
+}

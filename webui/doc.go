@@ -1,0 +1,74 @@
+// Package webui is the box's web page: claiming a fresh box, signing in, the
+// administrator's pages and everybody's own. Pages are made here, on the box,
+// and work without JavaScript; what there is of it only makes them livelier.
+//
+// # How a page is added
+//
+// A page is a file with a method that returns its routes, a template, and a
+// test. Nothing else needs to know of it:
+//
+//   - Routes: a method such as (*Server).banRoutes returns []Route; put it into
+//     the list in routes.go. Each Route says who may come (Role), whether
+//     somebody must have shown lately that they are who they are (Fresh), and
+//     how long a form may be (MaxBody). A GET changes nothing, and the POST that
+//     does ends with v.seeOther, so that reloading does not repeat it. A test
+//     walks all routes with each role; there is nothing to add to it.
+//   - Navigation: Route.Nav and Route.Section put a GET into the menu, for those
+//     who may open it.
+//   - Work: v.call(method, path, in, &out) asks package control, under the name
+//     of who is signed in, so that the page, the command line and a token do
+//     the same thing and the audit record says who did it. Decode the answer
+//     into a struct of your own with the fields that the page shows. An error
+//     that says what is wrong is an *APIError; v.explain puts it beside the form.
+//   - Template: pages/NAME.html defines "main"; v.show("NAME", title, data) fills
+//     it, as .D. Forms are written with the blocks "field" and "problem" of
+//     parts.html, which keep what was typed and tie an explanation to its field.
+//     Every table has a caption and an empty state in words.
+//   - Strings stand in the templates and in what is beside v.flash: plain
+//     English, what happened and what to do next.
+//   - Live parts: an element with data-live="/path" is filled again whenever
+//     GET /path, a Route with Stream, says so; see live.go. Without JavaScript
+//     it shows what the page was made with.
+//   - No style= and no onclick=: the content security policy refuses both.
+//
+// # Who may come
+//
+// Roles stand in a row: anyone, a person of the office, auditor (reads all,
+// changes nothing), operator, administrator. The administrator of the box signs
+// in as "admin"; others sign in as for their mail, and have the role that was
+// given to them. A second factor, where somebody has one, is asked for after the
+// password. A passkey is both at once.
+//
+// # What is kept
+//
+// In system.db, in sections of its own:
+//
+//	web/sessions  SHA-256 of the cookie → who, since when, from where
+//	web/users     "admin" or an account's id → role, second factor, recovery codes, passkeys
+//	web/tokens    SHA-256 of the token → name, role, by whom
+//	web/office    "office" → name, mail domain, time zone, how far the first steps went
+//
+// Cookies and tokens have 256 random bits, so that a plain hash is enough.
+// Recovery codes are kept as hashes, too; the secret of a second factor has to
+// be kept as it is.
+//
+// # Threats
+//
+//   - Somebody else on the LAN claims the box: claiming needs a code that only
+//     the console shows, and is over once it has been done.
+//   - Guessing: every password, code and token goes through the same throttle and
+//     bans as those for mail.
+//   - Another site in the same browser: cookies are SameSite=Strict, requests
+//     that change something are refused from other origins, and a Host that is
+//     none of ours is refused, so that a name of somebody else's that leads here
+//     (DNS rebinding) opens nothing.
+//   - Markup that a stranger put into a name or a log line: templates escape it,
+//     and the policy runs no script but our own file.
+//   - A stolen session: it ends when idle, after a day at most, with a new
+//     password or role, and dangerous acts ask for the password again.
+//   - The Internet: addresses outside the office's networks are not answered,
+//     but for what mail programs and a certificate authority ask.
+//
+// The package knows no other of ours: what it needs it declares (Gate, API,
+// Store) and is given.
+package webui

@@ -1,0 +1,334 @@
+package webui
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The first steps, each of which can be left and done later.
+const (
+	stepTime = iota + 1
+	stepOffice
+	stepNetwork
+	stepCertificate
+	stepPeople
+	stepSetup
+)
+
+// lastStep is that after which they are done.
+const lastStep = stepSetup
+
+// firstPage is one of the first steps.
+type firstPage struct {
+	Step  int
+	Steps []string
+	Facts facts
+	Zones []string
+
+	Cert      certPage
+	Addresses []string // by which the box is reached
+	Names     []string
+	Ports     []string
+	People    []person
+	Text      string // what was typed
+	Made      []newcomer
+	Skipped   []string
+	Host      string
+	Office    bool // firewall and network are the box's own
+}
+
+// newcomer is a person who was just added, with the password that is shown once.
+type newcomer struct{ Name, Address, Password string }
+
+func stepNames() []string {
+	return []string{"Time", "Office", "Network", "Certificate", "People", "Devices"}
+}
+
+func (s *Server) firstRoutes() []Route {
+	return []Route{
+		{Pattern: "GET /first", Role: Administrator, Handle: (*visit).first},
+		{Pattern: "GET /first/{step}", Role: Administrator, Handle: (*visit).firstStep},
+		{Pattern: "POST /first/{step}", Role: Administrator, MaxBody: 1 << 20, Handle: (*visit).doStep},
+	}
+}
+
+// first goes on where somebody left.
+func (v *visit) first() error {
+	v.seeOther("/first/" + strconv.Itoa(min(v.s.office.now().Step+1, lastStep)))
+
+	return nil
+}
+
+func (v *visit) stepData() (d firstPage, err error) {
+	d = firstPage{Steps: stepNames(), Facts: v.s.office.now(), Host: hostOf(v.r)}
+	d.Step, err = strconv.Atoi(v.r.PathValue("step"))
+	if err != nil || d.Step < 1 || d.Step > lastStep {
+		return d, errNotFound
+	}
+	switch d.Step {
+	case stepTime:
+		d.Zones = zones()
+		if d.Facts.Zone == "" {
+			d.Facts.Zone = orElse(v.r.URL.Query().Get("zone"), "Europe/Berlin")
+		}
+	case stepNetwork, stepSetup:
+		if err := v.stepNetwork(&d); err != nil {
+			return d, err
+		}
+	case stepPeople:
+		d.People, err = v.listPeople()
+	}
+	if err == nil && (d.Step == stepCertificate || d.Step == stepSetup) {
+		d.Cert, err = v.certData()
+	}
+
+	return d, err
+}
+
+// stepNetwork tells by what the box is reached.
+func (v *visit) stepNetwork(d *firstPage) error {
+	var status boxStatus
+	if err := v.call(http.MethodGet, "/v1/status", nil, &status); err != nil {
+		return err
+	}
+	for _, name := range v.s.conf.Names() {
+		if a, err := netip.ParseAddr(name); err == nil {
+			if !a.IsLoopback() && !a.IsLinkLocalUnicast() {
+				d.Addresses = append(d.Addresses, a.String())
+			}
+			continue
+		}
+		if name != "localhost" {
+			d.Names = append(d.Names, name)
+		}
+	}
+	for _, l := range status.Listeners {
+		if strings.HasPrefix(l.Name, "imaps") || strings.HasPrefix(l.Name, "http") {
+			d.Ports = append(d.Ports, l.Name+" on "+l.Address)
+		}
+	}
+
+	return nil
+}
+
+func (v *visit) firstStep() error {
+	d, err := v.stepData()
+	if err != nil {
+		return err
+	}
+
+	return v.show("first", "First steps: "+d.Steps[d.Step-1], d)
+}
+
+// doStep keeps what was typed and leads on.
+func (v *visit) doStep() error {
+	d, err := v.stepData()
+	if err != nil {
+		return err
+	}
+	bad := problems{}
+	switch d.Step {
+	case stepTime:
+		d.Facts.Zone = v.value("zone")
+		if _, err := time.LoadLocation(d.Facts.Zone); err != nil || d.Facts.Zone == "" {
+			bad.add("zone", "Type a time zone such as Europe/Berlin.")
+		}
+	case stepOffice:
+		d.Facts.Name, d.Facts.Domain = v.value("name"), strings.ToLower(v.value("domain"))
+		if d.Facts.Name == "" || len(d.Facts.Name) > 100 {
+			bad.add("name", "Type the name of the office, at most 100 characters.")
+		}
+		if !domainName.MatchString(d.Facts.Domain) || len(d.Facts.Domain) > 200 {
+			bad.add("domain", "Type what stands behind the @ of your addresses, such as office.example.")
+		}
+	case stepPeople:
+		if err := v.addMany(&d, bad); err != nil {
+			return err
+		}
+	}
+	if len(bad) > 0 {
+		return v.again("first", "First steps: "+d.Steps[d.Step-1], d, bad)
+	}
+	before := v.s.office.now()
+	d.Facts.Step = max(before.Step, d.Step)
+	if err := v.keepFacts(before, d.Facts); err != nil {
+		return err
+	}
+	switch {
+	case len(d.Made) > 0:
+		return v.show("newcomers", "Passwords of the new people", d)
+	case d.Step == lastStep:
+		v.flash("ok", "That was all. Every step can be changed later.")
+		v.seeOther("/")
+	default:
+		v.seeOther("/first/" + strconv.Itoa(d.Step+1))
+	}
+
+	return nil
+}
+
+// domainName is a name that mail can have behind the @.
+var domainName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$`)
+
+func (v *visit) keepFacts(before, after facts) error {
+	if before == after {
+		return nil
+	}
+	if err := v.s.office.set(v.ctx(), after); err != nil {
+		return err
+	}
+	before.Step = after.Step
+	if before == after {
+		return nil
+	}
+	words := func(f facts) string { return f.Name + ", " + f.Domain + ", " + f.Zone }
+
+	return v.record("office.changed", "", map[string]string{"before": words(before), "after": words(after)})
+}
+
+// maxAtOnce bounds how many people are added by one form: hashing their
+// passwords takes a while.
+const maxAtOnce = 100
+
+// addMany makes accounts of lines or of CSV. What has an account already is left
+// as it is, so that the same text can be sent again.
+func (v *visit) addMany(d *firstPage, bad problems) error {
+	d.Text = v.r.PostFormValue("people")
+	rows, err := parsePeople(d.Text, d.Facts.Domain)
+	if err != nil {
+		bad.add("people", err.Error())
+		return nil
+	}
+	if len(rows) > maxAtOnce {
+		bad.add("people", "These are more than 100 people. Add the rest afterwards, on the page People.")
+		return nil
+	}
+	have := map[string]bool{}
+	for _, p := range d.People {
+		have[p.Address] = true
+	}
+	v.deadline(longAnswer)
+	for _, n := range rows {
+		if have[strings.ToLower(n.Address)] {
+			d.Skipped = append(d.Skipped, n.Address)
+			continue
+		}
+		n.Password = newPassword()
+		err := v.call(http.MethodPost, "/v1/accounts", map[string]any{"address": n.Address, "name": n.Name, "password": n.Password}, nil)
+		var api *APIError
+		switch {
+		case errors.As(err, &api) && api.Status < http.StatusInternalServerError:
+			bad.add("people", n.Address+": "+sentence(api.Message))
+			if len(d.Made) > 0 {
+				// Passwords that were made must be shown; the rest can be typed again.
+				delete(bad, "people")
+				d.Skipped = append(d.Skipped, n.Address+" ("+api.Message+")")
+				continue
+			}
+			return nil
+		case err != nil:
+			return err
+		}
+		d.Made = append(d.Made, n)
+	}
+
+	return nil
+}
+
+// parsePeople reads a person a line: a name and an address in any order, with
+// commas, semicolons or tabs between them, or an address alone. A heading is
+// left out.
+func parsePeople(text, domain string) ([]newcomer, error) {
+	var all []newcomer
+	scan := bufio.NewScanner(strings.NewReader(text))
+	for n := 1; scan.Scan(); n++ {
+		line := strings.TrimSpace(scan.Text())
+		if line == "" {
+			continue
+		}
+		r := csv.NewReader(strings.NewReader(line))
+		r.LazyQuotes, r.FieldsPerRecord, r.TrimLeadingSpace = true, -1, true
+		switch {
+		case strings.Contains(line, ";"):
+			r.Comma = ';'
+		case strings.Contains(line, "\t"):
+			r.Comma = '\t'
+		}
+		cells, err := r.Read()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, &Refusal{"Line " + strconv.Itoa(n) + " cannot be read. Write a name, a comma and an address."}
+		}
+		p, heading := personOf(cells, domain)
+		switch {
+		case heading && len(all) == 0:
+			continue
+		case p.Address == "":
+			return nil, &Refusal{"Line " + strconv.Itoa(n) + " has no address. Write a name, a comma and an address such as ada@office.example."}
+		}
+		all = append(all, p)
+	}
+	if err := scan.Err(); err != nil {
+		return nil, &Refusal{"A line is too long to be of a person."}
+	}
+
+	return all, nil
+}
+
+// personOf finds out which cell is what.
+func personOf(cells []string, domain string) (p newcomer, heading bool) {
+	var names []string
+	for _, c := range cells {
+		c = strings.TrimSpace(strings.Trim(strings.TrimSpace(c), "<>"))
+		switch {
+		case c == "":
+		case strings.Contains(c, "@") && p.Address == "":
+			p.Address = c
+		default:
+			names = append(names, c)
+		}
+	}
+	p.Name = strings.Join(names, " ")
+	lower := strings.ToLower(p.Name)
+	heading = p.Address == "" && (strings.Contains(lower, "mail") || strings.Contains(lower, "address"))
+	if p.Address == "" && !heading && len(names) > 0 && domain != "" && !strings.Contains(names[len(names)-1], " ") {
+		p.Address = names[len(names)-1] + "@" + domain
+		p.Name = strings.Join(names[:len(names)-1], " ")
+	}
+
+	return p, heading
+}
+
+// zones are those that a person is likely to look for; any other can be typed.
+func zones() []string {
+	return []string{
+		"Europe/Berlin", "Europe/Vienna", "Europe/Zurich", "Europe/London", "Europe/Dublin", "Europe/Lisbon", "Europe/Madrid", "Europe/Paris",
+		"Europe/Brussels", "Europe/Amsterdam", "Europe/Rome", "Europe/Prague", "Europe/Warsaw", "Europe/Copenhagen", "Europe/Oslo",
+		"Europe/Stockholm", "Europe/Helsinki", "Europe/Tallinn", "Europe/Riga", "Europe/Vilnius", "Europe/Athens", "Europe/Bucharest",
+		"Europe/Sofia", "Europe/Budapest", "Europe/Kyiv", "Europe/Istanbul", "America/New_York", "America/Chicago", "America/Denver",
+		"America/Los_Angeles", "America/Toronto", "America/Vancouver", "America/Mexico_City", "America/Bogota", "America/Sao_Paulo",
+		"America/Argentina/Buenos_Aires", "Africa/Cairo", "Africa/Johannesburg", "Africa/Lagos", "Africa/Nairobi", "Asia/Jerusalem",
+		"Asia/Dubai", "Asia/Karachi", "Asia/Kolkata", "Asia/Bangkok", "Asia/Singapore", "Asia/Shanghai", "Asia/Tokyo", "Asia/Seoul",
+		"Australia/Perth", "Australia/Sydney", "Pacific/Auckland", "UTC",
+	}
+}
+
+// Numbers are those of the steps, for the template.
+func (d firstPage) Numbers() []int {
+	all := make([]int, len(d.Steps))
+	for i := range all {
+		all[i] = i + 1
+	}
+
+	return all
+}
+
+// Before is the number of the step before.
+func (d firstPage) Before() int { return d.Step - 1 }

@@ -1,0 +1,147 @@
+package webui
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+)
+
+// mine is somebody's own page.
+type mine struct {
+	User     user
+	Account  bool // there is a mailbox behind it
+	Devices  []device
+	History  []auditEntry
+	Sessions []session
+	NewName  string
+	Passkeys bool // they can work under the name by which the page is open
+	Host     string
+}
+
+func (s *Server) meRoutes() []Route {
+	return []Route{
+		{Pattern: "GET /me", Role: Person, Nav: "My account", Section: "Me", Handle: (*visit).me},
+		{Pattern: "POST /me/password", Role: Person, Handle: (*visit).changePassword},
+		{Pattern: "POST /me/devices", Role: Person, Handle: (*visit).addOwnDevice},
+		{Pattern: "POST /me/devices/revoke", Role: Person, Handle: (*visit).revokeOwnDevice},
+		{Pattern: "POST /me/sessions/end", Role: Person, Handle: (*visit).endOtherSessions},
+	}
+}
+
+func (v *visit) myData() (d mine, err error) {
+	d = mine{
+		User: v.s.users.get(v.who.User), Account: v.who.Address != "", Sessions: v.s.sessions.of(v.who.User),
+		Passkeys: v.passkeysWork(), Host: hostOf(v.r),
+	}
+	if d.Account {
+		if err := v.call(http.MethodGet, "/v1/accounts/"+url.PathEscape(v.who.Address)+"/devices", nil, &d.Devices); err != nil {
+			return d, err
+		}
+	}
+	d.History, err = v.signIns(v.who.account(), 20)
+
+	return d, err
+}
+
+func (v *visit) me() error {
+	d, err := v.myData()
+	if err != nil {
+		return err
+	}
+
+	return v.show("me", "My account", d)
+}
+
+// changePassword wants the old one: who finds the page open must not lock its
+// owner out.
+func (v *visit) changePassword() error {
+	d, err := v.myData()
+	if err != nil {
+		return err
+	}
+	bad, password := problems{}, v.r.PostFormValue("password")
+	if password != v.r.PostFormValue("again") {
+		bad.add("again", "The two passwords differ. Type the same one twice.")
+	}
+	if len([]rune(password)) < 12 {
+		bad.add("password", "Choose at least 12 characters: a sentence that nobody knows is easy to remember.")
+	}
+	if len(bad) == 0 {
+		_, err := v.verify(v.ctx(), v.who.account(), v.r.PostFormValue("old"))
+		if text, ok := refused(err); ok {
+			if errors.Is(err, ErrWrong) {
+				text = "That is not your present password."
+			}
+			bad.add("old", text)
+		} else if err != nil {
+			return err
+		}
+	}
+	if len(bad) == 0 {
+		path := "/v1/accounts/" + url.PathEscape(v.who.Address) + "/password"
+		if !d.Account {
+			path = "/v1/admin/password"
+		}
+		if err := v.call(http.MethodPut, path, map[string]string{"password": password}, nil); err != nil {
+			if err := v.explain(err, bad, map[string]string{"password": "password"}); err != nil {
+				return err
+			}
+		}
+	}
+	if len(bad) > 0 {
+		return v.again("me", "My account", d, bad)
+	}
+	// Every session ends, and this one begins anew.
+	v.s.EndSessions(v.ctx(), v.who.User)
+	who := *v.who
+	if err := v.begin(who, who.Means, "/me"); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (v *visit) addOwnDevice() error {
+	if v.who.Address == "" {
+		return errNotFound
+	}
+	name := v.value("name")
+	secret, bad, err := v.makeDevice(v.who.Address, name)
+	if err != nil {
+		return err
+	}
+	if len(bad) > 0 {
+		d, err := v.myData()
+		if err != nil {
+			return err
+		}
+		d.NewName = name
+		return v.again("me", "My account", d, bad)
+	}
+	secret.Back = "/me"
+
+	return v.show("secret", secret.Title, secret)
+}
+
+func (v *visit) revokeOwnDevice() error {
+	if v.who.Address == "" {
+		return errNotFound
+	}
+	if err := v.dropDevice(v.who.Address); err != nil {
+		return err
+	}
+	v.seeOther("/me")
+
+	return nil
+}
+
+func (v *visit) endOtherSessions() error {
+	err := v.s.sessions.end(v.ctx(), func(x *session) bool { return x.User == v.who.User && x.ID != v.who.ID })
+	if err != nil {
+		return err
+	}
+	v.flash("ok", "You are signed out everywhere else.")
+	v.seeOther("/me")
+
+	return nil
+}

@@ -1,0 +1,24 @@
+package webui
+
+import "slices"
+
+// allRoutes are all pages. The menu has those with a name in this order.
+func (s *Server) allRoutes() []Route {
+	return slices.Concat(
+		s.claimRoutes(),
+		s.signInRoutes(),
+		s.stagedRoutes(),
+		s.trustRoutes(),
+		s.overviewRoutes(),
+		s.peopleRoutes(),
+		s.certificateRoutes(),
+		s.banRoutes(),
+		s.auditRoutes(),
+		s.tokenRoutes(),
+		s.settingsRoutes(),
+		s.logRoutes(),
+		s.meRoutes(),
+		s.factorRoutes(),
+		s.passkeyRoutes(),
+	)
+}

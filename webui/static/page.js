@@ -1,0 +1,54 @@
+// What pages do beyond what they can without this file. Nothing depends on it.
+"use strict";
+
+// Parts that are filled again when the box says so.
+for (const part of document.querySelectorAll("[data-live]")) {
+  const source = new EventSource(part.dataset.live);
+  source.onmessage = (e) => {
+    const below = part.scrollHeight - part.scrollTop - part.clientHeight < 40;
+    if (part.dataset.append !== undefined) {
+      part.append(e.data + "\n");
+      while (part.childNodes.length > 2000) part.firstChild.remove();
+    } else {
+      part.innerHTML = e.data;
+    }
+    if (below) part.scrollTop = part.scrollHeight;
+  };
+  addEventListener("pagehide", () => source.close());
+}
+
+// How long there is to keep a change.
+for (const clock of document.querySelectorAll("[data-left]")) {
+  const end = Date.now() + Number(clock.dataset.left) * 1000;
+  const tick = setInterval(() => {
+    const left = Math.max(0, Math.round((end - Date.now()) / 1000));
+    clock.textContent = left + " s";
+    if (left === 0) {
+      clearInterval(tick);
+      setTimeout(() => location.reload(), 1500);
+    }
+  }, 1000);
+}
+
+// A form is sent once.
+addEventListener("submit", (e) => {
+  if (e.defaultPrevented) return;
+  if (e.target.dataset.sent) e.preventDefault();
+  e.target.dataset.sent = "yes";
+});
+addEventListener("pageshow", (e) => {
+  if (e.persisted) for (const f of document.forms) delete f.dataset.sent;
+});
+
+// Copying a secret.
+for (const button of document.querySelectorAll("[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent.trim());
+    button.textContent = "Copied";
+  });
+}
+
+// The first thing that is wrong with a form.
+document.querySelector("[aria-invalid=true]")?.focus();
