@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,12 +50,22 @@ func open(t testing.TB) *storage.Account {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stores[a] = store
+	stores.Store(a, store)
 	return a
 }
 
-// stores knows where an account lies.
-var stores = map[*storage.Account]*storage.Store{}
+// stores knows where an account lies; tests run side by side.
+var stores sync.Map
+
+func stage(t testing.TB, a *storage.Account, body string) *storage.Staged {
+	t.Helper()
+	store, _ := stores.Load(a)
+	s, err := store.(*storage.Store).Stage(t.Context(), strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
 
 func put(t testing.TB, a *storage.Account, mailbox, body, flags string, date time.Time) imap.UID {
 	t.Helper()
@@ -65,10 +76,7 @@ func put(t testing.TB, a *storage.Account, mailbox, body, flags string, date tim
 			t.Fatal(err)
 		}
 	}
-	s, err := stores[a].Stage(t.Context(), strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := stage(t, a, body)
 	defer s.Close()
 	r, err := a.Append(t.Context(), mb.ID, []storage.AppendMessage{{Body: s, Flags: flagsOf(flags), InternalDate: date}})
 	if err != nil {
@@ -83,10 +91,7 @@ func putMany(t testing.TB, a *storage.Account, n int, message func(i int) (body,
 	msgs := make([]storage.AppendMessage, n)
 	for i := range msgs {
 		body, flags := message(i)
-		s, err := stores[a].Stage(t.Context(), strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := stage(t, a, body)
 		defer s.Close()
 		msgs[i] = storage.AppendMessage{Body: s, Flags: flagsOf(flags), InternalDate: noon}
 	}
@@ -260,6 +265,7 @@ func run(t testing.TB, a *storage.Account, to exporter.Target, change ...func(*e
 }
 
 func TestWhatGoesOutComesBack(t *testing.T) {
+	t.Parallel()
 	for name, target := range targets {
 		t.Run(name, func(t *testing.T) {
 			a := open(t)
@@ -307,6 +313,7 @@ func TestWhatGoesOutComesBack(t *testing.T) {
 }
 
 func TestOnlyDifferencesMove(t *testing.T) {
+	t.Parallel()
 	for name, target := range targets {
 		t.Run(name, func(t *testing.T) {
 			a := open(t)
@@ -365,6 +372,7 @@ func (f *failing) Read(ctx context.Context, data []storage.DataID, take func(i i
 }
 
 func TestARunThatWasCutOffGoesOn(t *testing.T) {
+	t.Parallel()
 	for name, target := range targets {
 		t.Run(name, func(t *testing.T) {
 			a := open(t)
@@ -398,6 +406,7 @@ func TestARunThatWasCutOffGoesOn(t *testing.T) {
 // TestAnMboxThatIsTorn cuts the file, while messages are added in place, at
 // every octet.
 func TestAnMboxThatIsTorn(t *testing.T) {
+	t.Parallel()
 	a := open(t)
 	for i := range 2 {
 		put(t, a, "INBOX", fmt.Sprintf("Subject: %d\r\n\r\nx\r\n", i), `\Seen`, noon)
@@ -437,6 +446,7 @@ func read(t *testing.T, path string) []byte {
 }
 
 func TestNothingOfOthersIsTouched(t *testing.T) {
+	t.Parallel()
 	a := open(t)
 	put(t, a, "INBOX", odd["good"], "", noon)
 	const foreign = "From bob@example.org Thu Jan  1 10:00:00 2026\na: b\n\nx\n\n"
@@ -517,13 +527,14 @@ func TestNothingOfOthersIsTouched(t *testing.T) {
 }
 
 func TestMoreKeywordsThanLetters(t *testing.T) {
+	t.Parallel()
 	a := open(t)
 	putMany(t, a, storage.MaxKeywords, func(i int) (string, string) {
 		return odd["good"], fmt.Sprintf("kw%03d common", i%(storage.MaxKeywords-1))
 	})
 	dir := t.TempDir()
 	r := run(t, a, exporter.NewMaildir(dir, ""))
-	if len(r.Remarks) != 1 {
+	if n := len(r.Remarks); n != 1 {
 		t.Errorf("remarks %q", r.Remarks)
 	}
 	if diff := cmp.Diff(onBox(t, a)["INBOX"], atTarget(t, dir)["INBOX"]); diff != "" {

@@ -28,8 +28,8 @@ func (b *imapBox) append(ctx context.Context, c *importer.Session, msgs []Messag
 			s := way[0]
 			way = way[1:]
 			size -= s.m.Size
-			_, err := s.cmd.Wait()
-			if err := b.answer(s.m, err); err != nil {
+			data, err := s.cmd.Wait()
+			if err := b.answer(s.m, data.UID, err); err != nil {
 				return err
 			}
 		}
@@ -72,7 +72,7 @@ func (b *imapBox) append(ctx context.Context, c *importer.Session, msgs []Messag
 				if err := settle(0); err != nil {
 					return err
 				}
-				return b.answer(m, answer)
+				return b.answer(m, 0, answer)
 			}
 			way = append(way, sent{m, cmd})
 			return settle(window - 1)
@@ -88,13 +88,13 @@ func (b *imapBox) append(ctx context.Context, c *importer.Session, msgs []Messag
 	return nil
 }
 
-// answer takes what the server says to a message.
-func (b *imapBox) answer(m *Message, err error) error {
+// answer takes what the server says to a message, and the UID that it gave it.
+func (b *imapBox) answer(m *Message, uid imap.UID, err error) error {
 	var no *imap.Error
 	switch {
 	case err == nil:
 		b.refused = 0
-		b.taken[m.UID] = true
+		b.taken[m.UID] = uid
 		b.job.box.Put++
 		b.job.box.PutBytes += m.Size
 		b.done(m)

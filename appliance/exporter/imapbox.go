@@ -39,10 +39,10 @@ type imapBox struct {
 	mailbox *Mailbox
 	job     *Job
 
-	moved   bool                // something got on since it was last reset
-	counted map[imap.UID]bool   // of ours, that were counted as done
-	taken   map[imap.UID]bool   // of ours, that the server has taken in this run
-	sums    map[imap.UID]octets // of ours, as far as they were read
+	moved   bool                  // something got on since it was last reset
+	counted map[imap.UID]bool     // of ours, that were counted as done
+	taken   map[imap.UID]imap.UID // of ours, that the server has taken in this run; its UID there, 0 if not told
+	sums    map[imap.UID]octets   // of ours, as far as they were read
 	keep    func(imap.Flag) bool
 	lost    map[imap.Flag]int // keywords that the server cannot keep
 	refused int               // in a row
@@ -308,6 +308,15 @@ func (b *imapBox) match(ctx context.Context, c *importer.Session, msgs []Message
 			}
 		}
 	}
+	told := map[imap.UID]*there{}
+	for _, t := range list {
+		told[t.uid] = t
+	}
+	for ours, theirs := range b.taken {
+		if t := told[theirs]; t != nil {
+			pairs[ours], t.used = t, true
+		}
+	}
 	pass(func(id string, date, size int64) (key, bool) { return key{id, date, size}, id != "" })
 	if err := b.matchByOctets(ctx, c, msgs, list, pairs); err != nil {
 		return nil, err
@@ -315,9 +324,43 @@ func (b *imapBox) match(ctx context.Context, c *importer.Session, msgs []Message
 	// A server that changes what it is given, and one that gives its own dates.
 	pass(func(id string, date, _ int64) (key, bool) { return key{id, date, 0}, id != "" })
 	pass(func(id string, _, size int64) (key, bool) { return key{id, 0, size}, id != "" })
+	b.matchBySize(msgs, list, pairs)
 
 	return pairs, nil
 }
+
+// almost is by how much a server may change the size of a message without
+// Message-ID, for it to be known again.
+func almost(size int64) int64 { return 64 + size/100 }
+
+// matchBySize finds messages without Message-ID that the server has changed, as
+// Dovecot does with a NUL, by their date and about their size.
+func (b *imapBox) matchBySize(msgs []Message, list []*there, pairs map[imap.UID]*there) {
+	left := map[int64][]*there{}
+	for _, t := range list {
+		if !t.used && t.id == "" {
+			left[t.date] = append(left[t.date], t)
+		}
+	}
+	for i := range msgs {
+		m := &msgs[i]
+		o, ok := b.sums[m.UID]
+		if !ok || o.id != "" || pairs[m.UID] != nil {
+			continue
+		}
+		var best *there
+		for _, t := range left[m.Date.Unix()] {
+			if !t.used && abs(t.size-o.size) <= almost(o.size) && (best == nil || abs(t.size-o.size) < abs(best.size-o.size)) {
+				best = t
+			}
+		}
+		if best != nil {
+			pairs[m.UID], best.used = best, true
+		}
+	}
+}
+
+func abs(n int64) int64 { return max(n, -n) }
 
 // matchByOctets compares the octets of messages with the same date and size.
 func (b *imapBox) matchByOctets(ctx context.Context, c *importer.Session, msgs []Message, list []*there, pairs map[imap.UID]*there) error {
@@ -469,7 +512,7 @@ func (b *imapBox) verify(ctx context.Context, c *importer.Session, msgs []Messag
 		m := &msgs[i]
 		t := pairs[m.UID]
 		if t == nil {
-			if b.taken[m.UID] {
+			if _, ok := b.taken[m.UID]; ok {
 				b.job.differs("message %d was taken and is not there", m.UID)
 			}
 			continue
@@ -486,7 +529,7 @@ func (b *imapBox) verify(ctx context.Context, c *importer.Session, msgs []Messag
 				b.lost[f]++
 			}
 		}
-		if b.taken[m.UID] || b.job.o.VerifyAll {
+		if _, ok := b.taken[m.UID]; ok || b.job.o.VerifyAll {
 			ours[t.uid] = m
 			back = append(back, t)
 		}
@@ -506,7 +549,7 @@ func (b *imapBox) verify(ctx context.Context, c *importer.Session, msgs []Messag
 			changed++
 			b.job.box.Verified++
 		default:
-			b.job.differs("message %d has other octets there", m.UID)
+			b.job.differs("message %d: the server has changed its octets", m.UID)
 		}
 	})
 	if err != nil {

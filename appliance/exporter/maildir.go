@@ -66,6 +66,9 @@ func (t *Maildir) path(name string) string {
 func (t *Maildir) Put(ctx context.Context, j *Job, mb *Mailbox, msgs []Message) error {
 	f := &maildirFolder{path: filepath.Join(t.dir, t.path(mb.Name)), mailbox: mb, job: j, sums: map[imap.UID][32]byte{}}
 	j.box.To = f.path
+	if p := t.path(mb.Name); strings.ContainsAny(p, `\~`) {
+		j.remark("its name means something else in a Maildir, or is too long for one: it lies in %s, and Dovecot may show it so", p)
+	}
 	for _, sub := range []string{"cur", "new", "tmp"} {
 		if err := makeDir(filepath.Join(f.path, sub)); err != nil {
 			return err
