@@ -21,7 +21,8 @@
 // # The firewall
 //
 // Rules stand before anything else is done, and follow the addresses as they
-// change. They stay when the service ends.
+// change. Where somebody else takes them away, they are put back within seconds.
+// They stay when the service ends.
 //
 // # The socket
 //
