@@ -17,17 +17,18 @@ func (f *Forecast) advice(c *Client, closed *side) string {
 		}
 		return "Nothing else was offered to it so far. Offer SCRAM or certificates first and look again: a program that knows SCRAM takes it by itself."
 	}
-	to, name := "993", "SSL/TLS"
+	to := "993"
 	if f.Scenario.Port == IMAPS {
 		to = "990"
 	}
-	what := "the program"
-	if c.Credential.Device != "" {
-		what = fmt.Sprintf("the device %q", c.Credential.Device)
-	} else if c.Name() != c.Program {
-		what = c.Name()
+	where := "on the machine " + c.Name()
+	switch c.Name() {
+	case c.Credential.Device:
+		where = fmt.Sprintf("on the device %q", c.Credential.Device)
+	case c.Program:
+		where = "in " + c.Program
 	}
-	return fmt.Sprintf("Set the port of incoming mail to %s in %s, with %s; name and password stay as they are.", to, what, name)
+	return fmt.Sprintf("Set the port of incoming mail to %s %s, with SSL/TLS; name and password stay as they are.", to, where)
 }
 
 // summarize says the most important in one sentence or two.
@@ -35,15 +36,12 @@ func (f *Forecast) summarize() string {
 	change := map[What]string{
 		Close:   "Closing " + portName(f.Scenario.Port),
 		TLS13:   "TLS 1.3 alone",
-		NoPlain: "Without PLAIN and LOGIN",
+		NoPlain: "Closing PLAIN and LOGIN",
 	}[f.Scenario.Change]
 	if f.Scenario.Change != Close && f.Scenario.Port != "" {
 		change += " on " + portName(f.Scenario.Port)
 	}
 	would := change + " would have cut off"
-	if f.Scenario.Change == NoPlain {
-		would = change + " there would have been cut off"
-	}
 	if len(f.Affected) == 0 {
 		text := would + " nobody who was seen since " + f.From.Format(time.DateOnly) + "."
 		if len(f.Moved) > 0 {
@@ -53,7 +51,7 @@ func (f *Forecast) summarize() string {
 	}
 	text := fmt.Sprintf("%s %s of %s since %s", would, count(len(f.Affected), "client"), people(f.People), f.From.Format(time.DateOnly))
 	if f.CutOff > 0 {
-		text += fmt.Sprintf("; %s of these had no other way in", people(f.CutOff))
+		text += fmt.Sprintf("; %d of them had no other way in", f.CutOff)
 	}
 	text += "."
 	if len(f.Moved) > 0 {

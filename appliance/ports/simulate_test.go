@@ -98,7 +98,7 @@ func TestWhatWouldBreak(t *testing.T) {
 				{"ada@office.example 192.168.7.20", 10, 10, ports.Person},
 			},
 			people: 3, cutOff: 2, otherwise: 1,
-			summary: "Without PLAIN and LOGIN there would have been cut off 3 clients of 3 people since 2026-11-13; 2 people of these had no other way in.",
+			summary: "Closing PLAIN and LOGIN would have cut off 3 clients of 3 people since 2026-11-13; 2 of them had no other way in.",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -82,7 +82,7 @@ func (c *portListCommand) Run(ctx context.Context, e *env) error {
 		fmt.Fprintln(w, "LAST SEEN\tACCOUNT\tWHAT\tFROM\tPORTS\tTLS\tBY\tSESSIONS\tRISKS\tID")
 		for i := range all {
 			c := &all[i]
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", c.Last.Local().Format(time.DateTime), c.Account, c.Name(), whereabouts(c),
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", c.Last.Local().Format(time.DateTime), c.Account, what(c), whereabouts(c),
 				lately(c, func(u *ports.Use) string { return strconv.Itoa(u.Number) }),
 				lately(c, func(u *ports.Use) string { return strings.TrimPrefix(u.TLS, "TLS ") }),
 				lately(c, func(u *ports.Use) string { return u.Mechanism }), c.Sessions, riskNames(c), c.ID)
@@ -90,6 +90,16 @@ func (c *portListCommand) Run(ctx context.Context, e *env) error {
 
 		return w.Flush()
 	})
+}
+
+// what tells what a client is, "-" where nothing but its address is known.
+func what(c *ports.Client) string {
+	name := c.Name()
+	if len(c.Addresses) > 0 && name == c.Addresses[0].Addr.String() {
+		return "-"
+	}
+
+	return name
 }
 
 // whereabouts tells where a client was last.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,7 @@ func (c *portSimulateCommand) Run(ctx context.Context, e *env) error {
 func showForecast(w io.Writer, f *ports.Forecast) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", f.Summary)
-	if f.AllPeople > 0 {
+	if f.OtherWise > 0 {
 		fmt.Fprintf(&b, "%s would notice nothing.\n", plural(f.OtherWise, "client"))
 	}
 	for i := range f.Affected {
@@ -88,7 +89,7 @@ func showForecast(w io.Writer, f *ports.Forecast) error {
 func showAffected(b *strings.Builder, a *ports.Affected) {
 	c := &a.Client
 	fmt.Fprintf(b, "%s of %s (%s)\n", c.Name(), c.Account, c.ID)
-	fmt.Fprintf(b, "  from         %s, by %s, with %s\n", whereabouts(c), orDash(c.Program), credentialWords(&c.Credential))
+	fmt.Fprintf(b, "  is           %s, at %s, with %s\n", cmp.Or(c.Program, "a program that does not say what it is"), whereabouts(c), credentialWords(&c.Credential))
 	fmt.Fprintf(b, "  came by      %s: %s on %s, last at %s\n", strings.Join(a.Ways, ", "), plural(a.Sessions, "session"), plural(a.Days, "day"), a.Last.Local().Format(time.DateTime))
 	switch a.Elsewhere {
 	case ports.Both, ports.Moved:
