@@ -34,9 +34,10 @@ type candidate struct {
 	taken  bool
 }
 
-// newClaims lists what may be claimed. There is nothing in a mailbox that was
+// newClaims lists what may be claimed by a mailbox of a source that has the
+// mailboxes ours. There is nothing in a mailbox that was
 // taken wholly before, or is empty.
-func newClaims(ctx context.Context, a *storage.Account, t *target, records map[string]*known) (*claims, error) {
+func newClaims(ctx context.Context, a *storage.Account, t *target, records map[string]*known, ours map[Origin]bool) (*claims, error) {
 	stale := map[imap.UID]string{}
 	for key, k := range records {
 		if k.stale && k.box == t.id && k.fate != Quarantined {
@@ -48,7 +49,12 @@ func newClaims(ctx context.Context, a *storage.Account, t *target, records map[s
 		return nil, nil
 	}
 	owned := map[imap.UID]bool{}
-	err := a.Notes([]byte{messageNote}, func(_, v []byte) error {
+	err := a.Notes([]byte{messageNote}, func(k, v []byte) error {
+		// What another source brought may be claimed: it may be the same one by
+		// another name.
+		if len(k) < 1+len(Origin{}) || !ours[Origin(k[1:1+len(Origin{})])] {
+			return nil
+		}
 		if r, err := DecodeRecord(v); err == nil && r.Mailbox == t.id && r.Fate != Quarantined {
 			owned[r.UID] = true
 		}

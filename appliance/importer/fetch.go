@@ -178,7 +178,7 @@ func (f *fetcher) stage(ctx context.Context, b *batch, s *slot, m *Message, in i
 
 func tooBig(size, limit int64) error {
 	if size < 0 {
-		return fmt.Errorf("it is larger than %d MB", limit>>20)
+		return fmt.Errorf("it is larger than %d KB", limit>>10)
 	}
-	return fmt.Errorf("it has %d MB, and a message may have %d", size>>20, limit>>20)
+	return fmt.Errorf("it has %d KB, and a message may have %d", size>>10, limit>>10)
 }

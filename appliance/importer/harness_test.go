@@ -150,3 +150,5 @@ func old(t testing.TB, s *rig.OldServer, user string, change ...func(*importer.S
 func flagOp(op imap.StoreFlagsOp, f ...imap.Flag) storage.FlagOp {
 	return storage.FlagOp{Op: op, Flags: f}
 }
+
+func testLog(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }

@@ -146,7 +146,7 @@ type line struct {
 // lines asks for the lines of some messages. Where one cannot be read, and the
 // connection is lost by it, the others are asked for without it.
 func (r *imapReader) lines(ctx context.Context, mb *Mailbox, uids []imap.UID, unread *int, stop *func() bool) ([]line, error) {
-	list, err := r.fetchLines(mb, uids, true)
+	list, err := r.fetchLines(mb, uids, "")
 	if !unreadable(err) || ctx.Err() != nil {
 		return list, asBusy(err)
 	}
@@ -165,12 +165,13 @@ func (r *imapReader) lines(ctx context.Context, mb *Mailbox, uids []imap.UID, un
 	if *unread++; *unread > maxUnread {
 		return nil, fmt.Errorf("%w: too many messages of which it says what cannot be read, the last: %w", ErrRefused, err)
 	}
-	// Mostly it is the date.
-	if list, err := r.fetchLines(mb, uids, false); err == nil {
-		return list, nil
-	}
-	if err := r.renew(ctx, mb, stop); err != nil {
-		return nil, err
+	for _, lacks := range []string{"date", "flags", "date and flags"} {
+		if list, err := r.fetchLines(mb, uids, lacks); err == nil {
+			return list, nil
+		}
+		if err := r.renew(ctx, mb, stop); err != nil {
+			return nil, err
+		}
 	}
 	bad := line{err: &MessageError{fmt.Errorf("what the server says of it cannot be read: %w", err)}}
 	bad.Key, bad.Name, bad.UID, bad.Size = keyOf(mb.UIDValidity, uids[0]), fmt.Sprintf("UID %d", uids[0]), uids[0], -1
@@ -208,11 +209,14 @@ func (r *imapReader) reopen(mb *Mailbox) error {
 	return nil
 }
 
-func (r *imapReader) fetchLines(mb *Mailbox, uids []imap.UID, dates bool) ([]line, error) {
+// fetchLines asks for the lines of messages, without what they lack.
+func (r *imapReader) fetchLines(mb *Mailbox, uids []imap.UID, lacks string) ([]line, error) {
 	r.c.wire.allow(int64(len(uids)) * lineOctets)
 	var set imap.UIDSet
 	set.AddRange(uids[0], uids[len(uids)-1])
-	cmd := r.c.Fetch(set, &imap.FetchOptions{UID: true, Flags: true, InternalDate: dates, RFC822Size: true})
+	cmd := r.c.Fetch(set, &imap.FetchOptions{
+		UID: true, Flags: !strings.Contains(lacks, "flags"), InternalDate: !strings.Contains(lacks, "date"), RFC822Size: true,
+	})
 	out := make([]line, 0, len(uids))
 	for m := cmd.Next(); m != nil; m = cmd.Next() {
 		b, err := m.Collect()
@@ -224,7 +228,7 @@ func (r *imapReader) fetchLines(mb *Mailbox, uids []imap.UID, dates bool) ([]lin
 		}
 		l := line{Message: Message{
 			Key: keyOf(mb.UIDValidity, b.UID), Name: fmt.Sprintf("UID %d", b.UID), UID: b.UID,
-			Flags: r.shared(b.Flags), Date: b.InternalDate, Size: b.RFC822Size,
+			Flags: r.shared(b.Flags), Date: b.InternalDate, Size: b.RFC822Size, Lacks: lacks,
 		}}
 		out = append(out, l)
 	}

@@ -164,7 +164,7 @@ func (p *peopleParser) heads(line int, row []string) bool {
 		order = append(order, columns[strings.ToLower(strings.TrimSpace(name))])
 	}
 	known := slices.DeleteFunc(slices.Clone(order), func(s string) bool { return s == "" })
-	if len(known) == 0 {
+	if order[0] == "" { // a password may well be called as a column
 		return false
 	}
 	slices.Sort(known)

@@ -67,6 +67,15 @@ func (r *run) plan(ctx context.Context) error {
 	return nil
 }
 
+// origins are those of the source's mailboxes.
+func (r *run) origins() map[Origin]bool {
+	out := make(map[Origin]bool, len(r.places))
+	for _, p := range r.places {
+		out[OriginOf(r.origin, p.from.ID)] = true
+	}
+	return out
+}
+
 // errOneMailbox is of one mailbox, and not to be tried again.
 var errOneMailbox = errors.New("it cannot be taken")
 
@@ -117,7 +126,7 @@ func (r *run) compare(ctx context.Context, reader Reader, t *target) error {
 			return err
 		}
 		if t.claims == nil {
-			t.claims, err = newClaims(ctx, r.Account, t, records)
+			t.claims, err = newClaims(ctx, r.Account, t, records, r.origins())
 		}
 		return err
 	}
@@ -164,6 +173,9 @@ func (r *run) compare(ctx context.Context, reader Reader, t *target) error {
 			b = newBatch(t)
 		}
 		b.add(m)
+		if m.Lacks != "" {
+			r.remark("Of %s of %q the source's %s cannot be read; it came without.", m.Name, t.from.ID, m.Lacks)
+		}
 		last := &b.slots[len(b.slots)-1]
 		last.again = again
 		if bad != nil {

@@ -91,7 +91,7 @@ func (r *run) end() {
 		}
 	}
 	for what, n := range r.keywords {
-		r.report.Remarks = append(r.report.Remarks, fmt.Sprintf("The flag %s was left off %d messages: a mailbox here cannot have it.", what, n))
+		r.report.Remarks = append(r.report.Remarks, fmt.Sprintf("The flag %s was left off, since a mailbox here cannot have it; messages: %d.", what, n))
 	}
 }
 

@@ -102,6 +102,7 @@ type Message struct {
 	Flags []imap.Flag // as the source has them, without \Recent; may be shared, not to be changed
 	Date  time.Time   // when it arrived; zero if not known
 	Size  int64       // octets; -1 if not known. Some servers only estimate it.
+	Lacks string      // what the source has of it and nobody can read, such as "flags"; mostly ""
 }
 
 // MessageError says that one message cannot be had, for a reason that trying

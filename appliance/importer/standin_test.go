@@ -1,0 +1,290 @@
+package importer_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"pillarbox/appliance/importer"
+	"pillarbox/appliance/integration/rig"
+)
+
+// standIn is an IMAP server that behaves as it is told: as Exchange documents,
+// or worse. Its mail is of one person.
+type standIn struct {
+	caps  string
+	greet string
+	token string // XOAUTH2 takes it; "" if no token is taken
+	boxes []*standBox
+	// answer may answer a command in the server's stead, with lines that end it
+	// ("" goes on as usual), or hang up.
+	answer func(n int, command string) (text string, hangUp bool)
+
+	mu       sync.Mutex
+	commands []string // without tags and secrets
+	at       net.Addr
+	ca       []byte
+}
+
+type standBox struct {
+	name     string // as it is on the wire
+	attrs    string
+	validity uint32
+	msgs     []standMessage
+}
+
+type standMessage struct {
+	uid   uint32
+	flags string
+	date  string // "" for a usual one
+	size  int    // 0 for that of the body
+	body  string
+	fate  string // "", no, drop, nil
+}
+
+const standPassword = "correct horse"
+
+func (s *standIn) start(t *testing.T) *standIn {
+	t.Helper()
+	cert, key, ca := rig.Certificate(t, t.TempDir(), "127.0.0.1")
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.at, s.ca = ln.Addr(), ca
+	if s.greet == "" {
+		s.greet = "OK ready"
+	}
+	var wg sync.WaitGroup
+	var conns sync.Map
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			conns.Store(c, nil)
+			wg.Go(func() { s.serve(c) })
+		}
+	})
+	t.Cleanup(func() {
+		ln.Close()
+		conns.Range(func(c, _ any) bool { c.(net.Conn).Close(); return true })
+		wg.Wait()
+	})
+	return s
+}
+
+// source signs in to it.
+func (s *standIn) source(t *testing.T, change ...func(*importer.Server)) *importer.IMAP {
+	t.Helper()
+	conf := importer.Server{Host: "127.0.0.1", Port: uint16(s.at.(*net.TCPAddr).Port), User: "ada", Secret: standPassword, CA: string(s.ca), Connections: 2}
+	for _, f := range change {
+		f(&conf)
+	}
+	src, err := importer.NewIMAP(&importer.IMAPConfig{Server: conf, Logger: testLog(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { src.Close() })
+	return src
+}
+
+// bodies counts the commands that ask for messages.
+func (s *standIn) bodies() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, c := range s.commands {
+		if strings.Contains(c, "BODY.PEEK") {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *standIn) serve(c net.Conn) {
+	defer c.Close()
+	in := bufio.NewReader(c)
+	say := func(format string, args ...any) { fmt.Fprintf(c, format+"\r\n", args...) }
+	say("* %s", s.greet)
+	var box *standBox
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		tag, command, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
+		verb, rest, _ := strings.Cut(command, " ")
+		s.mu.Lock()
+		shown := command
+		if verb == "AUTHENTICATE" || verb == "LOGIN" {
+			shown = verb
+		}
+		s.commands = append(s.commands, shown)
+		n := len(s.commands)
+		s.mu.Unlock()
+		if s.answer != nil {
+			text, hangUp := s.answer(n, command)
+			if text != "" {
+				fmt.Fprint(c, strings.ReplaceAll(text, "TAG", tag))
+			}
+			if hangUp {
+				return
+			}
+			if text != "" {
+				continue
+			}
+		}
+		switch verb {
+		case "CAPABILITY":
+			say("* CAPABILITY %s", s.caps)
+		case "ID":
+			say(`* ID ("name" "Microsoft.Exchange.Imap4.Imap4Server" "version" "15.20")`)
+		case "AUTHENTICATE":
+			if why := s.authenticate(c, in, rest); why != "" {
+				say("%s NO %s", tag, why)
+				continue
+			}
+		case "NAMESPACE":
+			say(`* NAMESPACE (("" "/")) NIL NIL`)
+		case "LIST":
+			for _, b := range s.boxes {
+				say(`* LIST (%s) "/" "%s"`, b.attrs, b.name)
+			}
+		case "STATUS":
+			if b := s.find(rest); b != nil {
+				say(`* STATUS "%s" (MESSAGES %d UIDNEXT %d UIDVALIDITY %d)`, b.name, len(b.msgs), b.next(), b.validity)
+			}
+		case "EXAMINE":
+			if box = s.find(rest); box == nil {
+				say("%s NO there is none", tag)
+				continue
+			}
+			say("* %d EXISTS\r\n* FLAGS (\\Seen)\r\n* OK [UIDVALIDITY %d] x\r\n* OK [UIDNEXT %d] x", len(box.msgs), box.validity, box.next())
+		case "UID":
+			if s.uid(c, say, tag, rest, box) {
+				return
+			}
+			continue
+		case "LOGOUT":
+			say("* BYE\r\n%s OK", tag)
+			return
+		}
+		say("%s OK done", tag)
+	}
+}
+
+func (s *standIn) authenticate(c net.Conn, in *bufio.Reader, rest string) (refused string) {
+	mech, ir, has := strings.Cut(rest, " ")
+	if !has {
+		fmt.Fprint(c, "+ \r\n")
+		ir, _ = in.ReadString('\n')
+	}
+	b, _ := base64.StdEncoding.DecodeString(strings.TrimSpace(ir))
+	switch {
+	case mech == "PLAIN" && s.token == "" && string(b) == "\x00ada\x00"+standPassword:
+		return ""
+	case mech == "XOAUTH2" && s.token != "" && string(b) == "user=ada\x01auth=Bearer "+s.token+"\x01\x01":
+		return ""
+	case mech == "XOAUTH2":
+		fmt.Fprint(c, "+ eyJzdGF0dXMiOiI0MDAifQ==\r\n")
+		_, _ = in.ReadString('\n')
+	}
+	return "AUTHENTICATE failed."
+}
+
+func (s *standIn) find(rest string) *standBox {
+	for _, b := range s.boxes {
+		if quoted := `"` + b.name + `"`; strings.HasPrefix(rest, quoted) || rest == b.name || strings.HasPrefix(rest, b.name+" ") {
+			return b
+		}
+	}
+	return nil
+}
+
+func (b *standBox) next() uint32 {
+	next := uint32(1)
+	for _, m := range b.msgs {
+		next = max(next, m.uid+1)
+	}
+	return next
+}
+
+// uid answers UID SEARCH and UID FETCH, and tells whether to hang up.
+func (s *standIn) uid(c io.Writer, say func(string, ...any), tag, rest string, box *standBox) bool {
+	verb, args, _ := strings.Cut(rest, " ")
+	if verb == "SEARCH" {
+		var uids []string
+		for _, m := range box.msgs {
+			uids = append(uids, strconv.Itoa(int(m.uid)))
+		}
+		say("* SEARCH %s\r\n%s OK", strings.Join(uids, " "), tag)
+		return false
+	}
+	set, items, _ := strings.Cut(args, " ")
+	failed := false
+	for i, m := range box.msgs {
+		if !inSet(set, m.uid) {
+			continue
+		}
+		if !strings.Contains(items, "BODY.PEEK[]") {
+			line := fmt.Sprintf("* %d FETCH (UID %d RFC822.SIZE %d", i+1, m.uid, max(m.size, len(m.body)))
+			if strings.Contains(items, "FLAGS") {
+				line += fmt.Sprintf(" FLAGS (%s)", m.flags)
+			}
+			if strings.Contains(items, "INTERNALDATE") {
+				date := m.date
+				if date == "" {
+					date = "01-Mar-2024 08:00:00 +0100"
+				}
+				line += fmt.Sprintf(" INTERNALDATE %q", date)
+			}
+			say("%s)", line)
+			continue
+		}
+		switch m.fate {
+		case "no":
+			failed = true
+		case "drop":
+			fmt.Fprintf(c, "* %d FETCH (UID %d BODY[] {%d}\r\n%s", i+1, m.uid, len(m.body), m.body[:len(m.body)/2])
+			return true
+		case "nil":
+			say("* %d FETCH (UID %d BODY[] NIL)", i+1, m.uid)
+		default:
+			say("* %d FETCH (UID %d BODY[] {%d}\r\n%s)", i+1, m.uid, len(m.body), m.body)
+		}
+	}
+	if failed {
+		say("%s NO The specified message cannot be retrieved.", tag)
+	} else {
+		say("%s OK", tag)
+	}
+	return false
+}
+
+func inSet(set string, uid uint32) bool {
+	for part := range strings.SplitSeq(set, ",") {
+		from, to, ok := strings.Cut(part, ":")
+		if !ok {
+			to = from
+		}
+		a, _ := strconv.ParseUint(from, 10, 32)
+		b, _ := strconv.ParseUint(to, 10, 32)
+		if uint64(uid) >= min(a, b) && uint64(uid) <= max(a, b) {
+			return true
+		}
+	}
+	return false
+}
