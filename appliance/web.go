@@ -48,6 +48,7 @@ func (a *Appliance) openWeb(in *signIn) error {
 		Ports:     func() (plain, secure int) { return a.portOfName(nameHTTP), a.portOfName(nameHTTPS) },
 		Proof:     http.HandlerFunc(a.certs.ServeProof),
 		ProofPath: certs.ACMEPath,
+		Public:    a.office.setup.Handler,
 	})
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// Mail programs ask under names that are only theirs.
 	if s.conf.Public != nil {
-		if h := s.conf.Public(r); h != nil {
+		if h := s.conf.Public(r, conn.secure); h != nil {
 			h.ServeHTTP(w, r)
 			return
 		}

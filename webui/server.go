@@ -36,7 +36,7 @@ type Config struct {
 	// Public answers what everybody may ask without signing in, by plain HTTP
 	// too, under whatever name; it returns nil for what is not its own. nil means
 	// that there is no such thing.
-	Public func(r *http.Request) http.Handler
+	Public func(r *http.Request, secure bool) http.Handler
 	// Now is nil for time.Now.
 	Now func() time.Time
 }

@@ -186,6 +186,12 @@ func (b *Box) Legacy(t testing.TB, network string) string { return b.addr(t, "im
 // LMTP returns the address of LMTP over TCP.
 func (b *Box) LMTP(t testing.TB) string { return b.addr(t, "lmtp", "tcp4") }
 
+// Web returns the TCP addresses of the pages, by HTTP and by HTTPS, if it was
+// started with them.
+func (b *Box) Web(t testing.TB) (plain, secure string) {
+	return b.addr(t, "http", "tcp4"), b.addr(t, "https", "tcp4")
+}
+
 // LMTPSocket returns the path of LMTP's unix socket.
 func (b *Box) LMTPSocket() string { return filepath.Join(filepath.Dir(b.Dir), "lmtp.sock") }
 
