@@ -1,0 +1,244 @@
+package files_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/google/go-cmp/cmp"
+
+	"pillarbox/appliance/exporter"
+	"pillarbox/appliance/importer"
+	"pillarbox/appliance/importer/files"
+	"pillarbox/appliance/integration/rig"
+	"pillarbox/storage"
+)
+
+// mail is what a test sees of a message.
+type mail struct {
+	UID   imap.UID
+	Flags string
+	Date  int64
+	Body  string
+}
+
+func textOf(flags []imap.Flag) string {
+	var words []string
+	for _, f := range flags {
+		if f != `\Recent` {
+			words = append(words, string(f))
+		}
+	}
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}
+
+// box is an account of ours, and what moves mail into it.
+type box struct {
+	account *storage.Account
+	engine  *importer.Engine
+}
+
+func newBox(t *testing.T) *box {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	dir := t.TempDir()
+	store, err := storage.Open(t.Context(), &storage.Config{Dir: dir, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := store.CreateAccount(t.Context(), "ada", []storage.NewMailbox{{Name: "Sent", SpecialUse: imap.MailboxAttrSent, Subscribed: true}}); err != nil {
+		t.Fatal(err)
+	}
+	a, err := store.Account(t.Context(), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &box{account: a, engine: importer.New(&importer.Config{Stager: store, Logger: log, Quarantine: filepath.Join(dir, "quarantine")})}
+}
+
+// take moves mail in and compares it.
+func (b *box) take(t *testing.T, src importer.Source, o importer.Options) *importer.Report {
+	t.Helper()
+	task := &importer.Task{Source: src, Account: b.account, Address: "ada@office.example", Options: o}
+	r, err := b.engine.Run(t.Context(), task)
+	if err != nil {
+		t.Fatalf("%v\n%+v", err, r)
+	}
+	v, err := b.engine.Verify(t.Context(), task)
+	if err != nil || !v.Verified.OK {
+		t.Errorf("verify: %v %+v", err, v.Verified)
+	}
+	return r
+}
+
+func (b *box) contents(t *testing.T) map[string][]mail {
+	t.Helper()
+	all := map[string][]mail{}
+	m := exporter.Stored(b.account)
+	boxes, err := m.Mailboxes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mb := range boxes {
+		all[mb.Name] = []mail{}
+		msgs, err := m.Messages(t.Context(), mb.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []storage.DataID
+		for _, msg := range msgs {
+			ids = append(ids, msg.Data)
+		}
+		err = m.Read(t.Context(), ids, func(i int, body io.ReaderAt, size int64, err error) error {
+			if err != nil {
+				return err
+			}
+			text, err := io.ReadAll(io.NewSectionReader(body, 0, size))
+			all[mb.Name] = append(all[mb.Name], mail{msgs[i].UID, textOf(msgs[i].Flags), msgs[i].Date.Unix(), string(text)})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// served reads a mailbox of another server.
+func served(t *testing.T, c *imapclient.Client, mailbox string) []mail {
+	t.Helper()
+	all := []mail{}
+	for uid, m := range rig.Contents(t, c, mailbox) {
+		all = append(all, mail{uid, textOf(m.Flags), m.InternalDate.Unix(), string(m.BodySection[0].Bytes)})
+	}
+	slices.SortFunc(all, func(a, b mail) int { return int(a.UID) - int(b.UID) })
+	return all
+}
+
+// fill puts a corpus into mailboxes of another server, with holes in the UIDs.
+func fill(t *testing.T, c *imapclient.Client, separator string, n int) []string {
+	t.Helper()
+	corpus := rig.Corpus(t, n)
+	for i := range corpus {
+		corpus[i].Raw = bytes.ReplaceAll(corpus[i].Raw, []byte("\r\r"), []byte("\r")) // which Dovecot changes
+		if i%4 == 1 {
+			corpus[i].Flags = append(slices.Clone(corpus[i].Flags), imap.Flag(fmt.Sprintf("keyword%d", i%3)))
+		}
+	}
+	names := []string{"INBOX", "Sent", "Projekte" + separator + "Größe & Gewicht", "Archive" + separator + "2024"}
+	for i, name := range names {
+		rig.Put(t, c, name, corpus[i*n/4:(i+1)*n/4]...)
+		if _, err := c.Select(name, nil).Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Store(imap.SeqSetNum(2, 5), &imap.StoreFlags{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{imap.FlagDeleted}, Silent: true}, nil).Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Expunge().Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Subscribe(names[3]).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// TestFromDovecotsMaildir takes what a real Dovecot has written, with its UIDs.
+func TestFromDovecotsMaildir(t *testing.T) {
+	t.Parallel()
+	for name, layout := range map[string]string{"maildir++": "", "fs": ":LAYOUT=fs"} {
+		if layout != "" && testing.Short() {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := rig.Dovecot(t, []string{"ada"}, "mail_location = maildir:~/Maildir"+layout)
+			c := s.Client(t, "ada")
+			names := fill(t, c, "/", 80)
+			dir := filepath.Join(s.Dir, "home", "ada", "Maildir")
+			src, err := files.Open(dir, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			b := newBox(t)
+			r := b.take(t, src, importer.Options{KeepUIDs: true})
+			got := b.contents(t)
+			for _, name := range names {
+				if diff := cmp.Diff(served(t, c, name), got[name]); diff != "" {
+					t.Errorf("%s (-Dovecot +box):\n%.2000s", name, diff)
+				}
+				data, err := c.Status(name, &imap.StatusOptions{UIDValidity: true, UIDNext: true}).Wait()
+				if mb := b.account.Mailbox(name); err != nil || data.UIDValidity != mb.UIDValidity || data.UIDNext != mb.UIDNext {
+					t.Errorf("%s: %v, %+v, want UIDVALIDITY %d, UIDNEXT %d", name, err, mb, data.UIDValidity, data.UIDNext)
+				}
+			}
+			if subs := b.account.Subscriptions(); !slices.Contains(subs, names[3]) || slices.Contains(subs, names[2]) {
+				t.Errorf("subscribed are %q", subs)
+			}
+			// Dovecot goes on until the cut-over.
+			if _, err := c.Select("INBOX", nil).Wait(); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Store(imap.UIDSetNum(1), &imap.StoreFlags{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{imap.FlagFlagged, "late"}, Silent: true}, nil).Close(); err != nil {
+				t.Fatal(err)
+			}
+			rig.Put(t, c, "INBOX", rig.Corpus(t, 81)[80:]...)
+			again, err := files.Open(dir, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer again.Close()
+			r2 := b.take(t, again, importer.Options{KeepUIDs: true})
+			if r2.Total.Taken != 1 || r2.Total.Flagged != 1 || r2.Total.Known != r.Total.Taken {
+				t.Errorf("%+v", r2.Total)
+			}
+			got = b.contents(t)
+			for _, name := range []string{"INBOX", "Archive/2024"} {
+				if diff := cmp.Diff(served(t, c, name), got[name]); diff != "" {
+					t.Errorf("%s, once more (-Dovecot +box):\n%.2000s", name, diff)
+				}
+			}
+		})
+	}
+}
+
+// TestFromCyrussSpool takes what a real Cyrus has written.
+func TestFromCyrussSpool(t *testing.T) {
+	t.Parallel()
+	const user, other = "ada@office.example", "bob@office.example"
+	s := rig.Cyrus(t, []string{user, other}, "altnamespace: yes", "unixhierarchysep: yes")
+	c := s.Client(t, user)
+	names := fill(t, c, "/", 60)
+	rig.Put(t, s.Client(t, other), "INBOX", rig.Corpus(t, 1)...)
+	src, err := files.Open(filepath.Join(s.Dir, "spool"), user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	b := newBox(t)
+	b.take(t, src, importer.Options{KeepUIDs: true})
+	got := b.contents(t)
+	for _, name := range names {
+		if diff := cmp.Diff(served(t, c, name), got[name]); diff != "" {
+			t.Errorf("%s (-Cyrus +box):\n%.2000s", name, diff)
+		}
+	}
+	if r := b.take(t, src, importer.Options{KeepUIDs: true}); r.Total.Taken != 0 {
+		t.Errorf("taken twice: %+v", r.Total)
+	}
+}
