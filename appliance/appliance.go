@@ -285,11 +285,20 @@ func describeTLS(c net.Conn) []slog.Attr {
 	}
 }
 
+// fitCA makes the box's own CA fit the office's first mail domain.
+func (a *Appliance) fitCA() {
+	if err := a.certs.Fit(context.Background()); err != nil {
+		a.log.Error("the private CA does not fit the mail domain", "err", err)
+	}
+}
+
 // disconnect ends the sessions of an account that must log in anew, or never
 // again.
 func (a *Appliance) disconnect(c directory.Change) {
 	a.web.forget(context.Background(), c)
 	switch c.What {
+	case directory.AccountAdded:
+		a.fitCA()
 	case directory.AccountRemoved:
 		a.office.ports.ForgetAccount(string(c.Account))
 		a.imap.Disconnect(c.Account, "The account was removed")

@@ -54,6 +54,9 @@ func (a *Appliance) recordSignIn(ctx context.Context, s imap.SignIn) {
 	}
 	a.seeSignIn(ctx, &s)
 	a.office.metrics.SignIn(access.ListenerOf(s.Conn), s.Mechanism, s.Failure == "")
+	if s.Failure == "" {
+		a.certs.Seen()
+	}
 	if s.Failure != "" {
 		e.Kind, e.More["reason"] = audit.SignInFailed, s.Failure
 	}

@@ -87,6 +87,7 @@ func (a *Appliance) Sample(ctx context.Context) (*Sample, error) {
 	if err := a.fillSample(ctx, s); err != nil {
 		return nil, fmt.Errorf("make sample office: %w", err)
 	}
+	a.fitCA() // before its file is told
 	s.Whole = true
 	if err := writeSample(path, s); err != nil {
 		return nil, fmt.Errorf("make sample office: %w", err)

@@ -1,6 +1,9 @@
 package appliance_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -70,4 +73,21 @@ func TestAPortThatIsClosedKeepsItsRules(t *testing.T) {
 	before.refused()
 	setLegacy(t, dir, false, true)
 	before.refused()
+}
+
+// TestTheFirstAccountsDomainIsCertified although the box has made its CA before.
+func TestTheFirstAccountsDomainIsCertified(t *testing.T) {
+	r := start(t, config(filepath.Join(t.TempDir(), "data")))
+	addAnna(t, r.dir)
+	text, err := os.ReadFile(r.CAFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(text)
+	c, err := tls.Dial("tcp", r.Addresses("imaps")[0], &tls.Config{RootCAs: pool, ServerName: "imap.office.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
 }

@@ -40,7 +40,13 @@ func openAuthority(dir string, now time.Time, log *slog.Logger, domains, names f
 	certFile, keyFile := filepath.Join(dir, caCert), filepath.Join(dir, caKey)
 	b, err := os.ReadFile(certFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return newAuthority(certFile, keyFile, now, domains(), names())
+		office := domains()
+		if len(office) == 0 {
+			if err := writeFile(filepath.Join(dir, caUnseen), nil, 0o600); err != nil {
+				return nil, err
+			}
+		}
+		return newAuthority(certFile, keyFile, now, office, names())
 	}
 	if err != nil {
 		return nil, err
@@ -106,6 +112,13 @@ func (m *Manager) NewCA(ctx context.Context) error {
 	}
 	m.changing.Lock()
 	defer m.changing.Unlock()
+	m.Seen()
+
+	return m.newCA()
+}
+
+// newCA makes another CA. m.changing is held.
+func (m *Manager) newCA() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	before, old := filepath.Join(m.dir, caKeyBefore), m.ca.cert

@@ -106,6 +106,8 @@ type Manager struct {
 	fault       atomic.Pointer[error] // why the files on disk cannot be used; nil if they can
 	publicFault atomic.Pointer[error] // why the other source cannot
 
+	unseen atomic.Bool // see Seen
+
 	changing sync.Mutex // held during Use
 	mu       sync.Mutex // held by who reads or writes files of our CA
 	ca       *authority
@@ -190,6 +192,8 @@ func (m *Manager) open(ctx context.Context) error {
 		return err
 	}
 	m.ca = ca
+	_, err = os.Stat(filepath.Join(m.dir, caUnseen))
+	m.unseen.Store(err == nil)
 	m.seen = m.stamp()
 	m.openRSA()
 	m.openSource()

@@ -14,6 +14,7 @@ import (
 
 // Root returns the private CA's certificate in PEM, as devices install it.
 func (m *Manager) Root() []byte {
+	m.Seen()
 	return pem.EncodeToMemory(&pem.Block{Type: pemCertificate, Bytes: m.root().Raw})
 }
 
@@ -21,6 +22,7 @@ func (m *Manager) Root() []byte {
 // which an iPhone, iPad or Mac offers to install. Its identifiers follow from
 // the certificate, so that a second one takes the place of the first.
 func (m *Manager) Profile() []byte {
+	m.Seen()
 	ca := m.root()
 	p := profile.Profile{
 		Name:        ca.Subject.CommonName,
@@ -34,7 +36,10 @@ func (m *Manager) Profile() []byte {
 
 // RootPayload has a device trust the private CA, after its owner has switched
 // that on.
-func (m *Manager) RootPayload() profile.Payload { return rootPayload(m.root()) }
+func (m *Manager) RootPayload() profile.Payload {
+	m.Seen()
+	return rootPayload(m.root())
+}
 
 func (m *Manager) root() *x509.Certificate {
 	m.mu.Lock()
