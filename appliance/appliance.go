@@ -21,6 +21,7 @@ import (
 	"pillarbox/appliance/health"
 	"pillarbox/appliance/imap"
 	"pillarbox/appliance/metrics"
+	"pillarbox/appliance/ports/sunset"
 	"pillarbox/appliance/smtp"
 )
 
@@ -46,6 +47,7 @@ type Appliance struct {
 	ports     *mailPorts
 	metrics   *metricsPort
 	settings  *config.Manager
+	plans     *sunset.Planner
 	control   net.Listener
 	health    *health.Tracker
 	pace      pace
@@ -96,6 +98,10 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		return a, err
 	}
 	a.listeners = a.ports.take(listeners)
+	if a.plans, err = a.openPlans(ctx); err != nil {
+		return a, err
+	}
+	a.office.plans.Store(a.plans)
 	if a.control, err = control.Listen(ctx, c.Dir); err != nil {
 		return a, err
 	}
@@ -126,6 +132,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 		Carried:  a.office.metrics.Command,
 
 		Mechanisms: a.signIn,
+		Notices:    notices{a.plans},
 	})
 	a.smtp = smtp.New(&smtp.Config{
 		Deliverer:  a.office.delivery,
@@ -211,6 +218,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	if err := a.startSettings(front); err != nil {
 		a.log.Error("the confirmed settings may not hold", "err", err)
 	}
+	inner.start(background, stopFront, "plans", a.plans.Run)
 	outer.start(front, stopFront, "health", a.watch)
 	outer.start(front, stopFront, "accounts", a.watchAccounts)
 	if c := a.conf.Conditions; c != "" {

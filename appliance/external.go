@@ -58,26 +58,18 @@ func (x *externalExchange) Step(ctx context.Context, response []byte) ([]byte, *
 		return nil, nil, fmt.Errorf("%w: the client has shown no certificate", imap.ErrRefused)
 	}
 	x.as = string(response)
-	ident, err := x.s.byCertificate(ctx, directory.Fingerprint(sha256.Sum256(cert.Raw)), x.conn.RemoteAddr(), &x.name)
+	f := directory.Fingerprint(sha256.Sum256(cert.Raw))
+	l, err := x.s.dir.Certified(f)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", imap.ErrRefused, err)
+	}
+	x.name = l.Address
+	ident, err := x.s.admit(ctx, l.Address, "\x02"+f.String(), x.conn.RemoteAddr(), func() (directory.Login, error) { return l, nil })
 	if err != nil {
 		return nil, nil, err
 	}
 
 	return nil, &ident, nil
-}
-
-// byCertificate lets in whom a certificate names, which it tells also where it
-// does not.
-func (s *signIn) byCertificate(ctx context.Context, f directory.Fingerprint, remote net.Addr, name *string) (imap.Identity, error) {
-	l, err := s.dir.Certified(f)
-	if err != nil {
-		return imap.Identity{}, fmt.Errorf("%w: %w", imap.ErrRefused, err)
-	}
-	*name = l.Address
-
-	return s.admit(ctx, l.Address, "\x02"+f.String(), remote, func() (directory.Login, error) {
-		return s.dir.Certified(f) // it may have been revoked while it had to wait
-	})
 }
 
 // deviceNotice is how long before a device's certificate expires that is told.

@@ -21,6 +21,7 @@ import (
 	"pillarbox/appliance/importer"
 	"pillarbox/appliance/metrics"
 	"pillarbox/appliance/ports"
+	"pillarbox/appliance/ports/sunset"
 	"pillarbox/appliance/setup"
 	"pillarbox/storage"
 )
@@ -42,6 +43,7 @@ type office struct {
 	ports     *ports.Inventory
 	pulse     pulse
 	look      atomic.Pointer[lookAround] // of a server; nil in a command
+	plans     atomic.Pointer[sunset.Planner]
 
 	checkpoints *bymail.Mailer
 	clients     *clientSetup
@@ -127,6 +129,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 		Imports:   o.imports,
 		Describe:  describe,
 		Settings:  settings,
+		Plans:     o.plans.Load,
 		Firewall:  firewallOf(c),
 		Metrics:   counts.Write,
 		Pulse:     o.pulseNow,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"pillarbox/appliance/certs"
 	"pillarbox/appliance/metrics"
 	"pillarbox/appliance/network"
 )
@@ -18,8 +17,8 @@ func (a *Appliance) present() metrics.Present {
 	defer cancel()
 	p := metrics.Present{
 		Connections: a.access.Open(), Sessions: int(a.imap.Stats().Sessions), Bans: a.office.bans.Count(),
-		Conditions:    map[string]int{"low": 0, "medium": 0, "high": 0},
-		SettingsTrial: a.settings.Pending() != nil, DiskFree: -1,
+		Conditions:   map[string]int{"low": 0, "medium": 0, "high": 0},
+		Certificates: map[string]time.Time{}, SettingsTrial: a.settings.Pending() != nil, DiskFree: -1,
 		AuditUnwritten: a.office.audit.Health() != nil,
 	}
 	for _, c := range a.health.Conditions() {
@@ -28,7 +27,14 @@ func (a *Appliance) present() metrics.Present {
 	if all, err := a.office.directory.List(ctx); err == nil {
 		p.Accounts = len(all)
 	}
-	p.Certificates = expiries(a.certs.State().Presented)
+	for _, s := range a.certs.State().Presented {
+		// One of each name: the one that lasts longest.
+		for _, name := range s.Names {
+			if s.NotAfter.After(p.Certificates[name]) {
+				p.Certificates[name] = s.NotAfter
+			}
+		}
+	}
 	if r, err := a.office.space.room(); err == nil {
 		p.DiskFree, p.DiskSize = int64(r.free), int64(r.size)
 	}
@@ -43,19 +49,4 @@ func (a *Appliance) present() metrics.Present {
 	}
 
 	return p
-}
-
-// expiries returns when each name is in trouble: of several certificates that are
-// presented for it, which differ in their kind of key, the first to expire.
-func expiries(presented []certs.Summary) map[string]time.Time {
-	all := map[string]time.Time{}
-	for i := range presented {
-		for _, name := range presented[i].Names {
-			if at, ok := all[name]; !ok || presented[i].NotAfter.Before(at) {
-				all[name] = presented[i].NotAfter
-			}
-		}
-	}
-
-	return all
 }

@@ -64,25 +64,12 @@ const settingsSection = "config"
 
 // Load implements config.Store.
 func (s settingsStore) Load(f func(key string, value []byte) error) error {
-	return s.system.View(func(tx *storage.SystemTx) error { return tx.All(settingsSection, f) })
+	return sectionStore{s.system, settingsSection}.Load(f)
 }
 
 // Save implements config.Store.
 func (s settingsStore) Save(ctx context.Context, changes map[string][]byte) error {
-	return s.system.Update(ctx, func(tx *storage.SystemTx) error {
-		for key, value := range changes {
-			var err error
-			if value == nil {
-				err = tx.Delete(settingsSection, key)
-			} else {
-				err = tx.Put(settingsSection, key, value)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return sectionStore{s.system, settingsSection}.Save(ctx, changes)
 }
 
 // hostNetwork stands for a network that is not ours to change.

@@ -26,14 +26,14 @@ func (a *Account) Bodies(ids []DataID) iter.Seq2[*Body, error] {
 	return func(yield func(*Body, error) bool) {
 		l := locator{a: a, dir: noFile}
 		defer l.close()
-		for left := ids; len(left) > 0; {
-			n := l.locate(left[:min(len(left), locateBatch)])
+		for len(ids) > 0 {
+			n := l.locate(ids[:min(len(ids), locateBatch)])
 			for i := range l.found[:n] {
 				if !l.yield(&l.found[i], yield) {
 					return
 				}
 			}
-			left = left[n:]
+			ids = ids[n:]
 		}
 	}
 }

@@ -54,28 +54,6 @@ func TestBodiesComeInTheOrderAskedFor(t *testing.T) {
 	}
 }
 
-// TestBodiesCanBeAskedForAgain by the same sequence, also where one before was
-// broken off.
-func TestBodiesCanBeAskedForAgain(t *testing.T) {
-	o := openOffice(t)
-	_, ids := o.bodies(70)
-	all := o.account.Bodies(ids)
-	for _, want := range []int{70, 66, 70} {
-		n := 0
-		for _, err := range all {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n++; n == want {
-				break
-			}
-		}
-		if n != want {
-			t.Errorf("%d bodies came, want %d", n, want)
-		}
-	}
-}
-
 func TestALostBodyCostsNoOther(t *testing.T) {
 	o := openOffice(t)
 	_, ids := o.bodies(10)

@@ -57,6 +57,19 @@ const (
 	ConfigRestored  Kind = "config.restored"
 	Port990Override Kind = "port990.override"
 
+	PlanMade       Kind = "plan.made"
+	PlanStarted    Kind = "plan.started"
+	PlanMoved      Kind = "plan.moved"
+	PlanPaused     Kind = "plan.paused"
+	PlanResumed    Kind = "plan.resumed"
+	PlanRolledBack Kind = "plan.rolled-back"
+	PlanAccepted   Kind = "plan.accepted"
+	PlanBrownout   Kind = "plan.brownout"
+	PlanEnded      Kind = "plan.ended"
+	PlanReported   Kind = "plan.reported"
+	Port990Owner   Kind = "port990.owner"
+	Port990Review  Kind = "port990.review"
+
 	CertificateMade    Kind = "certificate.made"
 	CertificateRenewed Kind = "certificate.renewed"
 	CertificateLoaded  Kind = "certificate.loaded"
@@ -159,6 +172,19 @@ func Kinds() []Spec {
 		{ConfigRestored, Acts, Warning, "an earlier configuration was restored", []string{"actor", "version", "reason", "before", "after"}, false, 0, false},
 		{Port990Override, Acts, Warning, "port 990 was kept open against the plan", []string{"actor", "reason", "until"}, false, 0, false},
 
+		{PlanMade, Acts, Notice, "a plan to leave an old way behind was made", planValues(), true, 0, false},
+		{PlanStarted, Acts, Notice, "a plan was approved and started", planValues(), true, 0, false},
+		{PlanMoved, Acts, Warning, "a step of a plan began", planValues(), true, 0, false},
+		{PlanPaused, Acts, Warning, "a plan was paused", planValues(), true, 0, false},
+		{PlanResumed, Acts, Notice, "a plan goes on", planValues(), true, 0, false},
+		{PlanRolledBack, Acts, Warning, "a plan was taken back: both ways are open", planValues(), true, 0, false},
+		{PlanAccepted, Acts, Notice, "somebody may be cut off by a plan without having been told", planValues(), true, 0, false},
+		{PlanBrownout, Acts, Notice, "a brown-out was planned, began or ended", planValues(), true, 0, false},
+		{PlanEnded, Acts, Notice, "a plan is done or was dropped", planValues(), true, 0, false},
+		{PlanReported, Acts, Info, "a report of plans was made", []string{"actor"}, false, 0, false},
+		{Port990Owner, Acts, Notice, "somebody said who answers for port 990, and why it is open", planValues(), true, 0, false},
+		{Port990Review, Acts, Notice, "whoever answers for port 990 was reminded to look at it", planValues(), true, 0, false},
+
 		{CertificateMade, Acts, Notice, "a certificate was made", []string{"actor", "names", "expires", "fingerprint", "issuer"}, false, 0, false},
 		{CertificateRenewed, Acts, Notice, "the certificate was renewed", []string{"actor", "names", "expires", "fingerprint", "issuer", "before"}, false, 0, false},
 		{CertificateLoaded, Acts, Notice, "a certificate was taken into use from the disk", []string{"actor", "names", "expires", "fingerprint", "issuer", "before"}, false, 0, false},
@@ -177,6 +203,9 @@ func Kinds() []Spec {
 		{AuditDamaged, "", Alert, "this book was found damaged when it was opened", []string{"file", "offset", "text"}, false, 0, false},
 	}
 }
+
+// planValues are those of what concerns plans.
+func planValues() []string { return []string{"actor", "plan", "before", "after", "reason"} }
 
 // spec finds a kind.
 func spec(k Kind) (Spec, bool) {

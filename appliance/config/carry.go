@@ -75,6 +75,25 @@ func (m *Manager) Carry(ctx context.Context, a *Approved) (Version, error) {
 	return v, nil
 }
 
+// SetPort opens or closes one of the ports for IMAP, named as in SignInPorts. With
+// firewall its rule goes along: nobody reaches it, or who did in another document.
+func (d *Document) SetPort(name string, open, firewall bool, like *Document) {
+	service := policy.IMAPS
+	if name == string(policy.IMAPSLegacy) {
+		service = policy.IMAPSLegacy
+		d.Ports.IMAPSLegacy = open
+	} else {
+		d.Ports.NoIMAPS = !open
+	}
+	switch {
+	case !firewall:
+	case open:
+		d.Firewall.Services[service] = like.Firewall.Services[service]
+	default:
+		d.Firewall.Services[service] = policy.Rule{From: policy.Nobody}
+	}
+}
+
 // harmless tells whether two documents differ in nothing by which an
 // administrator reaches the box.
 func harmless(from, to *Document) bool {

@@ -36,6 +36,13 @@
 //	GET    /v1/allowed                         → [allowed…]
 //	POST   /v1/allowed                         {network, note} → allowed
 //	DELETE /v1/allowed?network=…
+//	GET    /v1/plans                           → [sunset.Status…]
+//	POST   /v1/plans                           sunset.Spec → sunset.Status
+//	GET    /v1/plans/{kind}                    → sunset.Status
+//	POST   /v1/plans/{kind}/{act}              PlanAct → sunset.Status; start, next, pause, resume, rollback, accept, brownout, drop
+//	POST   /v1/plans-report                    → sunset.Report
+//	GET    /v1/port-990                        → sunset.Ownership
+//	PUT    /v1/port-990                        sunset.Ownership → sunset.Ownership
 //	GET    /v1/ports                           → [ports.Port…]
 //	GET    /v1/ports/clients?port=&account=&address=&since= → [ports.Client…]
 //	GET    /v1/ports/clients/{id}              → ports.Client

@@ -23,6 +23,7 @@ import (
 	"pillarbox/appliance/health"
 	"pillarbox/appliance/importer"
 	"pillarbox/appliance/ports"
+	"pillarbox/appliance/ports/sunset"
 	"pillarbox/appliance/restart"
 	"pillarbox/appliance/setup"
 	"pillarbox/storage"
@@ -52,6 +53,9 @@ type Config struct {
 	// Settings returns the configuration of a server that runs; nil means that
 	// none does.
 	Settings func() *config.Manager
+	// Plans returns the plans of a server that runs, nil if none does; without it
+	// there are no such requests.
+	Plans func() *sunset.Planner
 	// Firewall tells of the box's firewall; nil means that it has none.
 	Firewall Firewall
 	// Certs opens the certificates, or returns those that are open; without it
@@ -142,6 +146,7 @@ type Handler struct {
 	ports     *ports.Inventory
 	imports   *importer.Jobs
 	settings  func() *config.Manager
+	plans     func() *sunset.Planner
 	firewall  Firewall
 	log       *slog.Logger
 	status    Status
@@ -169,6 +174,7 @@ func NewHandler(c *Config) *Handler {
 		ports:     c.Ports,
 		imports:   c.Imports,
 		settings:  c.Settings,
+		plans:     c.Plans,
 		firewall:  c.Firewall,
 		log:       c.Logger,
 		status:    Status{Version: c.Version, PID: os.Getpid(), Started: time.Now()},
@@ -210,6 +216,11 @@ func NewHandler(c *Config) *Handler {
 	}
 	if h.certs != nil {
 		h.serve(h.certificateRoutes())
+	}
+	if h.plans != nil {
+		for pattern, f := range h.planRoutes() {
+			h.mux.Handle(pattern, h.handle(f))
+		}
 	}
 	if h.ports != nil {
 		h.serve(h.portRoutes())

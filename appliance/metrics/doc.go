@@ -1,7 +1,7 @@
 // Package metrics counts what the box does, and tells Prometheus.
 //
 // What happens is told by a call and costs an atomic addition; what is there is
-// asked for when somebody looks. No label tells of a client, an account or a
+// asked for when somebody looks. No label holds an address, an account or a
 // mailbox, and each has few values: whoever connects cannot make there be more.
 //
 // # Threats

@@ -26,7 +26,6 @@ func FuzzOrders(f *testing.F) {
 		},
 		"/v1/hold":    {`{"settings":` + string(good) + `,"provisioned":"mark"}`, `{"settings":` + string(good) + `}`, `{"provisioned":"mark"}`},
 		"/v1/ban":     {`{"source":"192.0.2.1/32","seconds":1e300}`, `{"source":"","exempt":true}`},
-		"/v1/open":    {`{"service":"http","seconds":60}`, `{"service":"https","seconds":-1e300}`},
 		"/v1/explain": {`{"source":"192.0.2.1","port":993,"protocol":"tcp"}`},
 		"/v1/nothing": {"", "{", "[]", "null", `{"settings":null}`},
 	} {

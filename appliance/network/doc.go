@@ -21,8 +21,7 @@
 // # The firewall
 //
 // Rules stand before anything else is done, and follow the addresses as they
-// change. Where somebody else takes them away, they are put back within seconds.
-// They stay when the service ends.
+// change. They stay when the service ends.
 //
 // # The socket
 //

@@ -48,44 +48,29 @@ func (h *holder) open(ctx context.Context, s policy.Service, d time.Duration) er
 		o.timer.Stop()
 		delete(h.openings, s)
 	}
-	if d == 0 {
-		h.mu.Unlock()
-		h.log.Info("a service is as open as the settings say again", "service", s)
-		return h.fortify(ctx)
+	if d > 0 {
+		if h.openings == nil {
+			h.openings = map[policy.Service]*opening{}
+		}
+		o := &opening{ends: time.Now().Add(d)}
+		o.timer = time.AfterFunc(d, func() { h.shut(s, o) })
+		h.openings[s] = o
 	}
-	if h.openings == nil {
-		h.openings = map[policy.Service]*opening{}
-	}
-	o := &opening{ends: time.Now().Add(d)}
-	o.timer = time.AfterFunc(d, func() { h.shut(s, o) })
-	h.openings[s] = o
 	h.mu.Unlock()
 	h.log.Info("a service is open to everybody", "service", s, "for", d)
-	err := h.fortify(ctx)
-	if err != nil {
-		h.forget(s, o) // who is told that it is closed must not find it open later
-	}
 
-	return err
-}
-
-// forget ends an opening, unless another has taken its place. The rules that fit
-// are for the caller to make stand, or for the next try.
-func (h *holder) forget(s policy.Service, o *opening) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.openings[s] != o {
-		return false
-	}
-	o.timer.Stop()
-	delete(h.openings, s)
-
-	return true
+	return h.fortify(ctx)
 }
 
 // shut ends an opening that nobody has ended.
 func (h *holder) shut(s policy.Service, o *opening) {
-	if !h.forget(s, o) {
+	h.mu.Lock()
+	mine := h.openings[s] == o
+	if mine {
+		delete(h.openings, s)
+	}
+	h.mu.Unlock()
+	if !mine {
 		return
 	}
 	h.log.Warn("a service was left open: it is closed again", "service", s)

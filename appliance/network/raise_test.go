@@ -8,14 +8,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"pillarbox/netcfg"
 	"pillarbox/netcfg/firewall"
 	"pillarbox/netcfg/netlab"
-	"pillarbox/netcfg/policy"
 	"pillarbox/netcfg/state"
 )
 
@@ -128,26 +126,6 @@ func TestAnOpeningDoesNotHangOnWhoAsked(t *testing.T) {
 		if _, err := s.open(gone, strings.NewReader(`{"service":"http","seconds":`+seconds+`}`)); err != nil || len(s.holder.trouble()) > 0 {
 			t.Errorf("for %s seconds: %v; in trouble: %q", seconds, err, s.holder.trouble())
 		}
-	}
-}
-
-// TestAnOpeningThatFailedIsForgotten: it does not come to be with the next rules.
-func TestAnOpeningThatFailedIsForgotten(t *testing.T) {
-	netlab.NewPeer(t).Plug("eth0", "192.0.2.1/24")
-	h := newHolder(slog.New(slog.NewTextHandler(t.Output(), nil)), t.TempDir(), provisioned{desired: state.Default()})
-	if err := h.raise(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { removeFirewall(t, h) })
-	gone, leave := context.WithCancel(t.Context())
-	leave()
-	if err := h.open(gone, policy.HTTP, time.Minute); err == nil {
-		t.Fatal("opened without an answer of the kernel")
-	}
-	h.mendOnce(t.Context(), true)
-	p := firewall.Packet{Interface: "eth0", Source: netip.MustParseAddr("198.51.100.1"), Protocol: firewall.TCP, Port: 80}
-	if got, err := h.firewall().Explain(t.Context(), &p); err != nil || got.Accepted || len(h.trouble()) > 0 {
-		t.Errorf("%+v, %v; in trouble: %q", got, err, h.trouble())
 	}
 }
 

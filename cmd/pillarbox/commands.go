@@ -35,6 +35,7 @@ type commands struct {
 	Audit    auditCommand    `cmd:"" help:"Show and verify the record of who did what."`
 	Metrics  metricsCommand  `cmd:"" help:"Show what was counted, and let Prometheus read it."`
 	Port     portCommand     `cmd:"" help:"Show who uses which port, and what closing one would break."`
+	Plan     planCommand     `cmd:"" help:"Leave port 990, TLS 1.2 or passwords behind, step by step."`
 	Network  networkCommand  `cmd:"" aliases:"net" help:"Show and change the network, the firewall and the ports."`
 	Firewall firewallCommand `cmd:"" help:"Show what the firewall lets in, and why."`
 	Factory  factoryCommand  `cmd:"" name:"factory-reset" help:"Make the box as new, with or without its mail."`
