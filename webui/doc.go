@@ -47,6 +47,7 @@
 //	web/users     "admin" or an account's id → role, second factor, recovery codes, passkeys
 //	web/tokens    SHA-256 of the token → name, role, by whom
 //	web/office    "office" → name, mail domain, time zone, how far the first steps went
+//	web/doctor    when it began → an examination and what it found
 //
 // Cookies and tokens have 256 random bits, so that a plain hash is enough.
 // Recovery codes are kept as hashes, too; the secret of a second factor has to

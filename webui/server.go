@@ -104,6 +104,7 @@ type Server struct {
 	origins    *http.CrossOriginProtection
 	hand       *handover
 	streams    places
+	rounds     *rounds
 	stopping   chan struct{}
 	stop       sync.Once
 }
@@ -145,7 +146,10 @@ func (s *Server) load() (err error) {
 	if s.tokens, err = loadTokens(s.conf.Store, s.now); err != nil {
 		return err
 	}
-	s.office, err = loadOffice(s.conf.Store)
+	if s.office, err = loadOffice(s.conf.Store); err != nil {
+		return err
+	}
+	s.rounds, err = loadRounds(s.conf.Store)
 
 	return err
 }
@@ -194,6 +198,7 @@ func (s *Server) Run(ctx context.Context) error {
 		err = errors.Join(err, srv.Close())
 		s.log.Warn("requests of the web page are cut off", "err", err)
 	}
+	s.rounds.wg.Wait()
 	if err := s.sessions.save(limit); err != nil {
 		s.log.Warn("sessions of the web page not saved", "err", err)
 	}
