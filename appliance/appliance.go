@@ -79,7 +79,7 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	a.office.pulse.since = time.Now()
 	policy := a.office.policy
 	a.metrics = &metricsPort{conf: c, tokens: metricsTokens{a.office.store.System()}}
-	if a.settings, err = openSettings(ctx, c, a.office, a.ports, policy, a.metrics, auditSettings{a.office}, a.office.clients); err != nil {
+	if a.settings, err = openSettings(ctx, c, a.office, a.ports, policy, a.metrics, auditSettings{a.office}, inventorySettings{a.office.ports}, a.office.clients); err != nil {
 		return a, err
 	}
 	if c.Reset != nil {

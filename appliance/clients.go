@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pillarbox/appliance/access"
+	"pillarbox/appliance/config"
 	"pillarbox/appliance/imap"
 	"pillarbox/appliance/ports"
 	"pillarbox/appliance/ports/hostnames"
@@ -18,12 +19,13 @@ import (
 
 // openPorts reads who used which port. What belongs to accounts and devices that
 // were removed while no server ran is forgotten.
-func openPorts(ctx context.Context, c *Config, o *office) (*ports.Inventory, error) {
+func openPorts(ctx context.Context, c *Config, o *office, days int) (*ports.Inventory, error) {
 	inv, err := ports.Open(&ports.Config{
 		Logger:   c.Logger.With("service", "ports"),
 		Store:    portStore{o.store.System()},
 		Find:     hostnames.New(&hostnames.Config{}),
 		Networks: networks,
+		Keep:     days,
 		Account: func(login string) (string, bool) {
 			a, ok := o.directory.Whose(login)
 			return string(a.ID), ok
@@ -59,6 +61,38 @@ func openPorts(ctx context.Context, c *Config, o *office) (*ports.Inventory, err
 	}
 
 	return inv, nil
+}
+
+// inventorySettings keeps what was seen of clients as long as the settings say.
+type inventorySettings struct{ ports *ports.Inventory }
+
+// Name implements config.Applier.
+func (inventorySettings) Name() string { return "inventory" }
+
+// Follows implements config.Follower.
+func (inventorySettings) Follows() {}
+
+// Check implements config.Applier.
+func (inventorySettings) Check(_ context.Context, from, to *config.Document) (r config.Report, err error) {
+	was, will := from.Inventory.Days, to.Inventory.Days
+	if was == will {
+		return r, nil
+	}
+	r.Steps = append(r.Steps, fmt.Sprintf("keep for %d days who used which port", will))
+	if will < was {
+		r.Notes = append(r.Notes, "what was seen before that is forgotten within a quarter of an hour of the confirmation, and does not come back")
+	}
+
+	return r, nil
+}
+
+// Try implements config.Applier. What is forgotten does not come back, so that
+// nothing is done before the change is confirmed.
+func (inventorySettings) Try(context.Context, *config.Trial) ([]string, error) { return nil, nil }
+
+// Hold implements config.Applier.
+func (s inventorySettings) Hold(_ context.Context, d *config.Document) error {
+	return s.ports.SetKeep(d.Inventory.Days)
 }
 
 // networks returns those that this machine is in.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	settings "pillarbox/appliance/config"
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/directory"
 	"pillarbox/appliance/health"
@@ -108,11 +109,7 @@ func TestAPortThatNobodyUsesIsTold(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			store, err := storage.Open(t.Context(), &storage.Config{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = store.System().Update(t.Context(), func(tx *storage.SystemTx) error {
+			write(t, dir, func(tx *storage.SystemTx) error {
 				if tt.last != 0 {
 					text := fmt.Appendf(nil, `{"number":990,"last":%d,"days":[]}`, time.Now().Add(-tt.last).Unix())
 					if err := tx.PutPassing("ports/days", "imaps-legacy", text); err != nil {
@@ -121,12 +118,6 @@ func TestAPortThatNobodyUsesIsTold(t *testing.T) {
 				}
 				return tx.PutPassing("ports", "since", strconv.AppendInt(nil, time.Now().Add(-tt.since).Unix(), 10))
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := store.Close(); err != nil {
-				t.Fatal(err)
-			}
 			start(t, config(dir))
 			told := func() (found bool) {
 				withClient(t, dir, false, func(c *control.Client) {
@@ -149,4 +140,71 @@ func TestAPortThatNobodyUsesIsTold(t *testing.T) {
 			}
 		})
 	}
+}
+
+// write writes into the system database while no server runs.
+func write(t *testing.T, dir string, f func(tx *storage.SystemTx) error) {
+	t.Helper()
+	store, err := storage.Open(t.Context(), &storage.Config{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.System().Update(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTheSettingsSayHowLongClientsAreKept has one that was last seen 60 days ago.
+func TestTheSettingsSayHowLongClientsAreKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	addAnna(t, dir)
+	var id string
+	withClient(t, dir, false, func(c *control.Client) {
+		all, err := c.Accounts(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		id = string(all[0].ID)
+	})
+	write(t, dir, func(tx *storage.SystemTx) error {
+		at := time.Now().Add(-60 * 24 * time.Hour).Unix()
+		return tx.PutPassing("ports/clients", id, fmt.Appendf(nil, `{"address":"anna@office.example","clients":[{"kind":"password","first":%[1]d,"last":%[1]d,
+			"addresses":[{"addr":"192.0.2.7","first":%[1]d,"last":%[1]d}],
+			"uses":[{"port":"imaps","number":993,"tls":772,"mechanism":"PLAIN","first":%[1]d,"last":%[1]d,"sessions":1,"days":""}]}]}`, at))
+	})
+	r := start(t, config(dir))
+	if c := clients(t, dir, 1)[0]; len(c.Risks) != 1 || c.Risks[0].Name != ports.RiskNotSeen {
+		t.Errorf("client %+v", c)
+	}
+	withClient(t, dir, false, func(c *control.Client) {
+		s, err := c.Settings(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := s.Current.Document
+		d.Inventory.Days = 30
+		plan, err := c.PlanSettings(t.Context(), &d)
+		if err != nil || !slices.ContainsFunc(plan.Reports, func(r settings.Report) bool {
+			return slices.Contains(r.Steps, "keep for 30 days who used which port")
+		}) {
+			t.Errorf("plan %+v, %v", plan, err)
+		}
+		if _, err := c.ProposeSettings(t.Context(), &control.ProposeSettings{Document: &d}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	withClient(t, dir, false, func(c *control.Client) { // by a new connection
+		if _, err := c.ConfirmSettings(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	start(t, config(dir))
+	clients(t, dir, 0)
 }

@@ -70,7 +70,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 	}
 	stored, err := config.Stored(settingsStore{store.System()})
 	if err != nil { // whoever repairs it must get in
-		c.Logger.WarnContext(ctx, "the audit record is kept as long as is usual, for the settings cannot be read", "err", err)
+		c.Logger.WarnContext(ctx, "the audit record and the inventory of ports are kept as long as is usual, for the settings cannot be read", "err", err)
 		stored = config.Default()
 	}
 	room := &space{dir: c.Dir}
@@ -107,7 +107,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 		return nil, errors.Join(err, o.close(c.Logger))
 	}
 	o.checkpoints = o.checkpointMail()
-	if o.ports, err = openPorts(ctx, c, o); err != nil {
+	if o.ports, err = openPorts(ctx, c, o, stored.Inventory.Days); err != nil {
 		return nil, errors.Join(err, o.close(c.Logger))
 	}
 	o.clients = &clientSetup{office: o}

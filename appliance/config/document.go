@@ -33,6 +33,8 @@ type Document struct {
 
 	Audit Audit `json:"audit"`
 
+	Inventory Inventory `json:"inventory"`
+
 	ClientSetup ClientSetup `json:"client_setup,omitzero"`
 
 	Changes Changes `json:"changes"`
@@ -110,13 +112,14 @@ func Default() Document {
 	return Document{
 		Format: Format, Network: state.Default(), Firewall: policy.Default(),
 		Ports: Ports{IMAPSLegacy: true}, Certificate: Certificate{Source: "private", Policy: "intermediate"},
-		Audit:   Audit{}.filled(),
-		Changes: Changes{ConfirmWithin: usualConfirm},
+		Audit:     Audit{}.filled(),
+		Inventory: Inventory{}.filled(),
+		Changes:   Changes{ConfirmWithin: usualConfirm},
 	}
 }
 
 // fill puts what is usual where somebody, or an earlier release, said nothing.
-func (d *Document) fill() { d.Audit = d.Audit.filled() }
+func (d *Document) fill() { d.Audit, d.Inventory = d.Audit.filled(), d.Inventory.filled() }
 
 // Parse reads a document. The error names all that is wrong with it.
 func Parse(r io.Reader) (Document, error) {
@@ -149,7 +152,7 @@ func (d *Document) Validate() error {
 	errs := []error{
 		within("network", d.Network.Validate()), within("firewall", d.Firewall.Validate()),
 		within("certificate", d.Certificate.validate()), within("sign_in", d.SignIn.validate()),
-		within("audit", d.Audit.validate()), within("client_setup", d.ClientSetup.validate()),
+		within("audit", d.Audit.validate()), within("inventory", d.Inventory.validate()), within("client_setup", d.ClientSetup.validate()),
 	}
 	if c := d.Changes.ConfirmWithin; c < minConfirm || c > maxConfirm {
 		errs = append(errs, fmt.Errorf("changes.confirm_within: %d is not between %d and %d seconds", c, minConfirm, maxConfirm))

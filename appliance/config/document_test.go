@@ -20,6 +20,7 @@ func TestWhatIsWrongIsToldWithItsPlace(t *testing.T) {
 	d.Firewall.Services["telnet"] = policy.Rule{From: policy.LAN}
 	d.Certificate = config.Certificate{Source: "upload", Policy: "loose"}
 	d.Audit.Access, d.Audit.Acts.Megabytes, d.Audit.CheckpointsTo = config.Retention{Days: 3, Megabytes: -1}, 5000, "Anna <anna@office.example>"
+	d.Inventory.Days = 29
 	d.Changes.ConfirmWithin = 5
 	d.Changes.Window = &config.Window{Days: []string{"monday"}, From: "25:00", To: "02:00"}
 	err := d.Validate()
@@ -35,6 +36,7 @@ func TestWhatIsWrongIsToldWithItsPlace(t *testing.T) {
 		"audit.access.days: 3 is not between 7 and 3660",
 		"audit.access.megabytes: -1 is not between 4 and 4096",
 		`audit.checkpoints_to: "Anna <anna@office.example>" is not an address such as anna@office.example`,
+		"inventory.days: 29 is not between 30 and 400",
 		"changes.confirm_within: 5 is not between 30 and 900 seconds",
 		`changes.window.days[0]: "monday" is none of mon, tue, wed, thu, fri, sat and sun`,
 		`changes.window.from: "25:00" is not a time of day such as 22:00`,
@@ -57,6 +59,7 @@ func TestDiffSaysWhatChanges(t *testing.T) {
 	b.Firewall.Log = false
 	b.SignIn.Provider = &config.Provider{Issuer: "https://login.office.example"}
 	b.Audit.Access.Days, b.Audit.CheckpointsTo = 30, "anna@office.example"
+	b.Inventory.Days = 30
 	b.Changes.ConfirmWithin = 120
 	b.Changes.Window = &config.Window{From: "22:00", To: "02:00"}
 	r := b.Firewall.Services[policy.SMTP]
@@ -74,6 +77,7 @@ func TestDiffSaysWhatChanges(t *testing.T) {
 		"- logging of refused packets: on (firewall.log)",
 		`- metrics (port 9464): {"from":"lan"} (firewall.services.metrics)`,
 		"~ who may reach smtp (port 25): the office's network becomes anyone (firewall.services.smtp.from)",
+		"~ days for which is kept who used which port: 90 becomes 30 (inventory.days)",
 		`+ the first wired interface, IPv4 addresses: ["192.0.2.2/24"] (network.interfaces[0].ipv4.addresses)`,
 		"~ the first wired interface, IPv4 method: dhcp becomes static (network.interfaces[0].ipv4.method)",
 		`- the first wired interface, IPv6: {"method":"off"} (network.interfaces[0].ipv6)`,
@@ -98,11 +102,12 @@ func TestWhatAnEarlierReleaseDidNotKnowIsAsUsual(t *testing.T) {
 		t.Fatal(err)
 	}
 	delete(old, "audit")
+	delete(old, "inventory")
 	if text, err = json.Marshal(old); err != nil {
 		t.Fatal(err)
 	}
 	d, err := config.Parse(bytes.NewReader(text))
-	if err != nil || d.Audit != config.Default().Audit || d.Audit.Access.Days != 90 {
+	if err != nil || d.Inventory.Days != 90 || d.Audit != config.Default().Audit || d.Audit.Access.Days != 90 {
 		t.Errorf("%+v, %v", d.Audit, err)
 	}
 }

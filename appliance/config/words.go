@@ -45,6 +45,7 @@ func (n *namer) label(path string) string {
 		"audit.access.days":        "days for which sign-ins, handshakes and bans are recorded",
 		"audit.access.megabytes":   "megabytes for which sign-ins, handshakes and bans are recorded",
 		"audit.checkpoints_to":     "who gets a checkpoint of the audit record by mail each day",
+		"inventory.days":           "days for which is kept who used which port",
 		"client_setup":             "what mail programs are told about connecting",
 		"client_setup.server":      "the server's name for mail programs",
 		"client_setup.outgoing":    "the server for sending that mail programs are told of",

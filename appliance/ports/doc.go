@@ -44,7 +44,7 @@
 // with its newest eight addresses and six ways. Strangers are 1,024 from the
 // office's networks and 1,024 from elsewhere, the oldest going first, and a scan
 // adds a few in a minute at most: the rest it adds to totals alone. What was not
-// seen for 90 days is forgotten.
+// seen for Config.Keep days is forgotten.
 //
 // # Privacy
 //

@@ -38,11 +38,11 @@ type Inventory struct {
 	conf Config
 	log  *slog.Logger
 	now  func() time.Time
-	keep int
 
 	saving sync.Mutex // held by who writes, so that writes keep their order
 
 	mu        sync.Mutex
+	keep      int   // days
 	since     int64 // Unix time from when on there are records
 	sinceKept bool  // it is stored
 	accounts  map[string]*account
@@ -61,7 +61,7 @@ type Inventory struct {
 // Open reads what is stored.
 func Open(c *Config) (*Inventory, error) {
 	inv := &Inventory{
-		conf: *c, log: c.Logger, now: c.Now, keep: cmp.Or(c.Keep, 90),
+		conf: *c, log: c.Logger, now: c.Now,
 		accounts: map[string]*account{},
 		inside:   newCrowd(false), outside: newCrowd(true),
 		ports:   map[string]*traffic{},
@@ -72,8 +72,8 @@ func Open(c *Config) (*Inventory, error) {
 	if inv.now == nil {
 		inv.now = time.Now
 	}
-	if inv.keep < window || inv.keep > maxKeep {
-		return nil, fmt.Errorf("open the inventory of ports: it is kept for %d to %d days, not %d", window, maxKeep, inv.keep)
+	if err := inv.SetKeep(cmp.Or(c.Keep, 90)); err != nil {
+		return nil, fmt.Errorf("open the inventory of ports: %w", err)
 	}
 	if c.Networks != nil {
 		inv.networks = c.Networks()
@@ -85,6 +85,17 @@ func Open(c *Config) (*Inventory, error) {
 		inv.since = inv.now().Unix()
 	}
 	return inv, nil
+}
+
+// SetKeep says for how many days, 30 to 400, what was seen is kept.
+func (inv *Inventory) SetKeep(days int) error {
+	if days < window || days > maxKeep {
+		return fmt.Errorf("who used which port is kept for %d to %d days, not %d", window, maxKeep, days)
+	}
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	inv.keep = days
+	return nil
 }
 
 // local tells whether an address is in the office's networks. inv.mu is held.

@@ -284,6 +284,11 @@ func TestWhatIsOldIsForgotten(t *testing.T) {
 	if days := o.inv.Ports()[0].Days; len(days) != 30 {
 		t.Errorf("%d days of totals", len(days))
 	}
+	for days, ok := range map[int]bool{29: false, 30: true, 400: true, 401: false} {
+		if err := o.inv.SetKeep(days); (err == nil) != ok {
+			t.Errorf("keep %d days: %v", days, err)
+		}
+	}
 }
 
 func TestAnAccountThatIsRemovedTakesItsClientsAlong(t *testing.T) {

@@ -60,8 +60,8 @@ type portListCommand struct {
 func (c *portListCommand) Help() string {
 	return `A line is a device or program, as far as the box can tell them apart: by account, password
 or certificate and what the program says that it is, and in the office by its address. It
-appears some seconds after the first sign-in, and is kept for 90 days after the last. PORTS,
-TLS and BY are of the last 30 days.`
+appears some seconds after the first sign-in, and is kept for 90 days after the last (or as
+many as inventory.days of the settings says). PORTS, TLS and BY are of the last 30 days.`
 }
 
 // Run lists clients.
