@@ -24,7 +24,7 @@ func usualSelectors() []string {
 // domainStep is the examination of the domain's records.
 func (x *examination) domainStep() step {
 	if x.domain == "" {
-		const what = "the records of the domain (MX, SPF, DKIM, DMARC, MTA-STS, SRV)"
+		const what = "the records of the domain (MX, SPF, DKIM, DMARC, MTA-STS, SRV, autoconfig)"
 		return step{name: what, run: func(context.Context) bool {
 			x.skip(what, "no domain was named")
 			return true
@@ -42,6 +42,7 @@ func (x *examination) domainStep() step {
 			{name: "DMARC" + of, run: func(ctx context.Context) bool { x.dmarc(ctx); return true }},
 			{name: "MTA-STS" + of, run: func(ctx context.Context) bool { x.mtaSTS(ctx, mx); return true }},
 			{name: "SRV" + of, run: func(ctx context.Context) bool { x.srv(ctx); return true }},
+			{name: "autoconfig" + of, run: func(ctx context.Context) bool { x.autoconfig(ctx); return true }},
 		},
 	}
 }
@@ -388,23 +389,31 @@ func (x *examination) target(ctx context.Context, name string, r *net.SRV) {
 	if host == "" {
 		return // it says that there is no such service
 	}
-	addrs, err := x.lookup(ctx, host)
-	switch {
-	case isNotFound(err):
-		x.find("srv-wrong", "", fmt.Sprintf("the SRV record %s leads to %s, and that name has no address", name, host), see)
-		return
-	case err != nil:
-		return // it was told of the host, or will be
-	}
 	if r.Port == 990 {
 		x.find("srv-990", "", fmt.Sprintf("the SRV record %s leads to port 990", name), see)
 	}
+	if where := x.nowhere(ctx, host, r.Port); where != "" {
+		x.find("srv-wrong", "", fmt.Sprintf("the SRV record %s leads to %s", name, where), see)
+	}
+}
+
+// nowhere returns in words where a program is led if nothing is there, "" if
+// something is, or it is told of elsewhere.
+func (x *examination) nowhere(ctx context.Context, host string, port uint16) string {
+	addrs, err := x.lookup(ctx, host)
+	switch {
+	case isNotFound(err):
+		return host + ", and that name has no address"
+	case err != nil:
+		return "" // it was told of the host, or will be
+	}
 	for _, a := range addrs {
-		conn, err := dial(ctx, netipPort(a, r.Port))
+		conn, err := dial(ctx, netipPort(a, port))
 		if err == nil {
 			_ = conn.Close()
-			return
+			return ""
 		}
 	}
-	x.find("srv-wrong", "", fmt.Sprintf("the SRV record %s leads to port %d of %s, where nothing answers", name, r.Port, host), see)
+
+	return fmt.Sprintf("port %d of %s, where nothing answers", port, host)
 }

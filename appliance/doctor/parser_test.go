@@ -211,3 +211,23 @@ func TestAHostileServerIsBounded(t *testing.T) {
 		}
 	}
 }
+
+func FuzzAutoconfig(f *testing.F) {
+	for _, seed := range []string{
+		`<clientConfig><emailProvider id="a"><incomingServer type="imap"><hostname>a</hostname><port>993</port><socketType>SSL</socketType></incomingServer></emailProvider></clientConfig>`,
+		`<!DOCTYPE a [<!ENTITY b "c">]><clientConfig>&b;</clientConfig>`, "<clientConfig>", "",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		all, err := readAutoconfig(text)
+		if err != nil {
+			return
+		}
+		for _, s := range all {
+			if s.host == "" || s.port == 0 || strings.ContainsAny(s.host, " \n") {
+				t.Errorf("%q is %+v", text, s)
+			}
+		}
+	})
+}

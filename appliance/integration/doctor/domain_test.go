@@ -146,12 +146,14 @@ func (o published) Facts(context.Context, netip.Addr) (*setup.Facts, error) {
 	return &setup.Facts{
 		Domains: []string{"office.example"}, IMAP: setup.Server{Host: mailName, Port: 993, Security: setup.TLS}, Outgoing: o.out,
 		Addresses: []netip.Addr{netip.MustParseAddr(mail4)}, HTTP: 80, HTTPS: 443,
+		Mechanisms: []string{"PLAIN", "LOGIN"},
 	}, nil
 }
 
 func (published) Person(context.Context, string) (*setup.Person, error) { return nil, setup.ErrNobody }
 
-// TestDoctorAgreesWithTheRecordsThatTheBoxShows in "pillarbox setup records".
+// TestDoctorAgreesWithTheRecordsThatTheBoxShows in "pillarbox setup records", and
+// with what it answers there.
 func TestDoctorAgreesWithTheRecordsThatTheBoxShows(t *testing.T) {
 	p := newPKI(t)
 	for name, tt := range map[string]struct {
@@ -173,6 +175,7 @@ func TestDoctorAgreesWithTheRecordsThatTheBoxShows(t *testing.T) {
 				lines = append(lines, dnsmasqRecord(t, r))
 			}
 			names(t, lines...)
+			servePages(t, func(w http.ResponseWriter, r *http.Request) { s.Handler(r, false).ServeHTTP(w, r) })
 			for _, port := range []string{"993", "465", "587"} {
 				ln, err := net.Listen("tcp", mail4+":"+port)
 				if err != nil {
