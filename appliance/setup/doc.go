@@ -33,7 +33,7 @@
 // Host a page elsewhere could ask in its visitor's name (DNS rebinding). Bodies
 // have a bound, entities in XML are not expanded, and passwords are never asked
 // for. Who sits on the way can forge what comes by plain HTTP, as these protocols
-// have it; so the page and the paper show the CA's fingerprint, to be compared.
+// have it; so the paper shows the CA's fingerprint, to be compared.
 //
 // The package knows nothing of storage, sign-in or listeners: an [Office] gives
 // it the facts.

@@ -185,7 +185,7 @@ func (s *Service) serveConnect(w http.ResponseWriter, r *http.Request, q *questi
 			p = &Person{Address: address}
 		}
 	}
-	text, err := connectPage(q.Facts, p)
+	text, err := connectPage(q, p)
 	w.Header().Set("Content-Security-Policy", contentPolicy)
 	s.send(w, r, "text/html; charset=utf-8", text, err)
 }

@@ -25,6 +25,7 @@ type sheet struct {
 
 	Person *Person // nil where it is for anybody
 	Online bool    // it is on the device itself, so that links work
+	Secure bool    // and came by HTTPS
 	Made   time.Time
 	Link   string        // of the page on the device; "" where there is none
 	Code   template.HTML // that link as a QR code
@@ -66,9 +67,10 @@ func (f *Facts) link(address string) string {
 	return u.String()
 }
 
-// connectPage is the page on a device; p is nil until an address is known.
-func connectPage(f *Facts, p *Person) ([]byte, error) {
-	page := sheet{Facts: f, Person: p, Online: true}
+// connectPage is the page on a device; p is nil until an address is known. It
+// shows no fingerprint: that must come another way.
+func connectPage(q *question, p *Person) ([]byte, error) {
+	page := sheet{Facts: q.Facts, Person: p, Online: true, Secure: q.secure}
 
 	return page.write()
 }

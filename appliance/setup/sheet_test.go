@@ -175,6 +175,12 @@ func TestWhatADeviceFetches(t *testing.T) {
 		if r.status != c.status || r.header.Get("Content-Type") != c.kind || !strings.Contains(r.body, c.has) {
 			t.Errorf("%s: %d %v %s", c.url, r.status, r.header, r.body)
 		}
+		if strings.Contains(r.body, "0A 0A") {
+			t.Errorf("%s: who forges the page can forge the fingerprint on it", c.url)
+		}
+		if strings.Contains(r.body, "came without encryption") != (c.url == "http://mail.office.example/connect") {
+			t.Errorf("%s: %s", c.url, r.body)
+		}
 		if r.status == 200 && (r.header.Get("X-Content-Type-Options") != "nosniff" || r.header.Get("Cache-Control") != "no-store") {
 			t.Errorf("%s: %v", c.url, r.header)
 		}
