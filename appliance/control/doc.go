@@ -51,6 +51,7 @@
 //	POST   /v1/messages?to=…&mailbox=…&from=…  frames → [Result…]
 //	GET    /v1/imports                         → [importer.Job…]
 //	POST   /v1/imports                         importer.NewJob → Job; it signs in once before it answers
+//	POST   /v1/imports/files?account=&options= the connection becomes one on which the command answers for files (package files)
 //	POST   /v1/imports/try                     TryImport → importer.Report, with an estimate; nothing is changed
 //	GET    /v1/imports/{id}?after=&wait=…      → Job, when its version is above after, or after so many seconds
 //	POST   /v1/imports/{id}/pause|cancel|cut-over → Job

@@ -64,6 +64,7 @@ func (h *Handler) importRoutes() map[string]func(http.ResponseWriter, *http.Requ
 		"GET /v1/imports":                h.listImports,
 		"POST /v1/imports":               h.addImport,
 		"POST /v1/imports/try":           h.tryImport,
+		"POST /v1/imports/files":         h.takeFiles,
 		"GET /v1/imports/{id}":           h.showImport,
 		"DELETE /v1/imports/{id}":        h.removeImport,
 		"GET /v1/imports/{id}/report":    h.reportImport,

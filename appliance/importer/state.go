@@ -84,14 +84,15 @@ func readRecords(a *storage.Account, o Origin, validity uint32) (map[string]*kno
 			texts[flags] = flags
 		}
 		key := string(k[len(prefix):])
-		out[key] = &known{flags: flags, box: r.Mailbox, uid: r.UID, fate: r.Fate, stale: validity != 0 && !hasValidity(key, validity)}
+		out[key] = &known{flags: flags, box: r.Mailbox, uid: r.UID, fate: r.Fate, stale: validity != 0 && len(key) == 8 && !hasValidity(key, validity)}
 		return nil
 	})
 	return out, err
 }
 
 // hasValidity tells whether a key is one of an IMAP mailbox with this
-// UIDVALIDITY.
+// UIDVALIDITY. Those are 8 octets long; those of files are longer, and stay the
+// same when files get other UIDs.
 func hasValidity(key string, validity uint32) bool {
 	return len(key) == 8 && key[:4] == keyOf(validity, 0)[:4]
 }

@@ -21,6 +21,7 @@ const importVariable = "PILLARBOX_IMPORT_PASSWORD"
 
 type importCommand struct {
 	IMAP    importIMAPCommand    `cmd:"" name:"imap" help:"Move mail in from an IMAP server: Dovecot, Cyrus, Exchange or another."`
+	Files   importFilesCommand   `cmd:"" name:"files" help:"Move mail in from Maildirs, mboxes or Cyrus's spool."`
 	List    importListCommand    `cmd:"" help:"List the imports."`
 	Status  importStatusCommand  `cmd:"" help:"Tell how far an import is."`
 	Report  importReportCommand  `cmd:"" help:"Show what became of somebody's mail."`

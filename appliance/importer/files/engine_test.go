@@ -2,13 +2,16 @@ package files_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -240,5 +243,29 @@ func TestFromCyrussSpool(t *testing.T) {
 	}
 	if r := b.take(t, src, importer.Options{KeepUIDs: true}); r.Total.Taken != 0 {
 		t.Errorf("taken twice: %+v", r.Total)
+	}
+}
+
+func TestDoublesStayDoubles(t *testing.T) {
+	t.Parallel()
+	dir := lay(t, map[string]string{"cur/1577934000.a:2,": "a: 1\n", "new/.keep": "", "dovecot-uidlist": "3 V7 N2\n1 :1577934000.a\n"})
+	b := newBox(t)
+	for n := range 3 {
+		src, err := files.Open(dir, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.take(t, src, importer.Options{KeepUIDs: true})
+		if err := src.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.contents(t)["INBOX"]; len(got) != n+1 {
+			t.Errorf("%d messages, want %d", len(got), n+1)
+		}
+		path := filepath.Join(dir, "new", fmt.Sprintf("157793400%d.b", n+1))
+		at := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
+		if err := errors.Join(os.WriteFile(path, []byte("a: 1\n"), 0o600), os.Chtimes(path, at, at)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

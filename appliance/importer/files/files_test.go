@@ -54,7 +54,7 @@ func ways(t *testing.T, dir string) map[string]importer.Source {
 	here, there := net.Pipe()
 	served := open()
 	ended := make(chan error)
-	go func() { ended <- files.Serve(context.Background(), there, served) }()
+	go func() { ended <- files.Serve(context.Background(), there, served, nil) }()
 	remote, err := files.Remote(t.Context(), here)
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestMaildirs(t *testing.T) {
 				t.Errorf("origin %q, want %q", s.Origin(), want)
 			}
 			want := []string{
-				".: 1577934003.d is bad",
+				".: file/name/1577934003.d is bad",
 				".: [INBOX] subscribed=false validity=7 next=30 mark=true",
 				fmt.Sprintf(`  9 [$Work \Flagged] 2020-01-02 03:04:05 -1 %d octets`, len(large)),
 				`  12 [\Seen] 2020-01-02 03:04:05 -1 "a: 1\r\n"`,
@@ -267,7 +267,7 @@ func TestWhatChangesWhileItIsRead(t *testing.T) {
 				got = append(got, fmt.Sprintf("%s %q", msgs[i].Key, text))
 				return err
 			})
-			if diff := cmp.Diff([]string{`1.a "a: 1\r\n"`, `3.c "a: 3\r\n"`}, got); err != nil || diff != "" {
+			if diff := cmp.Diff([]string{`file/name/1.a "a: 1\r\n"`, `file/name/3.c "a: 3\r\n"`}, got); err != nil || diff != "" {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
 		})

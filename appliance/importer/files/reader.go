@@ -236,14 +236,17 @@ func (l *listing) run(ctx context.Context, yield func(importer.Message, error) b
 	return nil
 }
 
+// fileKey stands before a file's name: no key is as long as one of a UID.
+const fileKey = "file/name/"
+
 // shortKey stands for a file's name, which may be longer than a key.
 func shortKey(name string) string {
-	if len(name) <= importer.MaxKey {
-		return name
+	if len(fileKey+name) <= importer.MaxKey {
+		return fileKey + name
 	}
 	sum := sha256.Sum256([]byte(name))
 
-	return hex.EncodeToString(sum[:])
+	return fileKey + hex.EncodeToString(sum[:])
 }
 
 // identify gives what a message in an mbox is known by, and its size.

@@ -17,8 +17,8 @@ import (
 	"pillarbox/appliance/importer"
 )
 
-// remote is a source at the other end of a connection.
-type remote struct {
+// RemoteSource is a source at the other end of a connection.
+type RemoteSource struct {
 	conn   net.Conn
 	client *http.Client
 	hello  hello
@@ -26,9 +26,9 @@ type remote struct {
 }
 
 // Remote returns the source that the other end of conn serves. It owns conn.
-func Remote(ctx context.Context, conn net.Conn) (importer.Source, error) {
+func Remote(ctx context.Context, conn net.Conn) (*RemoteSource, error) {
 	given := false
-	r := &remote{conn: conn}
+	r := &RemoteSource{conn: conn}
 	r.client = &http.Client{Transport: &http.Transport{
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
 			if given {
@@ -51,19 +51,46 @@ func Remote(ctx context.Context, conn net.Conn) (importer.Source, error) {
 	return r, nil
 }
 
-func (r *remote) Origin() string                                { return r.hello.Origin }
-func (r *remote) Notes() []string                               { return r.hello.Notes }
-func (r *remote) Parallel() int                                 { return 1 }
-func (r *remote) Open(context.Context) (importer.Reader, error) { return &remoteReader{r}, nil }
-func (r *remote) Close() error                                  { return r.conn.Close() }
-func (r *remote) Facts(context.Context) (f importer.Facts, _ error) {
-	f.Server = r.hello.Origin
-	return f, nil
+// Origin implements importer.Source.
+func (r *RemoteSource) Origin() string { return r.hello.Origin }
+
+// Notes tell a person what was not read.
+func (r *RemoteSource) Notes() []string { return r.hello.Notes }
+
+// Parallel implements importer.Source.
+func (r *RemoteSource) Parallel() int { return 1 }
+
+// Open implements importer.Source.
+func (r *RemoteSource) Open(context.Context) (importer.Reader, error) { return &remoteReader{r}, nil }
+
+// Close implements importer.Source.
+func (r *RemoteSource) Close() error { return r.conn.Close() }
+
+// Facts implements importer.Teller.
+func (r *RemoteSource) Facts(context.Context) (importer.Facts, error) {
+	return importer.Facts{Server: r.hello.Origin}, nil
 }
-func (r *remote) Wait(ctx context.Context, most time.Duration) error {
+
+// Wait implements importer.Source.
+func (r *RemoteSource) Wait(ctx context.Context, most time.Duration) error {
 	return (&Source{}).Wait(ctx, most)
 }
-func (r *remote) Mailboxes(ctx context.Context) (all []importer.Mailbox, err error) {
+
+// Tell tells the other end something in JSON, between what is read.
+func (r *RemoteSource) Tell(ctx context.Context, v any) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	body, err := r.ask(ctx, http.MethodPost, "/told", v)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, io.LimitReader(body, maxHead))
+
+	return errors.Join(err, body.Close())
+}
+
+// Mailboxes implements importer.Source.
+func (r *RemoteSource) Mailboxes(ctx context.Context) (all []importer.Mailbox, err error) {
 	if err := r.get(ctx, "/mailboxes", &all); err != nil {
 		return nil, err
 	}
@@ -74,7 +101,7 @@ func (r *remote) Mailboxes(ctx context.Context) (all []importer.Mailbox, err err
 	return all, nil
 }
 
-func (r *remote) get(ctx context.Context, path string, into any) error {
+func (r *RemoteSource) get(ctx context.Context, path string, into any) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	body, err := r.ask(ctx, http.MethodGet, path, nil)
@@ -93,7 +120,7 @@ func (r *remote) get(ctx context.Context, path string, into any) error {
 	return nil
 }
 
-func (r *remote) ask(ctx context.Context, method, path string, request any) (io.ReadCloser, error) {
+func (r *RemoteSource) ask(ctx context.Context, method, path string, request any) (io.ReadCloser, error) {
 	text, err := json.Marshal(request)
 	if err != nil {
 		return nil, fmt.Errorf("encode request: %w", err)
@@ -114,8 +141,8 @@ func (r *remote) ask(ctx context.Context, method, path string, request any) (io.
 	return res.Body, nil
 }
 
-// remoteReader reads a remote.
-type remoteReader struct{ r *remote }
+// remoteReader reads a RemoteSource.
+type remoteReader struct{ r *RemoteSource }
 
 // Close implements importer.Reader.
 func (rr *remoteReader) Close() error { return nil }

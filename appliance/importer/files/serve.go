@@ -46,8 +46,12 @@ type line struct {
 	End     bool              `json:"end,omitempty"`     // the answer is whole
 }
 
-// Serve answers for a source on a connection until that ends or ctx does.
-func Serve(ctx context.Context, conn net.Conn, s *Source) error {
+// maxTold bounds what the other end tells at once, in octets.
+const maxTold = 64 << 20
+
+// Serve answers for a source on a connection until that ends or ctx does. Told
+// gets what the other end tells of its work; it may be nil.
+func Serve(ctx context.Context, conn net.Conn, s *Source, told func(text []byte)) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(hello{Origin: s.Origin(), Notes: s.Notes()}) // who has gone away needs no answer
@@ -62,6 +66,14 @@ func Serve(ctx context.Context, conn net.Conn, s *Source) error {
 	})
 	mux.HandleFunc("POST /messages", func(w http.ResponseWriter, r *http.Request) { serveMessages(w, r, s) })
 	mux.HandleFunc("POST /read", func(w http.ResponseWriter, r *http.Request) { serveRead(w, r, s) })
+
+	mux.HandleFunc("POST /told", func(w http.ResponseWriter, r *http.Request) {
+		text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTold))
+		if err == nil && told != nil {
+			told(text)
+		}
+		_ = json.NewEncoder(w).Encode(err == nil)
+	})
 
 	one := &oneConn{conn: conn, done: make(chan struct{})}
 	srv := &http.Server{
