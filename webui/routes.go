@@ -11,6 +11,7 @@ func (s *Server) allRoutes() []Route {
 		s.trustRoutes(),
 		s.overviewRoutes(),
 		s.peopleRoutes(),
+		s.portsRoutes(),
 		s.doctorRoutes(),
 		s.certificateRoutes(),
 		s.banRoutes(),
