@@ -72,6 +72,37 @@ func TestATokenThatExpires(t *testing.T) {
 	}
 }
 
+// TestWithoutModSequencesFlagsAreComparedNowAndThen follows a server that does
+// not tell whether flags changed.
+func TestWithoutModSequencesFlagsAreComparedNowAndThen(t *testing.T) {
+	s := exchange().start(t)
+	h := newHere(t)
+	run := func(thorough bool) importer.Counts {
+		t.Helper()
+		task := h.task(s.source(t, byToken), importer.Options{})
+		task.Thorough = thorough
+		r, err := h.engine.Run(t.Context(), task)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Total
+	}
+	run(false)
+	inbox := s.boxes[0]
+	inbox.msgs[0].flags = `\Answered`
+	if c := run(false); c.Flagged != 0 || c.Known != 16 {
+		t.Errorf("soon after: %+v", c)
+	}
+	inbox.msgs = append(inbox.msgs, standMessage{uid: 100, body: "Subject: new\r\n\r\n"})
+	if c := run(false); c.Taken != 1 || c.Flagged != 1 {
+		t.Errorf("with a new message: %+v", c)
+	}
+	inbox.msgs[1].flags = ""
+	if c := run(true); c.Flagged != 1 {
+		t.Errorf("thoroughly: %+v", c)
+	}
+}
+
 // TestExchangeThrottles has the server answer as Exchange documents: with a time
 // to wait, by hanging up, and by refusing further connections.
 func TestExchangeThrottles(t *testing.T) {

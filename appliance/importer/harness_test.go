@@ -65,7 +65,7 @@ func newHere(t testing.TB, change ...func(*storage.Config)) *here {
 
 // task moves from a source.
 func (h *here) task(s importer.Source, o importer.Options) *importer.Task {
-	return &importer.Task{Source: s, Account: h.account, Address: "ada@office.example", Options: o, Progress: importer.NewProgress()}
+	return &importer.Task{Source: s, Account: h.account, Address: "ada@office.example", Options: o, Thorough: true, Progress: importer.NewProgress()}
 }
 
 // move runs a task and fails the test where it fails.

@@ -167,7 +167,7 @@ func (j *Jobs) once(ctx context.Context, r *running, i int, last bool) (Source, 
 	if err != nil {
 		return nil, nil, err
 	}
-	task := &Task{Source: src, Account: account, Address: address, Options: job.Options, Progress: r.progress[i]}
+	task := &Task{Source: src, Account: account, Address: address, Options: job.Options, Thorough: last || job.People[i].Runs == 0, Progress: r.progress[i]}
 	report, err := j.conf.Engine.Run(ctx, task)
 	var verified *Report
 	if err == nil && last {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -107,8 +108,21 @@ func (r *run) mailbox(ctx context.Context, reader Reader, t *target) error {
 // unchanged tells whether nothing happened at the source since the last run.
 func (t *target) unchanged(r *run) bool {
 	n := &t.note
-	return n.Done && n.Mark != "" && n.Mark == t.from.Mark && n.Subscribed == t.from.Subscribed &&
+	return n.Done && (n.Mark != "" && n.Mark == t.from.Mark || t.quiet(r)) && n.Subscribed == t.from.Subscribed &&
 		!(r.Options.Retry && n.Bad > 0) && (n.Expunged || !r.Options.Expunge) && r.Account.MailboxByID(n.Mailbox) != nil
+}
+
+// flagsEvery is how often flags are compared where the source does not tell
+// that one changed: it means that every message is listed.
+const flagsEvery = 10 * time.Minute
+
+// quiet tells whether a source without mod-sequences has neither a message
+// more nor one less, and was listed not long ago.
+func (t *target) quiet(r *run) bool {
+	n, mb := &t.note, &t.from
+	age := time.Since(time.Unix(n.Listed, 0))
+	return !r.Thorough && n.Mark == "" && mb.Mark == "" && mb.UIDNext != 0 && mb.UIDNext == n.UIDNext &&
+		mb.UIDValidity == n.Validity && mb.Messages == n.Messages && age >= 0 && age < flagsEvery
 }
 
 // compare lists a mailbox and finds what is new, changed and gone.
@@ -252,7 +266,7 @@ func (r *run) finish(ctx context.Context, t *target, records map[string]*known) 
 	b.records = records
 	b.ending = &boxNote{
 		Mailbox: t.id, Validity: t.from.UIDValidity, Mark: t.from.Mark, Subscribed: t.from.Subscribed,
-		Messages: t.messages, Bytes: t.bytes, Done: true, Expunged: r.Options.Expunge,
+		Messages: t.messages, Bytes: t.bytes, Done: true, Listed: time.Now().Unix(), UIDNext: t.from.UIDNext, Expunged: r.Options.Expunge,
 	}
 	if r.dry != nil {
 		return nil

@@ -50,7 +50,11 @@ func (e *Engine) Run(ctx context.Context, t *Task) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = r.all(ctx)
+	done, err := e.turn(ctx, t.Account.ID())
+	if err == nil {
+		err = r.all(ctx)
+		done()
+	}
 	r.end()
 	if err != nil {
 		return r.report, fmt.Errorf("move %s in: %w", t.Address, err)

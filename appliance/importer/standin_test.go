@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -233,7 +234,8 @@ func (s *standIn) uid(c io.Writer, say func(string, ...any), tag, rest string, b
 		say("* SEARCH %s\r\n%s OK", strings.Join(uids, " "), tag)
 		return false
 	}
-	set, items, _ := strings.Cut(args, " ")
+	text, items, _ := strings.Cut(args, " ")
+	set := uidSet(text)
 	failed := false
 	for i, m := range box.msgs {
 		if !inSet(set, m.uid) {
@@ -274,7 +276,8 @@ func (s *standIn) uid(c io.Writer, say func(string, ...any), tag, rest string, b
 	return false
 }
 
-func inSet(set string, uid uint32) bool {
+// uidSet reads ranges of UIDs.
+func uidSet(set string) (out [][2]uint64) {
 	for part := range strings.SplitSeq(set, ",") {
 		from, to, ok := strings.Cut(part, ":")
 		if !ok {
@@ -282,9 +285,11 @@ func inSet(set string, uid uint32) bool {
 		}
 		a, _ := strconv.ParseUint(from, 10, 32)
 		b, _ := strconv.ParseUint(to, 10, 32)
-		if uint64(uid) >= min(a, b) && uint64(uid) <= max(a, b) {
-			return true
-		}
+		out = append(out, [2]uint64{min(a, b), max(a, b)})
 	}
-	return false
+	return out
+}
+
+func inSet(set [][2]uint64, uid uint32) bool {
+	return slices.ContainsFunc(set, func(r [2]uint64) bool { return uint64(uid) >= r[0] && uint64(uid) <= r[1] })
 }

@@ -18,6 +18,8 @@ type boxNote struct {
 	Mailbox    storage.MailboxID `json:"mailbox"`
 	Validity   uint32            `json:"validity,omitempty"`
 	Mark       string            `json:"mark,omitempty"`
+	Listed     int64             `json:"listed,omitempty"` // Unix seconds
+	UIDNext    imap.UID          `json:"uid_next,omitempty"`
 	Subscribed bool              `json:"subscribed,omitempty"`
 	KeepsUIDs  bool              `json:"keeps_uids,omitempty"`
 	Messages   int64             `json:"messages"`

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"pillarbox/storage"
@@ -39,11 +40,14 @@ type Engine struct {
 	quarantine string
 	pause      time.Duration
 	tries      int
+
+	mu    sync.Mutex
+	turns map[storage.AccountID]chan struct{} // full while mail moves into the account
 }
 
 // New returns an Engine.
 func New(c *Config) *Engine {
-	e := &Engine{stager: c.Stager, log: c.Logger, quarantine: c.Quarantine, pause: c.Pause, tries: c.Tries}
+	e := &Engine{turns: map[storage.AccountID]chan struct{}{}, stager: c.Stager, log: c.Logger, quarantine: c.Quarantine, pause: c.Pause, tries: c.Tries}
 	if e.pause == 0 {
 		e.pause = time.Second
 	}
@@ -51,6 +55,24 @@ func New(c *Config) *Engine {
 		e.tries = 8
 	}
 	return e
+}
+
+// turn waits until nothing else moves mail into an account: two runs that
+// compare at the same time would both take what is new. The caller calls done.
+func (e *Engine) turn(ctx context.Context, id storage.AccountID) (done func(), err error) {
+	e.mu.Lock()
+	ch := e.turns[id]
+	if ch == nil {
+		ch = make(chan struct{}, 1)
+		e.turns[id] = ch
+	}
+	e.mu.Unlock()
+	select {
+	case ch <- struct{}{}:
+		return func() { <-ch }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Options say what is to be moved and how.
@@ -118,6 +140,9 @@ type Task struct {
 	Account *storage.Account
 	Address string // of the account, for reports
 	Options Options
+	// Thorough lists also mailboxes in which only flags can have changed, where
+	// the source does not tell; without it that is done now and then.
+	Thorough bool
 	// Progress is told of what happens; nil means that nobody wants to know.
 	Progress *Progress
 }

@@ -37,7 +37,7 @@ func TestMoveBesideMbsync(t *testing.T) {
 			}
 			old := start(t, []string{user}, more...)
 			c := old.Client(t, user)
-			boxes := []string{"INBOX", "Sent", "Archiv" + sep + "2023", "Archiv" + sep + "2024"}
+			boxes := []string{"INBOX", "Sent", "Customers" + sep + "2023", "Customers" + sep + "2024"}
 			taken := 0
 			for i, b := range boxes {
 				taken += rig.Put(t, c, b, corpus[i*n/len(boxes):(i+1)*n/len(boxes)]...)

@@ -137,7 +137,8 @@ func (o *office) same(c *imapclient.Client, from, to string) {
 // end nothing is lost and nothing is there twice. PILLARBOX_MOVE says how many
 // messages, PILLARBOX_KILLS how often, PILLARBOX_SEED repeats.
 func TestKilledWhileMailMovesIn(t *testing.T) {
-	n, kills := setting(t, "PILLARBOX_MOVE", 200), setting(t, "PILLARBOX_KILLS", 2)
+	t.Parallel()
+	n, kills := setting(t, "PILLARBOX_MOVE", 150), setting(t, "PILLARBOX_KILLS", 2)
 	seed := uint64(setting(t, "PILLARBOX_SEED", int(time.Now().UnixNano()%1e9)))
 	t.Logf("PILLARBOX_SEED=%d", seed)
 	dice := rand.New(rand.NewPCG(seed, 0))
@@ -150,7 +151,7 @@ func TestKilledWhileMailMovesIn(t *testing.T) {
 	o := open(t, old)
 
 	// Slow enough to be hit in the midst of it.
-	rate := fmt.Sprint(max(n/(2*(kills+1)), 20))
+	rate := fmt.Sprint(max(n/(kills+1), 20))
 	var job importer.Job
 	o.must(rig.OldPassword+"\n", &job, "imap", old.Host+":990", "--ca", o.ca, "--user", "ada", "--account", ada,
 		"--keep-uids", "--keep-password", "--messages", rate, "--password-stdin")
@@ -205,6 +206,10 @@ func (o *office) leaksNothing() {
 // TestTailUntilTheCutOver follows a source, is paused and resumed, and takes
 // what came up to the cut-over.
 func TestTailUntilTheCutOver(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: it waits for much")
+	}
+	t.Parallel()
 	old := rig.Dovecot(t, []string{"ada"})
 	c := old.Client(t, "ada")
 	corpus := rig.Corpus(t, 40)
@@ -274,6 +279,7 @@ func TestTailUntilTheCutOver(t *testing.T) {
 // TestAnOfficeMovesAtOnce takes several people by a list and an administrator's
 // password, from Dovecot by its master user.
 func TestAnOfficeMovesAtOnce(t *testing.T) {
+	t.Parallel()
 	people := []string{"ada", "bob", "cleo"}
 	old := rig.Dovecot(t, people)
 	corpus := rig.Corpus(t, 30)

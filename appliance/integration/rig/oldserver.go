@@ -113,6 +113,12 @@ first_valid_uid = 1
 first_valid_gid = 1
 mail_max_userip_connections = 100
 mail_fsync = never
+auth_failure_delay = 0 secs
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
 passdb {
   driver = passwd-file
   master = yes
