@@ -56,7 +56,7 @@ func (e *Engine) Estimate(ctx context.Context, t *Task) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.dry, r.report.Dry = &estimate{}, true
+	r.dry, r.report.Dry, r.hasty = &estimate{}, true, true
 	if err = r.survey(ctx); err == nil {
 		if err = r.plan(ctx); err == nil {
 			err = r.dry.measure(ctx, r)

@@ -158,7 +158,7 @@ func (f *fetcher) stage(ctx context.Context, b *batch, s *slot, m *Message, in i
 			return slow.err
 		}
 		if err != nil {
-			f.log.WarnContext(ctx, "the octets of a message are not kept", "mailbox", b.place.from.ID, "message", m.Name, "err", err)
+			f.log.WarnContext(ctx, "the octets of a message are not kept", "mailbox", b.place.from.ID, "message", m.where(), "err", err)
 		}
 		return nil
 	}

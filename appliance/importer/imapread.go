@@ -174,7 +174,7 @@ func (r *imapReader) lines(ctx context.Context, mb *Mailbox, uids []imap.UID, un
 		}
 	}
 	bad := line{err: &MessageError{fmt.Errorf("what the server says of it cannot be read: %w", err)}}
-	bad.Key, bad.Name, bad.UID, bad.Size = keyOf(mb.UIDValidity, uids[0]), fmt.Sprintf("UID %d", uids[0]), uids[0], -1
+	bad.Key, bad.UID, bad.Size = keyOf(mb.UIDValidity, uids[0]), uids[0], -1
 	return []line{bad}, nil
 }
 
@@ -227,7 +227,7 @@ func (r *imapReader) fetchLines(mb *Mailbox, uids []imap.UID, lacks string) ([]l
 			continue
 		}
 		l := line{Message: Message{
-			Key: keyOf(mb.UIDValidity, b.UID), Name: fmt.Sprintf("UID %d", b.UID), UID: b.UID,
+			Key: keyOf(mb.UIDValidity, b.UID), UID: b.UID,
 			Flags: r.shared(b.Flags), Date: b.InternalDate, Size: b.RFC822Size, Lacks: lacks,
 		}}
 		out = append(out, l)

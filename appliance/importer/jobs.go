@@ -163,6 +163,12 @@ func (j *Jobs) Add(ctx context.Context, n *NewJob, by string) (Job, error) {
 	if err := n.Validate(); err != nil {
 		return Job{}, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
+	j.mu.Lock()
+	stopped := j.ctx == nil
+	j.mu.Unlock()
+	if stopped {
+		return Job{}, ErrNotRunning
+	}
 	job := Job{
 		ID: time.Now().UTC().Format("20060102-") + strings.ToLower(rand.Text()[:4]), Created: time.Now().UTC(), By: by,
 		From: n.From.withoutUser(), Options: n.Options, Follow: n.Follow, PollSeconds: n.PollSeconds, KeepSecrets: n.KeepSecrets,

@@ -175,7 +175,7 @@ func (r *run) compare(ctx context.Context, reader Reader, t *target) error {
 			continue
 		}
 		if len(m.Key) > MaxKey || m.Key == "" {
-			r.remark("%s of %q was left out: the source gives it no key that can be kept.", m.Name, t.from.ID)
+			r.remark("%s of %q was left out: the source gives it no key that can be kept.", m.where(), t.from.ID)
 			continue
 		}
 		t.sent[m.Key] = true
@@ -188,7 +188,7 @@ func (r *run) compare(ctx context.Context, reader Reader, t *target) error {
 		}
 		b.add(m)
 		if m.Lacks != "" {
-			r.remark("Of %s of %q the source's %s cannot be read; it came without.", m.Name, t.from.ID, m.Lacks)
+			r.remark("Of %s of %q the source's %s cannot be read; it came without.", m.where(), t.from.ID, m.Lacks)
 		}
 		last := &b.slots[len(b.slots)-1]
 		last.again = again

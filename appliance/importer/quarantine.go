@@ -15,11 +15,11 @@ const maxKept = 1 << 30
 
 // quarantined lists a message.
 func (r *run) quarantined(t *target, m *Message, s *slot) {
-	r.log.Warn("a message cannot be taken", "mailbox", t.from.ID, "message", m.Name, "size", s.size, "err", s.bad)
+	r.log.Warn("a message cannot be taken", "mailbox", t.from.ID, "message", m.where(), "size", s.size, "err", s.bad)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.report.Bad) < MaxListed {
-		r.report.Bad = append(r.report.Bad, Bad{Mailbox: t.from.ID, Message: m.Name, Size: s.size, Reason: s.bad.Error(), File: s.file})
+		r.report.Bad = append(r.report.Bad, Bad{Mailbox: t.from.ID, Message: m.where(), Size: s.size, Reason: s.bad.Error(), File: s.file})
 	}
 }
 

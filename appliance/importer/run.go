@@ -31,6 +31,7 @@ type run struct {
 	work   chan *batch
 	order  chan *batch
 	dry    *estimate // not nil: nothing is changed
+	hasty  bool      // somebody waits: nothing is tried twice
 	unused []*batch  // that the committer did not come to
 
 	mu       sync.Mutex
@@ -211,6 +212,9 @@ func (r *run) try(ctx context.Context, what string, f func() error) error {
 	for n := 1; ; n++ {
 		err := f()
 		if err == nil || permanent(err) || ctx.Err() != nil {
+			return err
+		}
+		if r.hasty {
 			return err
 		}
 		if n >= r.tries {

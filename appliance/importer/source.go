@@ -3,6 +3,7 @@ package importer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"time"
@@ -103,6 +104,14 @@ type Message struct {
 	Date  time.Time   // when it arrived; zero if not known
 	Size  int64       // octets; -1 if not known. Some servers only estimate it.
 	Lacks string      // what the source has of it and nobody can read, such as "flags"; mostly ""
+}
+
+// where tells a person which message it is.
+func (m *Message) where() string {
+	if m.Name == "" {
+		return fmt.Sprintf("UID %d", m.UID)
+	}
+	return m.Name
 }
 
 // MessageError says that one message cannot be had, for a reason that trying

@@ -118,7 +118,7 @@ func (v *verifier) compare(ctx context.Context, p *place, list []Message) error 
 		rec, ok := records[m.Key]
 		switch {
 		case !ok:
-			v.differ("%s of %q has not come", m.Name, p.from.ID)
+			v.differ("%s of %q has not come", m.where(), p.from.ID)
 		case rec.Fate == Quarantined:
 			c.Quarantined++
 			v.bad(origin, p, m, &rec)
@@ -169,7 +169,7 @@ func (v *verifier) message(ctx context.Context, p *place, m *Message, rec *Recor
 	}
 	switch {
 	case here.Size != rec.Size:
-		v.differ("%s of %q has %d octets here, and %d came", m.Name, p.from.ID, here.Size, rec.Size)
+		v.differ("%s of %q has %d octets here, and %d came", m.where(), p.from.ID, here.Size, rec.Size)
 	case hashOf(v.Account, here.Data) != rec.Hash:
 		// It may have been expunged just now.
 		if now, err := v.Account.Snapshot(ctx, rec.Mailbox); err == nil {
@@ -178,7 +178,7 @@ func (v *verifier) message(ctx context.Context, p *place, m *Message, rec *Recor
 				return nil
 			}
 		}
-		v.differ("%s of %q has other octets here than those that came", m.Name, p.from.ID)
+		v.differ("%s of %q has other octets here than those that came", m.where(), p.from.ID)
 	}
 	return nil
 }
@@ -188,7 +188,7 @@ func (v *verifier) bad(o Origin, p *place, m *Message, rec *Record) {
 	if len(v.report.Bad) >= MaxListed {
 		return
 	}
-	b := Bad{Mailbox: p.from.ID, Message: m.Name, Size: rec.Size, Reason: rec.Reason}
+	b := Bad{Mailbox: p.from.ID, Message: m.where(), Size: rec.Size, Reason: rec.Reason}
 	if name := v.file(o, m.Key); name != "" {
 		if _, err := os.Stat(name); err == nil {
 			b.File = name
