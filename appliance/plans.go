@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -235,6 +236,9 @@ type members struct{ recipients }
 // Members implements sunset.People.
 func (m members) Members(ctx context.Context, address string) ([]string, error) {
 	found, err := m.Resolve(ctx, address)
+	if errors.Is(err, delivery.ErrUnknownRecipient) {
+		err = fmt.Errorf("%w: %s", sunset.ErrNoPerson, address)
+	}
 	var all []string
 	for _, a := range found {
 		all = append(all, a.Address)
@@ -282,9 +286,9 @@ func (n notices) Turned(c net.Conn) string {
 
 // Notice implements imap.Notices.
 func (n notices) Notice(_ context.Context, s *imap.Arrival) imap.Notice {
-	alert, refuse := n.plans.Arrived(contact(s.Conn, s.Address, s.Mechanism))
+	alerts, refuse := n.plans.Arrived(contact(s.Conn, s.Address, s.Mechanism))
 
-	return imap.Notice{Alert: alert, Refuse: refuse}
+	return imap.Notice{Alerts: alerts, Refuse: refuse}
 }
 
 // recordPlan records what was decided about a plan.

@@ -189,7 +189,7 @@ func (s *session) byPassword(name, password string) verifier {
 // check lets a client in that is who it says. as is whom it wants to act for: ""
 // or, in whatever form, the same person.
 func (s *session) check(ctx context.Context, mechanism, name, as string, verify verifier) error {
-	acct, alert, err := s.enter(ctx, mechanism, name, as, verify)
+	acct, alerts, err := s.enter(ctx, mechanism, name, as, verify)
 	var turned *turnedError
 	switch {
 	case errors.As(err, &turned):
@@ -218,8 +218,8 @@ func (s *session) check(ctx context.Context, mechanism, name, as string, verify 
 	s.log = s.log.With("account", s.ident.Address)
 	s.link.until = time.Time{}
 	s.dec.SetLimits(s.srv.memberLimits())
-	if alert != "" {
-		s.untagged("OK [ALERT] " + alert)
+	for _, text := range alerts {
+		s.untagged("OK [ALERT] " + text)
 	}
 	return ok("CAPABILITY "+s.capabilities(), "Logged in")
 }
@@ -233,25 +233,25 @@ var errCrowded = errors.New("too many connections")
 // errForeign is a client that wants to act for somebody else.
 var errForeign = errors.New("acting for another is not possible")
 
-// enter verifies who it is, opens the account and counts the session. alert is
+// enter verifies who it is, opens the account and counts the session. alerts are
 // what they are to be told.
-func (s *session) enter(ctx context.Context, mechanism, name, as string, verify verifier) (acct *storage.Account, alert string, err error) {
+func (s *session) enter(ctx context.Context, mechanism, name, as string, verify verifier) (acct *storage.Account, alerts []string, err error) {
 	ident, mark, err := verify(ctx)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	if as != "" && !strings.EqualFold(as, name) && !strings.EqualFold(as, ident.Address) {
-		return nil, "", errForeign
+		return nil, nil, errForeign
 	}
 	a := &Arrival{Identity: ident, Conn: s.link.conn, Mechanism: mechanism}
-	if alert, err = s.notice(ctx, a); err != nil {
-		return nil, "", err
+	if alerts, err = s.notice(ctx, a); err != nil {
+		return nil, nil, err
 	}
 	if acct, err = s.srv.accounts.Account(ctx, ident.Account); err != nil {
-		return nil, "", fmt.Errorf("open mailboxes: %w", err)
+		return nil, nil, fmt.Errorf("open mailboxes: %w", err)
 	}
 	// The last step, so that nothing that fails leaves the session counted.
-	return acct, alert, s.srv.enter(s, a, mark)
+	return acct, alerts, s.srv.enter(s, a, mark)
 }
 
 // refuseLogin holds the answer to a failed log-in back, longer each time, and

@@ -30,8 +30,8 @@ type Arrival struct {
 // Notice is what somebody is told. Texts are ASCII, without a line's end, and not
 // longer than 500 octets: whatever else is in one is left out.
 type Notice struct {
-	Alert  string // which programs are to show (RFC 9051, section 7.1); "" for nothing
-	Refuse bool   // they are not let in by this way
+	Alerts []string // which programs are to show (RFC 9051, section 7.1)
+	Refuse bool     // they are not let in by this way, for the first of these reasons
 }
 
 // maxNotice bounds what is shown to a person, in octets.
@@ -56,16 +56,19 @@ func (s *session) turned() error {
 }
 
 // notice asks what somebody is to be told; a *turnedError refuses them.
-func (s *session) notice(ctx context.Context, a *Arrival) (alert string, err error) {
+func (s *session) notice(ctx context.Context, a *Arrival) (alerts []string, err error) {
 	if s.srv.notices == nil {
-		return "", nil
+		return nil, nil
 	}
 	n := s.srv.notices.Notice(ctx, a)
+	for _, text := range n.Alerts {
+		alerts = append(alerts, printable(text))
+	}
 	if n.Refuse {
-		return "", &turnedError{printable(n.Alert)}
+		return nil, &turnedError{strings.Join(alerts[:min(1, len(alerts))], "")}
 	}
 
-	return printable(n.Alert), nil
+	return alerts, nil
 }
 
 // printable leaves out of a text what cannot stand in a response.

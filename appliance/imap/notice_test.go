@@ -34,8 +34,8 @@ func (n *notices) Notice(_ context.Context, a *imap.Arrival) imap.Notice {
 func TestPeopleAreToldOfTheWayByWhichTheyCome(t *testing.T) {
 	var signIns []imap.SignIn
 	n := &notices{notice: map[string]imap.Notice{
-		"alice": {Alert: "Use port 993\r\n* BYE soon, gr\xc3\xbc\xc3\x9fe"},
-		"bob":   {Alert: "Your telephone must use port 993 now", Refuse: true},
+		"alice": {Alerts: []string{"Use port 993\r\n* BYE soon, gr\xc3\xbc\xc3\x9fe", "And TLS 1.3"}},
+		"bob":   {Alerts: []string{"Your telephone must use port 993 now"}, Refuse: true},
 	}}
 	o := newOffice(t, func(c *imap.Config) {
 		c.Notices = n
@@ -43,7 +43,7 @@ func TestPeopleAreToldOfTheWayByWhichTheyCome(t *testing.T) {
 	})
 	c := o.dial()
 	c.do("LOGIN alice wrong", "NO [AUTHENTICATIONFAILED] The name or the password is wrong")
-	c.do("LOGIN alice secret", "* OK [ALERT] Use port 993* BYE soon, gre", "OK [CAPABILITY …] Logged in")
+	c.do("LOGIN alice secret", "* OK [ALERT] Use port 993* BYE soon, gre", "* OK [ALERT] And TLS 1.3", "OK [CAPABILITY …] Logged in")
 	c.do("NOOP", "OK NOOP completed") // once is enough
 
 	for _, command := range []string{"LOGIN bob secret", "AUTHENTICATE PLAIN AGJvYgBzZWNyZXQ="} {

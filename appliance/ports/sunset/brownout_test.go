@@ -90,10 +90,10 @@ func TestABrownoutOpensByItself(t *testing.T) {
 		"nothing": {func(*office) {}, true, sunset.Over},
 		"a crash": {func(o *office) { o.crash() }, true, sunset.Over},
 		"a crash, and off for an hour": {func(o *office) {
-			o.power.lasts = o.power.passed
+			o.power.cut(0)
 			o.stop()
 			time.Sleep(hour)
-			o.power.lasts = 0
+			o.power.back()
 			o.start()
 		}, false, sunset.Over},
 		"the clock jumps ahead":            {func(o *office) { o.jump(hour) }, false, sunset.Over},
@@ -110,12 +110,12 @@ func TestABrownoutOpensByItself(t *testing.T) {
 				o.t.Error(err)
 			}
 		}, false, sunset.Cancelled},
-		"the disk takes nothing more": {func(o *office) { o.power.lasts = 1 }, true, ""},
+		"the disk takes nothing more": {func(o *office) { o.power.cut(0) }, true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				o := newOffice(t)
-				defer func() { o.power.lasts = 0; o.stop() }()
+				defer func() { o.power.back(); o.stop() }()
 				planned(t, o)
 				time.Sleep(day + 3*time.Minute)
 				if _, refused := o.comes(ada, sunset.Legacy); !refused {

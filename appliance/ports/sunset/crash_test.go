@@ -44,7 +44,7 @@ func TestAPowerCutAtAnyMomentOfAPlan(t *testing.T) {
 			o := newOffice(t)
 			defer func() { o.stop() }()
 			ctx, k := t.Context(), sunset.Leave990
-			o.power.lasts = o.power.passed + cuts + 1
+			o.power.cut(cuts + 1)
 			at := -1 // the step that somebody was told of
 			do := func(f func() (sunset.Plan, error)) bool {
 				p, err := f()
@@ -63,9 +63,8 @@ func TestAPowerCutAtAnyMomentOfAPlan(t *testing.T) {
 			if tried = ok; ok {
 				back = do(func() (sunset.Plan, error) { return o.Rollback(ctx, k, "anna", "") })
 			}
-			whole = o.power.passed < o.power.lasts
 			o.stop()
-			o.power.lasts = 0
+			whole = o.power.back()
 			o.start()
 			o.reachable("after the start")
 			time.Sleep(3 * time.Minute)
@@ -122,7 +121,7 @@ func random(t *testing.T, events, waits []int) {
 		case 10:
 			_, _ = o.Resume(ctx, k, "anna", "")
 		case 11:
-			if _, err := o.Rollback(ctx, k, "anna", ""); err == nil && !o.settings.pending {
+			if _, err := o.Rollback(ctx, k, "anna", ""); err == nil && !o.settings.busy() {
 				if way := o.settings.Way(k); !way.Open {
 					t.Fatalf("taken back, and %s is closed", k)
 				}

@@ -164,19 +164,18 @@ func (p *Planner) called(remote netip.Addr) {
 }
 
 // Arrived returns what somebody is told who has shown who they are, and whether
-// they are let in.
-func (p *Planner) Arrived(c *Contact) (alert string, refuse bool) {
+// they are refused.
+func (p *Planner) Arrived(c *Contact) (alerts []string, refuse bool) {
 	g, now := p.gate.Load(), p.now()
 	if len(g.rules) == 0 {
-		return "", false
+		return nil, false
 	}
 	for i := range g.rules {
 		if r := &g.rules[i]; p.refused(r, c, now) {
 			p.note(r.kind, c, true, false)
-			return r.refuse, true
+			return []string{r.refuse}, true
 		}
 	}
-	var alerts []string
 	for i := range g.rules {
 		r := &g.rules[i]
 		told := false
@@ -192,7 +191,7 @@ func (p *Planner) Arrived(c *Contact) (alert string, refuse bool) {
 		p.note(r.kind, c, false, told)
 	}
 
-	return strings.Join(alerts, " "), false
+	return alerts, false
 }
 
 // note keeps in mind that somebody came.

@@ -19,10 +19,30 @@ import (
 var errPower = errors.New("the power is cut")
 
 // power is cut at some moment, if it is: nothing happens from then on.
-type power struct{ lasts, passed int }
+type power struct {
+	mu            sync.Mutex
+	lasts, passed int
+}
+
+// cut lets only some more moments pass; back has them pass for ever.
+func (p *power) cut(after int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lasts = max(1, p.passed+after)
+}
+
+func (p *power) back() (whole bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	whole = p.passed < p.lasts
+	p.lasts = 0
+	return whole
+}
 
 // during lets a moment pass before f and one behind it.
 func (p *power) during(f func()) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for i := range 2 {
 		if p.passed++; p.lasts > 0 && p.passed >= p.lasts {
 			return errPower
@@ -123,6 +143,12 @@ func (s *settings) set(k sunset.Kind, open bool, by, why string) (sunset.Way, er
 	return way, err
 }
 
+func (s *settings) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending
+}
+
 // byHand is a change by a person.
 func (s *settings) byHand(k sunset.Kind, open bool) {
 	s.mu.Lock()
@@ -192,6 +218,7 @@ type office struct {
 	shift    time.Duration // of the wall clock
 	mails    map[string][]string
 	unmailed error
+	gone     string // whose account was removed
 	events   []sunset.Event
 	trouble  map[sunset.Condition]string
 	sessions []sunset.Contact // that are open
@@ -280,23 +307,23 @@ func (o *office) start() {
 
 // crash is a power cut: what was not written is lost.
 func (o *office) crash() {
-	o.power.lasts = o.power.passed
-	if o.power.lasts == 0 {
-		o.power.lasts = 1
-	}
+	o.power.cut(0)
 	o.stop()
-	o.power.lasts = 0
+	o.power.back()
 	o.start()
 }
 
 func (o *office) Members(_ context.Context, address string) ([]string, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	switch address = strings.ToLower(address); address {
+	case o.gone:
 	case ada, bob, eve:
 		return []string{address}, nil
 	case staff:
 		return []string{ada, bob}, nil
 	}
-	return nil, errors.New("there is nobody of that address: " + address)
+	return nil, fmt.Errorf("%w: %s", sunset.ErrNoPerson, address)
 }
 
 func (o *office) Deliver(_ context.Context, account string, message []byte) error {
@@ -358,7 +385,7 @@ func (o *office) comes(account, port string) (alert string, refused bool) {
 
 // arrives has somebody come, unless the port turns everybody away, and has the
 // inventory see it.
-func (o *office) arrives(c sunset.Contact) (alert string, refused bool) {
+func (o *office) arrives(c sunset.Contact) (alert string, turned bool) {
 	c.Remote = netip.MustParseAddr("192.168.7.20")
 	if !o.settings.Serves(c.Port) {
 		return "closed", true
@@ -366,14 +393,31 @@ func (o *office) arrives(c sunset.Contact) (alert string, refused bool) {
 	if bye := o.Turned(c.Port, c.Remote); bye != "" {
 		return bye, true
 	}
-	alert, refused = o.Arrived(&c)
+	alerts, refused := o.Arrived(&c)
 	o.inventory.mu.Lock()
 	defer o.inventory.mu.Unlock()
 	if !refused {
 		o.inventory.traffic = append(o.inventory.traffic, moment{o.now(), c.Port, false})
 		o.inventory.uses = append(o.inventory.uses, sunset.Use{Contact: c, Device: "scanner", Program: "Scan 1.0", First: o.now(), Last: o.now(), Sessions: 1})
 	}
-	return alert, refused
+	return strings.Join(alerts, "\n"), refused
+}
+
+// uses has the inventory know of something that the planner did not see.
+func (o *office) uses(u ...sunset.Use) {
+	o.inventory.mu.Lock()
+	defer o.inventory.mu.Unlock()
+	o.inventory.uses = append(o.inventory.uses, u...)
+}
+
+// leaves removes an account.
+func (o *office) leaves(account string) {
+	o.mu.Lock()
+	o.gone = account
+	o.mu.Unlock()
+	o.inventory.mu.Lock()
+	defer o.inventory.mu.Unlock()
+	o.inventory.uses = slices.DeleteFunc(o.inventory.uses, func(u sunset.Use) bool { return u.Account == account })
 }
 
 // fails has sign-ins fail.

@@ -105,7 +105,8 @@ type Traffic struct {
 
 // People knows who there is.
 type People interface {
-	// Members returns the accounts that an address leads to.
+	// Members returns the accounts that an address leads to, ErrNoPerson if it
+	// leads nowhere.
 	Members(ctx context.Context, address string) ([]string, error)
 }
 
@@ -143,6 +144,7 @@ type Evidence struct {
 // Errors of a Planner.
 var (
 	ErrNobody   = errors.New("nobody says who decides that")
+	ErrNoPerson = errors.New("there is nobody of that address")
 	ErrNoPlan   = errors.New("there is no such plan")
 	ErrExists   = errors.New("there is such a plan already")
 	ErrOpposite = errors.New("the other port is being left: one of the two plans has to be dropped first")

@@ -120,7 +120,7 @@ func TestNobodyIsCutOffWhoDoesNotExpectIt(t *testing.T) {
 		o.comes(bob, sunset.Legacy)
 		time.Sleep(6*day + 22*hour)
 		o.comes(ada, sunset.IMAPS)
-		o.inventory.uses = append(o.inventory.uses, sunset.Use{Contact: sunset.Contact{Account: ada, Port: sunset.Legacy}, Device: "printer", Last: o.now()})
+		o.uses(sunset.Use{Contact: sunset.Contact{Account: ada, Port: sunset.Legacy}, Device: "printer", Last: o.now()})
 		time.Sleep(2 * hour)
 		s := o.stands(sunset.Leave990, "announce")
 		if diff := cmp.Diff([]string{ada}, s.Check.Unexpected); diff != "" || len(s.Check.CutOff) != 1 || s.Check.CutOff[0].Devices[0] != "printer" {
@@ -142,7 +142,7 @@ func TestNobodyIsCutOffWhoDoesNotExpectIt(t *testing.T) {
 		// Bob was told by the ALERT, and may be.
 		must(o.Next(ctx, sunset.Leave990, sunset.Going{Now: true}, "anna", ""))(t)
 		o.stands(sunset.Leave990, "phase 1")
-		o.inventory.uses = append(o.inventory.uses, sunset.Use{Contact: sunset.Contact{Account: eve, Port: sunset.Legacy}, Last: o.now()})
+		o.uses(sunset.Use{Contact: sunset.Contact{Account: eve, Port: sunset.Legacy}, Last: o.now()})
 		if _, err := o.Next(ctx, sunset.Leave990, sunset.Going{Now: true}, "anna", ""); err != nil {
 			t.Errorf("eve is not in the network of the phase: %v", err)
 		}
@@ -548,5 +548,24 @@ func TestWhatCannotBeReadRefusesNobody(t *testing.T) {
 			t.Error("nobody is told")
 		}
 		must(o.Make(t.Context(), usual(sunset.Leave990), "anna"))(t)
+	})
+}
+
+func TestWhoHasGoneIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t)
+		defer func() { o.stop() }()
+		toPilot(t, o, usual(sunset.Leave990))
+		o.comes(bob, sunset.Legacy)
+		o.comes(eve, sunset.Legacy)
+		time.Sleep(2 * time.Minute)
+		o.leaves(bob)
+		time.Sleep(2 * hour)
+		if s := o.stands(sunset.Leave990, "pilot"); len(s.People) != 1 || s.People[0].Account != eve {
+			t.Errorf("people: %+v", s.People)
+		}
+		if o.disk.kept["person/leave-990/"+bob] != nil || o.disk.kept["person/leave-990/"+eve] == nil {
+			t.Error("they are not forgotten on the disk")
+		}
 	})
 }

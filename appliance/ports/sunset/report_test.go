@@ -21,7 +21,7 @@ func TestAReportTellsEverythingAndCarriesOutNothing(t *testing.T) {
 		o := newOffice(t)
 		defer func() { o.stop() }()
 		planned(t, o)
-		o.inventory.uses = append(o.inventory.uses, sunset.Use{
+		o.uses(sunset.Use{
 			Contact: sunset.Contact{Account: bob, Port: sunset.Legacy}, Device: "<script>alert(1)</script>\x1b[31m\u202e", Last: o.now(), First: o.now(),
 		}, sunset.Use{Contact: sunset.Contact{Account: eve, Port: sunset.Legacy}, Device: "=HYPERLINK(\"x\")", Last: o.now(), First: o.now()})
 		must(o.Own(t.Context(), sunset.Ownership{Owner: "the board", Why: "a <b>scanner</b> & a phone", Review: o.now().Add(day)}, "anna"))(t)

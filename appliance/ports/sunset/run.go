@@ -102,9 +102,36 @@ func (p *Planner) look(ctx context.Context, now time.Time) {
 		}
 	}
 	if d := now.Sub(p.kept); d >= seenEach || d < 0 {
+		p.prune(ctx)
 		if text, err := now.UTC().MarshalText(); err == nil && p.conf.Store.Save(ctx, map[string][]byte{seenKey: text}) == nil {
 			p.kept = now
 		}
+	}
+}
+
+// prune forgets people who have no account any more.
+func (p *Planner) prune(ctx context.Context) {
+	for _, k := range p.kinds() {
+		gone := map[string][]byte{}
+		for name := range p.persons(k) {
+			if _, err := p.conf.People.Members(ctx, name); errors.Is(err, ErrNoPerson) {
+				gone[personKey+string(k)+"/"+name] = nil
+			}
+		}
+		if len(gone) == 0 {
+			continue
+		}
+		if err := p.conf.Store.Save(ctx, gone); err != nil {
+			p.log.WarnContext(ctx, "people who have gone are not forgotten yet", "err", err)
+			continue
+		}
+		p.mu.Lock()
+		for key := range gone {
+			name := strings.TrimPrefix(key, personKey+string(k)+"/")
+			delete(p.people[k], name)
+			delete(p.dirty[k], name)
+		}
+		p.mu.Unlock()
 	}
 }
 
