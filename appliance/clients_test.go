@@ -174,7 +174,7 @@ func TestTheSettingsSayHowLongClientsAreKept(t *testing.T) {
 		at := time.Now().Add(-60 * 24 * time.Hour).Unix()
 		return tx.PutPassing("ports/clients", id, fmt.Appendf(nil, `{"address":"anna@office.example","clients":[{"kind":"password","first":%[1]d,"last":%[1]d,
 			"addresses":[{"addr":"192.0.2.7","first":%[1]d,"last":%[1]d}],
-			"uses":[{"port":"imaps","number":993,"tls":772,"mechanism":"PLAIN","first":%[1]d,"last":%[1]d,"sessions":1,"days":""}]}]}`, at))
+			"uses":[{"port":"imaps","number":993,"tls":772,"mechanism":"PLAIN","from":"192.0.2.7","first":%[1]d,"last":%[1]d,"sessions":1,"days":""}]}]}`, at))
 	})
 	r := start(t, config(dir))
 	if c := clients(t, dir, 1)[0]; len(c.Risks) != 1 || c.Risks[0].Name != ports.RiskNotSeen {

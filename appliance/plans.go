@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -193,10 +192,6 @@ type planInventory struct{ *ports.Inventory }
 func (i planInventory) Uses(since time.Time) []sunset.Use {
 	var all []sunset.Use
 	for _, c := range i.Clients(ports.Query{Since: since}) {
-		var at netip.Addr
-		if len(c.Addresses) > 0 {
-			at = c.Addresses[0].Addr
-		}
 		var risks []string
 		for _, r := range c.Risks {
 			risks = append(risks, r.Text)
@@ -206,7 +201,7 @@ func (i planInventory) Uses(since time.Time) []sunset.Use {
 				continue
 			}
 			all = append(all, sunset.Use{
-				Contact: sunset.Contact{Account: c.Account, Remote: at, Port: u.Port, TLS: u.TLS, Mechanism: u.Mechanism},
+				Contact: sunset.Contact{Account: c.Account, Remote: u.From, Port: u.Port, TLS: u.TLS, Mechanism: u.Mechanism},
 				Device:  c.Name(), Program: c.Program, First: u.First, Last: u.Last, Sessions: u.Sessions, Risks: risks,
 			})
 		}

@@ -141,14 +141,14 @@ func TestWhoUsesWhichPort(t *testing.T) {
 		asked(t, box, &f, "port", "simulate", "close", "990")
 		var cut []string
 		for _, a := range f.Affected {
-			cut = append(cut, a.Client.Addresses[0].Addr.String()+" "+string(a.Elsewhere))
+			cut = append(cut, a.From.Addr.String()+" "+string(a.Elsewhere))
 		}
 		slices.Sort(cut)
 		if diff := cmp.Diff([]string{"127.0.0.21 person", "127.0.0.22 person", "127.0.0.32 both"}, cut); diff != "" || f.CutOff != 0 {
 			t.Errorf("closing 990: %s (%d cut off)", diff, f.CutOff)
 		}
 		asked(t, box, &f, "port", "simulate", "tls13")
-		if len(f.Affected) != 1 || f.Affected[0].Client.Addresses[0].Addr.String() != "127.0.0.22" {
+		if len(f.Affected) != 1 || f.Affected[0].From.Addr.String() != "127.0.0.22" {
 			t.Errorf("TLS 1.3 alone: %+v", f.Affected)
 		}
 	}

@@ -60,23 +60,24 @@ type Address struct {
 	Last   time.Time  `json:"last"`
 }
 
-// Use is one way in which a client came. Cipher, ServerName and Better are those
-// of the last time.
+// Use is one way in which a client came. From, Cipher, ServerName and Better are
+// those of the last time.
 type Use struct {
-	Port       string    `json:"port"`   // the listener's name
-	Number     int       `json:"number"` // of the port
-	TLS        string    `json:"tls"`    // "TLS 1.2" or "TLS 1.3"
-	Cipher     string    `json:"cipher"`
-	ServerName string    `json:"server_name,omitempty"` // by which it knows the box (SNI)
-	Mechanism  string    `json:"mechanism"`
-	Better     bool      `json:"better"` // it could have used one that does not send the password
-	First      time.Time `json:"first"`
-	Last       time.Time `json:"last"`
-	Sessions   int       `json:"sessions"`
-	Resumed    int       `json:"resumed"` // of them, whose TLS session was
-	Failures   int       `json:"failures"`
-	TurnedAway int       `json:"turned_away"` // sign-ins with a right password that this way was closed for
-	Days       []Day     `json:"days"`        // those that are kept, the oldest first
+	Port       string     `json:"port"`   // the listener's name
+	Number     int        `json:"number"` // of the port
+	TLS        string     `json:"tls"`    // "TLS 1.2" or "TLS 1.3"
+	From       netip.Addr `json:"from"`
+	Cipher     string     `json:"cipher"`
+	ServerName string     `json:"server_name,omitempty"` // by which it knows the box (SNI)
+	Mechanism  string     `json:"mechanism"`
+	Better     bool       `json:"better"` // it could have used one that does not send the password
+	First      time.Time  `json:"first"`
+	Last       time.Time  `json:"last"`
+	Sessions   int        `json:"sessions"`
+	Resumed    int        `json:"resumed"` // of them, whose TLS session was
+	Failures   int        `json:"failures"`
+	TurnedAway int        `json:"turned_away"` // sign-ins with a right password that this way was closed for
+	Days       []Day      `json:"days"`        // those that are kept, the oldest first
 }
 
 // Day counts what happened on one day of UTC.
@@ -103,6 +104,17 @@ func (c *Client) Name() string {
 		return c.Addresses[0].Addr.String()
 	}
 	return "unknown"
+}
+
+// at returns what is known of an address of the client's, which may be no more
+// than the address.
+func (c *Client) at(addr netip.Addr) Address {
+	for _, a := range c.Addresses {
+		if a.Addr == addr {
+			return a
+		}
+	}
+	return Address{Addr: addr}
 }
 
 // Outside tells whether it was last seen from outside the office.

@@ -68,11 +68,11 @@ func TestWhatIsToldOfAClient(t *testing.T) {
 		Addresses: []ports.Address{{Addr: netip.MustParseAddr("192.168.7.20"), Local: true, First: yesterday, Last: today}},
 		Uses: []ports.Use{
 			{
-				Port: ports.IMAPS, Number: 993, TLS: "TLS 1.3", Cipher: "TLS_AES_128_GCM_SHA256", Mechanism: "SCRAM-SHA-256",
+				Port: ports.IMAPS, Number: 993, TLS: "TLS 1.3", From: netip.MustParseAddr("192.168.7.20"), Cipher: "TLS_AES_128_GCM_SHA256", Mechanism: "SCRAM-SHA-256",
 				First: today, Last: today, Sessions: 2, Resumed: 2, Days: []ports.Day{{Date: date(today), Sessions: 2}},
 			},
 			{
-				Port: ports.Legacy, Number: 990, TLS: "TLS 1.2", Cipher: "TLS_AES_128_GCM_SHA256", Mechanism: "PLAIN", ServerName: "mail.office.example",
+				Port: ports.Legacy, Number: 990, TLS: "TLS 1.2", From: netip.MustParseAddr("192.168.7.20"), Cipher: "TLS_AES_128_GCM_SHA256", Mechanism: "PLAIN", ServerName: "mail.office.example",
 				First: yesterday, Last: yesterday, Sessions: 1, Days: []ports.Day{{Date: date(yesterday), Sessions: 1}},
 			},
 		},

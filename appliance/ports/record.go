@@ -70,20 +70,21 @@ type seenAt struct {
 
 // use is a way of a record.
 type use struct {
-	Port       string `json:"port"`
-	Number     int    `json:"number"`
-	TLS        uint16 `json:"tls"`
-	Mechanism  string `json:"mechanism"`
-	Cipher     string `json:"cipher,omitempty"`
-	ServerName string `json:"sni,omitempty"`
-	Better     bool   `json:"better,omitempty"`
-	First      int64  `json:"first"`
-	Last       int64  `json:"last"`
-	Sessions   uint32 `json:"sessions"`
-	Resumed    uint32 `json:"resumed,omitempty"`
-	Failures   uint32 `json:"failures,omitempty"`
-	TurnedAway uint32 `json:"turned_away,omitempty"`
-	Days       days   `json:"days"`
+	Port       string     `json:"port"`
+	Number     int        `json:"number"`
+	TLS        uint16     `json:"tls"`
+	Mechanism  string     `json:"mechanism"`
+	From       netip.Addr `json:"from"`
+	Cipher     string     `json:"cipher,omitempty"`
+	ServerName string     `json:"sni,omitempty"`
+	Better     bool       `json:"better,omitempty"`
+	First      int64      `json:"first"`
+	Last       int64      `json:"last"`
+	Sessions   uint32     `json:"sessions"`
+	Resumed    uint32     `json:"resumed,omitempty"`
+	Failures   uint32     `json:"failures,omitempty"`
+	TurnedAway uint32     `json:"turned_away,omitempty"`
+	Days       days       `json:"days"`
 }
 
 func (r *record) identity() identity { return identity{r.Kind, r.Credential, r.Named, r.Place} }
@@ -141,7 +142,7 @@ func (r *record) shown(a *account, local func(netip.Addr) bool) Client {
 		c.Sessions += int(u.Sessions)
 		c.Failures += int(u.Failures)
 		c.Uses = append(c.Uses, Use{
-			Port: u.Port, Number: u.Number, TLS: tls.VersionName(u.TLS), Cipher: u.Cipher, ServerName: u.ServerName,
+			Port: u.Port, Number: u.Number, TLS: tls.VersionName(u.TLS), From: u.From, Cipher: u.Cipher, ServerName: u.ServerName,
 			Mechanism: u.Mechanism, Better: u.Better, Sessions: int(u.Sessions), Resumed: int(u.Resumed), Failures: int(u.Failures), TurnedAway: int(u.TurnedAway),
 			First: time.Unix(u.First, 0).UTC(), Last: time.Unix(u.Last, 0).UTC(), Days: u.Days.shown(),
 		})
@@ -215,7 +216,7 @@ func (r *record) valid() bool {
 		}
 	}
 	for i, u := range r.Uses {
-		if u.Port == "" || !within(r.Last, u.First, u.Last) || !cleaned(u.Port, maxPortName) || !cleaned(u.Mechanism, maxMechanism) || !cleaned(u.Cipher, maxCipher) ||
+		if u.Port == "" || !plain(u.From) || !within(r.Last, u.First, u.Last) || !cleaned(u.Port, maxPortName) || !cleaned(u.Mechanism, maxMechanism) || !cleaned(u.Cipher, maxCipher) ||
 			!isHost(u.ServerName) {
 			return false
 		}

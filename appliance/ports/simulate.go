@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -45,6 +46,7 @@ const (
 type Affected struct {
 	Client    Client    `json:"client"`
 	Ways      []string  `json:"ways"` // that would be closed, in words
+	From      Address   `json:"from"` // from where it came so last
 	Sessions  int       `json:"sessions"`
 	Days      int       `json:"days"` // on which there were any
 	Last      time.Time `json:"last"`
@@ -139,6 +141,7 @@ type side struct {
 	sessions    int
 	days        map[time.Time]bool
 	first, last time.Time
+	from        netip.Addr // at the last time
 	ways        []string
 	better      bool
 }
@@ -161,7 +164,7 @@ func (f *Forecast) side(c *Client, closed bool) side {
 			s.first = u.First
 		}
 		if u.Last.After(s.last) {
-			s.last = u.Last
+			s.last, s.from = u.Last, u.From
 		}
 		s.better = s.better || u.Better
 		if way := f.Scenario.way(u); !slices.Contains(s.ways, way) {
@@ -199,7 +202,7 @@ func (f *Forecast) count(all []*Client) {
 			continue
 		}
 		a := Affected{
-			Client: *c, Ways: closed.ways, Sessions: closed.sessions, Days: len(closed.days), Last: closed.last,
+			Client: *c, Ways: closed.ways, From: c.at(closed.from), Sessions: closed.sessions, Days: len(closed.days), Last: closed.last,
 			Elsewhere: Nowhere, Do: f.advice(c, &closed),
 		}
 		if s, ok := open[c]; ok {

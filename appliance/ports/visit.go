@@ -264,7 +264,7 @@ func (inv *Inventory) settle(v *Visit) {
 	}
 	inv.ask(v.in.AccountID, v.conn.Remote, r.at(v.conn.Remote, now), v.at)
 	u := r.by(v.conn.Port, v.conn.TLS, clean(v.in.Mechanism, maxMechanism), now)
-	u.Number, u.Cipher, u.Better = v.conn.Number, clean(tls.CipherSuiteName(v.conn.Cipher), maxCipher), v.in.Better
+	u.Number, u.From, u.Cipher, u.Better = v.conn.Number, v.conn.Remote, clean(tls.CipherSuiteName(v.conn.Cipher), maxCipher), v.in.Better
 	if v.conn.ServerName != "" {
 		u.ServerName = v.conn.ServerName
 	}

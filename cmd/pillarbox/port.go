@@ -107,7 +107,11 @@ func whereabouts(c *ports.Client) string {
 	if len(c.Addresses) == 0 {
 		return "-"
 	}
-	a := c.Addresses[0]
+
+	return addressWords(&c.Addresses[0])
+}
+
+func addressWords(a *ports.Address) string {
 	text := a.Addr.String()
 	if a.Name != "" {
 		text += " (" + a.Name + ")"
@@ -188,8 +192,8 @@ func showClient(w io.Writer, c *ports.Client) error {
 		fmt.Fprintf(&b, "  from         %s, %s, last at %s\n", a.Addr, place, a.Last.Local().Format(time.DateTime))
 	}
 	for _, u := range c.Uses {
-		fmt.Fprintf(&b, "  by port %d  %s, %s, %s, %s of which %d resumed, %s to %s", u.Number, u.TLS, u.Cipher, u.Mechanism,
-			plural(u.Sessions, "session"), u.Resumed, u.First.Local().Format(time.DateOnly), u.Last.Local().Format(time.DateOnly))
+		fmt.Fprintf(&b, "  by port %d  %s, %s, %s, %s of which %d resumed, %s to %s, last from %s", u.Number, u.TLS, u.Cipher, u.Mechanism,
+			plural(u.Sessions, "session"), u.Resumed, u.First.Local().Format(time.DateOnly), u.Last.Local().Format(time.DateOnly), u.From)
 		if u.ServerName != "" {
 			fmt.Fprintf(&b, ", as %s", u.ServerName)
 		}

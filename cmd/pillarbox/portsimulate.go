@@ -89,7 +89,7 @@ func showForecast(w io.Writer, f *ports.Forecast) error {
 func showAffected(b *strings.Builder, a *ports.Affected) {
 	c := &a.Client
 	fmt.Fprintf(b, "%s of %s (%s)\n", c.Name(), c.Account, c.ID)
-	fmt.Fprintf(b, "  is           %s, at %s, with %s\n", cmp.Or(c.Program, "a program that does not say what it is"), whereabouts(c), credentialWords(&c.Credential))
+	fmt.Fprintf(b, "  is           %s, at %s, with %s\n", cmp.Or(c.Program, "a program that does not say what it is"), addressWords(&a.From), credentialWords(&c.Credential))
 	fmt.Fprintf(b, "  came by      %s: %s on %s, last at %s\n", strings.Join(a.Ways, ", "), plural(a.Sessions, "session"), plural(a.Days, "day"), a.Last.Local().Format(time.DateTime))
 	switch a.Elsewhere {
 	case ports.Both, ports.Moved:

@@ -87,8 +87,11 @@ func TestAMachineTellsItsName(t *testing.T) {
 	write(t, filepath.Join(dir, "bus.conf"), `<busconfig><type>system</type><listen>unix:path=`+bus+`</listen><auth>EXTERNAL</auth>
 <policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>`)
 	p.Start("dbus-daemon", "--config-file="+filepath.Join(dir, "bus.conf"), "--nofork", "--nopidfile")
-	netlab.Until(t, "the bus is there", func() bool {
-		_, err := os.Stat(bus)
+	netlab.Until(t, "the bus takes connections", func() bool {
+		conn, err := net.Dial("unix", bus)
+		if err == nil {
+			conn.Close()
+		}
 		return err == nil
 	})
 	write(t, filepath.Join(dir, "avahi.conf"), "[server]\nhost-name=printer\nallow-interfaces="+netlab.Cable+"\n[publish]\npublish-hinfo=no\npublish-workstation=no\n")
