@@ -64,7 +64,7 @@ func (x *tokenExchange) Step(ctx context.Context, response []byte) ([]byte, *ima
 // again until they have a new one, and one of the provider's that is of no use.
 func (s *signIn) byToken(ctx context.Context, tokens *bearer.Verifier, m *bearer.Message, remote net.Addr) (imap.Identity, error) {
 	var l directory.Login
-	name := m.Name
+	name := s.dir.Spelling(m.Name)
 	t, why := tokens.Verify(ctx, m.Token)
 	if why == nil {
 		if l, why = s.dir.Vouched(t.Account, m.Name); why == nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/directory"
@@ -100,14 +99,15 @@ func (x *exchange) Step(ctx context.Context, response []byte) ([]byte, *imap.Ide
 // and bans know a password that was right from there again. What they say of
 // others they say whatever came out.
 func (x *exchange) finish(ctx context.Context, proof *scram.Proof) ([]byte, *imap.Identity, error) {
+	name := x.s.dir.Spelling(x.server.Name)
 	l, keys, err := x.s.dir.Match(x.server.Name, proof)
 	credential := ""
 	if err == nil {
 		credential = "\x00" + hex.EncodeToString(keys.Stored)
 	} else {
-		credential = x.s.throttle.Unseen(x.remote, strings.ToLower(x.server.Name))
+		credential = x.s.throttle.Unseen(x.remote, name)
 	}
-	ident, err := x.s.admit(ctx, x.server.Name, credential, x.remote, func() (directory.Login, error) { return l, err })
+	ident, err := x.s.admit(ctx, name, credential, x.remote, func() (directory.Login, error) { return l, err })
 	if err != nil {
 		return nil, nil, err
 	}

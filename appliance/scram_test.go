@@ -104,7 +104,7 @@ func TestAGuesserByScramIsBanned(t *testing.T) {
 	fail := func(n int) {
 		for range n { // as finish counts it, without the throttle's waits
 			f := from{host: 1}.RemoteAddr()
-			s.bans.Failed(&access.Attempt{Remote: f, Account: "anna", Credential: s.throttle.Unseen(f, "anna")})
+			s.bans.Failed(&access.Attempt{Remote: f, Account: "anna@office.example", Credential: s.throttle.Unseen(f, "anna@office.example")})
 		}
 	}
 	fail(100)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
 	"time"
 
 	"pillarbox/appliance/access"
@@ -32,17 +31,16 @@ type signIn struct {
 
 // Authenticate implements imap.Authenticator.
 func (s *signIn) Authenticate(ctx context.Context, login, password string, remote net.Addr) (imap.Identity, error) {
-	return s.admit(ctx, login, password, remote, func() (directory.Login, error) {
+	return s.admit(ctx, s.dir.Spelling(login), password, remote, func() (directory.Login, error) {
 		return s.dir.Authenticate(ctx, login, password, remote)
 	})
 }
 
-// admit has throttle and bans look at a log-in, then verifies it. credential is
-// what they are to know it by.
-func (s *signIn) admit(ctx context.Context, login, credential string, remote net.Addr,
+// admit has throttle and bans look at a log-in, then verifies it. name and
+// credential are what they are to know it by, whatever was typed.
+func (s *signIn) admit(ctx context.Context, name, credential string, remote net.Addr,
 	verify func() (directory.Login, error),
 ) (imap.Identity, error) {
-	name := strings.ToLower(login)
 	if err := s.banned(name, credential, remote); err != nil {
 		return imap.Identity{}, err
 	}

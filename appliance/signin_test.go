@@ -79,7 +79,7 @@ func TestABanSparesAPasswordThatWasRight(t *testing.T) {
 	want("before", try("anna", "long enough", 1), nil)
 	guesses := func(host byte) {
 		for i := range 12 { // ten, and what faded meanwhile
-			o.bans.Failed(&access.Attempt{Remote: from(host), Account: "anna", Credential: strings.Repeat("x", i+1)})
+			o.bans.Failed(&access.Attempt{Remote: from(host), Account: "anna@office.example", Credential: strings.Repeat("x", i+1)})
 		}
 	}
 	guesses(1)
@@ -101,4 +101,43 @@ func TestABanSparesAPasswordThatWasRight(t *testing.T) {
 		t.Error("the guesser is not banned")
 	}
 	want("a connection that is open still", try("ben", "long enough", 3), errBanned)
+}
+
+// TestABanHoldsForEverySpelling has somebody guess at one account by all the names
+// that lead to it.
+func TestABanHoldsForEverySpelling(t *testing.T) {
+	c := &Config{Dir: filepath.Join(t.TempDir(), "data"), Logger: slog.New(slog.DiscardHandler)}
+	o, err := openOffice(t.Context(), c, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := o.close(c.Logger); err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, err := o.directory.Add(t.Context(), directory.NewAccount{Address: "anna@office.example", Password: "long enough"}); err != nil {
+		t.Fatal(err)
+	}
+	s := &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, policy: o.policy, log: c.Logger}
+	remote := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
+	spellings := []string{
+		"anna@office.example", "anna", "ANNA", "Anna@Office.Example",
+		"anna@\uff4fffice.example", "anna@office\u3002example", "anna@off\u00adice.example", // full width, another dot, a soft hyphen
+	}
+	for i := range 12 { // ten, and what faded meanwhile
+		o.bans.Failed(&access.Attempt{Remote: remote, Account: s.dir.Spelling(spellings[i%len(spellings)]), Credential: strings.Repeat("x", i+1)})
+	}
+	for _, login := range spellings {
+		if _, err := s.Authenticate(t.Context(), login, "long enough", remote); !errors.Is(err, errBanned) {
+			t.Errorf("%q: %v, want %v", login, err, errBanned)
+		}
+	}
+	// Short names that nobody has are counted like those that somebody has.
+	if got, want := s.dir.Spelling("Nobody"), s.dir.Spelling("nobody@office.example"); got != want {
+		t.Errorf("counted as %q, and as %q", got, want)
+	}
+	if got := s.dir.Spelling("no body"); got != "no body" {
+		t.Errorf("what is no name is counted as %q", got)
+	}
 }

@@ -49,7 +49,7 @@ func (g *webGate) Administrator(ctx context.Context, password string, remote net
 // Person implements webui.Gate. A device's password opens mail, and nothing else.
 func (g *webGate) Person(ctx context.Context, login, password string, remote net.Addr) (webui.Known, error) {
 	var found directory.Login
-	_, err := g.in.admit(ctx, login, password, remote, func() (l directory.Login, err error) {
+	_, err := g.in.admit(ctx, g.dir.Spelling(login), password, remote, func() (l directory.Login, err error) {
 		if found, err = g.dir.Authenticate(ctx, login, password, remote); err == nil && found.Device != "" {
 			err = &webui.Refusal{Text: "This is the password of a device: it opens mail only. Sign in by your own password."}
 		}

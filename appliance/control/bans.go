@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"pillarbox/appliance/access"
@@ -64,7 +65,7 @@ func (h *Handler) addBan(w http.ResponseWriter, r *http.Request) error {
 		// What is too long for a Duration is too long for a ban.
 		d = time.Duration(max(-1, min(n.Seconds, 1<<32))) * time.Second
 	}
-	ban, err := h.bans.Add(r.Context(), network, n.Account, n.Reason, d)
+	ban, err := h.bans.Add(r.Context(), network, h.banAccount(n.Account), n.Reason, d)
 	if err != nil {
 		return banError(err)
 	}
@@ -86,7 +87,11 @@ func (h *Handler) liftBan(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	lifted, err := h.bans.Lift(r.Context(), network, r.URL.Query().Get("account"))
+	account := r.URL.Query().Get("account")
+	lifted, err := h.bans.Lift(r.Context(), network, account)
+	if errors.Is(err, access.ErrNotBanned) {
+		lifted, err = h.bans.Lift(r.Context(), network, h.banAccount(account))
+	}
 	if err != nil {
 		return banError(err)
 	}
@@ -101,6 +106,16 @@ func (h *Handler) liftBan(w http.ResponseWriter, r *http.Request) error {
 	}
 
 	return writeJSON(w, http.StatusOK, lifted)
+}
+
+// banAccount returns the name under which an account is banned: its address,
+// however the administrator calls it. What no account is called stays as it is.
+func (h *Handler) banAccount(login string) string {
+	if a, ok := h.directory.Whose(login); ok {
+		return a.Address
+	}
+
+	return strings.ToLower(login)
 }
 
 func (h *Handler) listAllowed(w http.ResponseWriter, _ *http.Request) error {

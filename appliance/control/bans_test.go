@@ -10,6 +10,8 @@ import (
 
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/control"
+	"pillarbox/appliance/directory"
+	"pillarbox/storage"
 )
 
 // nothing is a store of bans that keeps none.
@@ -25,7 +27,24 @@ func newBanHandler(t testing.TB) *control.Handler {
 		t.Fatal(err)
 	}
 
-	return control.NewHandler(&control.Config{Bans: bans, Audit: newAudit(t, t.TempDir()), Logger: discard()})
+	store, err := storage.Open(t.Context(), &storage.Config{Dir: t.TempDir(), Logger: discard(), MaxMessage: maxMessage})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	dir, err := directory.New(&directory.Config{Store: store, Logger: discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dir.Add(t.Context(), directory.NewAccount{Address: "ada@office.example", Password: "long enough"}); err != nil {
+		t.Fatal(err)
+	}
+
+	return control.NewHandler(&control.Config{Directory: dir, Bans: bans, Audit: newAudit(t, t.TempDir()), Logger: discard()})
 }
 
 func ask(h http.Handler, method, target, body string) *httptest.ResponseRecorder {
@@ -54,6 +73,10 @@ func TestBanRequests(t *testing.T) {
 		{"POST", "/v1/bans", `{"net":"192.0.2.7"}`, 400, `"code":"request"`},
 		{"POST", "/v1/allowed", `{"network":"203.0.113.0/24","note":"branch"}`, 201, `"note":"branch"`},
 		{"POST", "/v1/bans", `{"network":"203.0.113.1"}`, 409, `"code":"spared"`},
+		{"POST", "/v1/bans", `{"network":"192.0.2.8","account":"Ada"}`, 201, `"account":"ada@office.example"`},
+		{"DELETE", "/v1/bans?network=192.0.2.8&account=ada", "", 200, `"account":"ada@office.example"`},
+		{"POST", "/v1/bans", `{"network":"192.0.2.8","account":"ADMIN"}`, 201, `"account":"admin"`},
+		{"DELETE", "/v1/bans?network=192.0.2.8&account=admin", "", 200, `"account":"admin"`},
 		{"GET", "/v1/bans", "", 200, `"reason":"spam"`},
 		{"GET", "/v1/status", "", 200, `"banned":1`},
 		{"DELETE", "/v1/bans?network=192.0.2.7%2F32", "", 200, `"network":"192.0.2.7/32"`},

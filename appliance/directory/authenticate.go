@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"pillarbox/storage"
@@ -87,6 +88,26 @@ func (d *Directory) Whose(login string) (Account, bool) {
 		return Account{}, false
 	}
 	return e.Account, true
+}
+
+// Spelling returns the one name under which sign-ins are counted and banned, for
+// all the ways in which a login can be written: short or whole, in capitals, or
+// with a domain of other letters that means the same. A short name is that of its
+// account; one that nobody has is treated as if somebody of the oldest domain had
+// it, so that what is counted together does not tell which names exist.
+func (d *Directory) Spelling(login string) string {
+	s := d.state.Load()
+	if e := s.login(login); e != nil {
+		return e.Address
+	}
+	name := login
+	if oldest := s.oldest(""); oldest != nil && !strings.Contains(login, "@") {
+		name += "@" + oldest.addr.Domain
+	}
+	if addr, err := ParseAddress(name); err == nil {
+		return addr.String()
+	}
+	return strings.ToLower(login)
 }
 
 // nobody says why a name without a password cannot be signed in by. e is nil
