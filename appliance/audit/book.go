@@ -198,6 +198,30 @@ func (b *book) snapshot() ([]ledger.Segment, Head, error) {
 	return b.ledger.Segments(), b.head, nil
 }
 
+// hashOf returns the hash of a record. It reads no file before the one that would
+// hold it.
+func (b *book) hashOf(seq uint64) (hash Hash, there bool, err error) {
+	segments, _, err := b.snapshot()
+	for i := len(segments) - 1; i >= 0 && err == nil && !there; i-- {
+		older := false
+		err = b.read(segments[i], func(_ int64, data []byte) {
+			r, err := DecodeRecord(data)
+			if err != nil {
+				return
+			}
+			older = older || r.Seq < seq
+			if r.Seq == seq {
+				hash, there = HashOf(data), true
+			}
+		}, func(ledger.Gap) {})
+		if older {
+			break
+		}
+	}
+
+	return hash, there, err
+}
+
 // read calls f for each entry of a file. One that was removed meanwhile has none.
 func (b *book) read(s ledger.Segment, f func(offset int64, data []byte), gap func(ledger.Gap)) error {
 	err := b.ledger.Read(s, f, gap)

@@ -66,7 +66,11 @@ func (l *Log) ready() error {
 			head = access
 		}
 		if mark != nil {
-			if text := behind(mark.head(b.name), head); text != "" {
+			text, err := b.behind(mark.head(b.name), head)
+			if err != nil {
+				return err
+			}
+			if text != "" {
 				b.note(Event{Kind: AuditDamaged, More: map[string]string{"text": text}})
 			}
 		}
@@ -112,16 +116,26 @@ func (l *Log) recordTold() (acts, access Head, err error) {
 	return acts, access, nil
 }
 
-// behind says what is wrong if a book's end does not reach a checkpoint.
-func behind(marked, head Head) string {
+// behind says what is wrong if a book does not hold what a checkpoint names. A
+// record that is not the last is looked for too, or the next checkpoint would
+// cover a history that was written anew and went on.
+func (b *book) behind(marked, head Head) (string, error) {
+	hash := head.Hash
 	switch {
 	case head.Seq < marked.Seq:
-		return fmt.Sprintf("the newest checkpoint names record %d, but the book ends with record %d", marked.Seq, head.Seq)
-	case head.Seq == marked.Seq && head.Hash != marked.Hash:
-		return fmt.Sprintf("record %d is not the one that the newest checkpoint names", marked.Seq)
+		return fmt.Sprintf("the newest checkpoint names record %d, but the book ends with record %d", marked.Seq, head.Seq), nil
+	case head.Seq > marked.Seq && marked.Seq > 0:
+		found, there, err := b.hashOf(marked.Seq)
+		if err != nil || !there { // retention may have removed it; Verify knows
+			return "", err
+		}
+		hash = found
+	}
+	if marked.Seq > 0 && hash != marked.Hash {
+		return fmt.Sprintf("record %d is not the one that the newest checkpoint names", marked.Seq), nil
 	}
 
-	return ""
+	return "", nil
 }
 
 // PublicKey returns the key that checkpoints are signed with, in PEM.

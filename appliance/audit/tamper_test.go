@@ -269,6 +269,50 @@ func TestAKeptCheckpointFindsWhatTheBoxItselfRewrote(t *testing.T) {
 	}
 }
 
+// TestAHistoryThatWasRewrittenIsFoundAfterTheNextCheckpoint plays somebody without
+// the key, who chains all records anew and adds one, so that the book goes beyond
+// the checkpoint; the box makes a newer one when it starts.
+func TestAHistoryThatWasRewrittenIsFoundAfterTheNextCheckpoint(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, 20)
+	var prev audit.Hash
+	var last audit.Record
+	files := readBook(t, filepath.Join(dir, "acts"))
+	chain := func(r audit.Record) []byte {
+		r.Prev = prev
+		octets := r.Encode()
+		prev, last = audit.HashOf(octets), r
+		return octets
+	}
+	for i := range files {
+		f := &files[i]
+		for j := range f.records {
+			r, err := audit.DecodeRecord(f.records[j])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Kind == audit.AccountPassword {
+				r.Values["account"] = "other@office.example"
+			}
+			f.records[j] = chain(r)
+		}
+	}
+	end := &files[len(files)-1]
+	last.Seq++
+	end.records = append(end.records, chain(last))
+	for i := range files {
+		files[i].write(t)
+	}
+
+	fill(t, dir, 1)
+	l := newLog(t, dir)
+	defer closeLog(t, l)
+	r := verify(t, l)
+	if !slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.What == audit.Recorded }) {
+		t.Errorf("found %+v", r.Findings)
+	}
+}
+
 func TestAKeyThatWasReplacedIsTold(t *testing.T) {
 	dir := t.TempDir()
 	kept := fill(t, dir, 3)
