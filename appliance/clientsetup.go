@@ -13,6 +13,7 @@ import (
 	"pillarbox/appliance/certs"
 	"pillarbox/appliance/config"
 	"pillarbox/appliance/directory"
+	"pillarbox/appliance/ports/sunset"
 	"pillarbox/appliance/profile"
 	"pillarbox/appliance/setup"
 )
@@ -80,7 +81,10 @@ func (s *clientSetup) Facts(ctx context.Context, client netip.Addr) (*setup.Fact
 	case d.Ports.NoIMAPS || imaps == 0:
 		port, imaps = nameLegacy, legacy
 	case d.Ports.IMAPSLegacy && legacy != 0:
-		f.Legacy = &setup.Legacy{Port: legacy, Why: d.Firewall.Services[nameLegacy].Override}
+		f.Legacy = &setup.Legacy{Port: legacy}
+		if !client.IsValid() { // those reasons are the office's
+			s.reason(f.Legacy, d)
+		}
 	}
 	f.IMAP = setup.Server{Host: s.host(d, f.Domains), Port: imaps, Security: setup.TLS}
 	f.Names = append(f.Names, f.IMAP.Host)
@@ -102,6 +106,27 @@ func (s *clientSetup) Facts(ctx context.Context, client netip.Addr) (*setup.Fact
 	}
 
 	return f, nil
+}
+
+// reason adds why port 990 is open, and until when, as far as somebody has said.
+func (s *clientSetup) reason(l *setup.Legacy, d *config.Document) {
+	l.Why = d.Firewall.Services[nameLegacy].Override
+	plans := s.office.plans.Load()
+	if plans == nil {
+		return
+	}
+	if why := plans.Ownership().Why; why != "" {
+		l.Why = why
+	}
+	plan, err := plans.Status(sunset.Leave990)
+	if err != nil || plan.Started.IsZero() || !plan.Ended.IsZero() || plan.Hold != nil {
+		return
+	}
+	for _, step := range plan.Steps {
+		if step.Stage == sunset.Closed {
+			l.Closes = step.Begins
+		}
+	}
 }
 
 // port returns the port of a listener, 0 if it is closed; in a command, that

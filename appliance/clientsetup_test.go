@@ -5,9 +5,11 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	settings "pillarbox/appliance/config"
 	"pillarbox/appliance/control"
+	"pillarbox/appliance/ports/sunset"
 	"pillarbox/appliance/setup"
 )
 
@@ -39,6 +41,26 @@ func TestClientsAreToldWhatHolds(t *testing.T) {
 		if !slices.Contains(f.Names, name) {
 			t.Errorf("%s is none of the names %v", name, f.Names)
 		}
+	}
+
+	review, closes := time.Now().Add(240*time.Hour), time.Now().Add(480*time.Hour).UTC().Truncate(time.Second)
+	withClient(t, dir, false, func(c *control.Client) {
+		if _, err := c.Own(t.Context(), sunset.Ownership{Owner: "anna@office.example", Why: "the scanners", Review: review}); err != nil {
+			t.Fatal(err)
+		}
+		spec := sunset.Spec{Kind: sunset.Leave990, Why: "the standard", Steps: []sunset.Step{{Stage: sunset.Closed, Begins: closes}}}
+		if _, err := c.MakePlan(t.Context(), &spec); err != nil {
+			t.Fatal(err)
+		}
+		if f := setupFacts(t, dir); f.Legacy.Why != "the scanners" || !f.Legacy.Closes.IsZero() {
+			t.Errorf("as long as a plan is only made, people are told of %+v", f.Legacy)
+		}
+		if _, err := c.ActOnPlan(t.Context(), sunset.Leave990, "start", &control.PlanAct{}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if f := setupFacts(t, dir); !f.Legacy.Closes.Equal(closes) {
+		t.Errorf("people are told of %+v, and not that it closes on %v", f.Legacy, closes)
 	}
 
 	setSignIn(t, dir,

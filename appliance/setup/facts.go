@@ -13,8 +13,8 @@ import (
 
 // Office is who knows the facts. Its methods may be called at the same time.
 type Office interface {
-	// Facts returns what holds for a client at an address; that which is not valid
-	// stands for anybody in the office.
+	// Facts returns what holds for a client at an address, who is a stranger; that
+	// which is not valid stands for anybody in the office.
 	Facts(ctx context.Context, client netip.Addr) (*Facts, error)
 	// Person returns who has an address, or an error that wraps ErrNobody.
 	Person(ctx context.Context, address string) (*Person, error)

@@ -235,7 +235,7 @@ func (s *Service) send(w http.ResponseWriter, r *http.Request, kind string, text
 // serves tells whether the host is one by which may be asked: the box's names,
 // and a domain, alone and behind the name that is there for the purpose.
 func (q *question) serves(purpose string) bool {
-	return slices.Contains(q.Names, q.host) || slices.Contains(q.Domains, q.host) ||
+	return slices.ContainsFunc(q.Names, func(n string) bool { return strings.EqualFold(n, q.host) }) || slices.Contains(q.Domains, q.host) ||
 		purpose != "" && slices.Contains(q.Domains, strings.TrimPrefix(q.host, purpose))
 }
 

@@ -30,7 +30,7 @@ func newOffice() *office {
 	return &office{
 		facts: setup.Facts{
 			Domains: []string{"office.example", "other.example"},
-			Names:   []string{"mail.office.example", "pillarbox.local", "192.0.2.7", "::1"},
+			Names:   []string{"mail.office.example", "Pillarbox.local", "192.0.2.7", "::1"},
 			IMAP:    setup.Server{Host: "mail.office.example", Port: 993, Security: setup.TLS},
 
 			Mechanisms: []string{"PLAIN", "LOGIN", "SCRAM-SHA-256"},
