@@ -140,6 +140,7 @@ var odd = map[string]string{
 	"a huge header":          "X: " + strings.Repeat("y", 300_000) + "\r\n" + strings.Repeat("A: b\r\n", 5000) + "\r\nx\r\n",
 	"CR at a piece's end":    strings.Repeat("x", 64<<10-1) + "\r\n" + strings.Repeat("y", 64<<10-2) + "\r\nz\r\n",
 	"no line end at all":     "x",
+	"nothing":                "",
 }
 
 // fill puts all of odd into several mailboxes, with flags.
