@@ -92,7 +92,6 @@ func (h *Handler) export(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	o := ask.Options()
-	o.Logger = h.log
 	o.Progress = func(p exporter.Progress) { send(ExportLine{Progress: &p}) }
 	report, err := exporter.Run(r.Context(), exporter.Stored(acct), target, o)
 	h.log.InfoContext(r.Context(), "account exported", "account", address, "target", ask.Where(),

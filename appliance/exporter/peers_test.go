@@ -155,6 +155,62 @@ func TestDovecotServesOurMaildir(t *testing.T) {
 	}
 }
 
+// TestMbsyncReadsWhatWeGaveToDovecot compares through a third program: what we
+// exported, a real Dovecot serves and mbsync fetches.
+func TestMbsyncReadsWhatWeGaveToDovecot(t *testing.T) {
+	t.Parallel()
+	program := rig.Tool(t, "mbsync", "isync")
+	s := rig.Dovecot(t, []string{"ada"}, "mail_location = maildir:~/Maildir")
+	a := open(t)
+	for i, m := range rig.Corpus(t, 40) {
+		if i%10 != 3 { // mbsync itself refuses some of the broken ones
+			put(t, a, []string{"INBOX", "Work"}[i%2], string(m.Raw), textOf(slices.DeleteFunc(m.Flags, func(f imap.Flag) bool { return f[0] != '\\' })), m.Date)
+		}
+	}
+	run(t, a, exporter.NewMaildir(filepath.Join(s.Dir, "home", "ada", "Maildir"), ""))
+	give(t, filepath.Join(s.Dir, "home"))
+	dir := t.TempDir()
+	ca, config := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "mbsyncrc")
+	text := fmt.Sprintf(`IMAPAccount old
+Tunnel "%s s_client -quiet -verify_quiet -verify_return_error -connect %s:993 -CAfile %s"
+User ada
+Pass %s
+AuthMechs LOGIN
+
+IMAPStore far
+Account old
+
+MaildirStore near
+Path %[5]s/
+Inbox %[5]s/INBOX
+SubFolders Verbatim
+
+Channel all
+Far :far:
+Near :near:
+Patterns INBOX Work
+Create Near
+CopyArrivalDate yes
+Sync Pull
+SyncState *
+`, rig.Tool(t, "openssl", "openssl"), s.Host, ca, rig.OldPassword, filepath.Join(dir, "mail"))
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "mail"), 0o700), os.WriteFile(ca, s.CA, 0o600), os.WriteFile(config, []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	(&rig.Command{Path: program, Args: []string{"-c", config, "all"}, Env: []string{"HOME=" + dir}}).MustRun(t)
+	got := atTarget(t, filepath.Join(dir, "mail"))
+	for _, mailbox := range []string{"INBOX", "Work"} {
+		for i, m := range got[mailbox] { // mbsync's own mark
+			if at := strings.Index(m.Body, "X-TUID: "); at >= 0 {
+				got[mailbox][i].Body = m.Body[:at] + m.Body[at+len("X-TUID: 0123456789ab\r\n"):]
+			}
+		}
+		if diff := cmp.Diff(shown(onBox(t, a)[mailbox]), shown(got[mailbox])); diff != "" {
+			t.Errorf("%s (-box +mbsync):\n%.2000s", mailbox, diff)
+		}
+	}
+}
+
 // to is an account of another server as a target.
 func to(s *rig.OldServer, prefix string, change ...func(*importer.Server)) exporter.Target {
 	conf := importer.Server{Host: s.Host, User: "ada", Secret: rig.OldPassword, CA: string(s.CA)}

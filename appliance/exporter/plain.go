@@ -28,6 +28,7 @@ func plain(err error) error {
 		syscall.ENOSPC:   "the target's disk is full: make room there" + resumed,
 		syscall.EDQUOT:   "the quota of the target's disk is used up: raise it or make room there" + resumed,
 		syscall.EFBIG:    "the target's file system does not take files of that size: use another, or export to a Maildir",
+		errName:          "the target's file system does not take the file names of a Maildir, which have a colon: use one of Linux's, or export to mbox",
 		syscall.EROFS:    "the target cannot be written to: it is mounted read-only",
 		syscall.EIO:      "the target's disk fails: use another",
 		fs.ErrPermission: "the target may not be written to by this user",
@@ -44,6 +45,7 @@ func plain(err error) error {
 
 // Errors that have words of their own.
 var (
+	errName       = errors.New("invalid file name")
 	errFull       = errors.New("over quota")
 	errConnection = errors.New("connection lost")
 )

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -33,7 +32,6 @@ type Options struct {
 	Expunge   bool             // remove at the target what is gone here and came from here
 	VerifyAll bool             // read everything back, not only what moved in this run
 	Progress  func(Progress)   // called now and then; nil means nobody wants to know
-	Logger    *slog.Logger     // nil means none
 	Now       func() time.Time // nil means time.Now
 }
 
@@ -193,7 +191,7 @@ func (j *Job) show(now bool) {
 // since it was listed.
 func gone(err error) bool { return errors.Is(err, storage.ErrNoMessage) }
 
-// missing is what a target has to be given.
+// dataOf are the messages as Mail.Read wants them.
 func dataOf(msgs []Message) []storage.DataID {
 	ids := make([]storage.DataID, len(msgs))
 	for i := range msgs {

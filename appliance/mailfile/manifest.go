@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -54,7 +56,7 @@ type ManifestRefusal struct {
 func ReadManifest(dir string) (*Manifest, error) {
 	f, err := openRegular(filepath.Join(dir, ManifestName))
 	if err != nil {
-		return nil, nil //nolint:nilerr // a folder without one is no export
+		return nil, nil // a folder without one is no export
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxManifest))
@@ -75,7 +77,9 @@ func parseManifest(text []byte) (*Manifest, error) {
 	}
 	m.byPath = map[string]*string{}
 	for i := range m.Mailboxes {
-		m.byPath[filepath.FromSlash(m.Mailboxes[i].Path)] = &m.Mailboxes[i].Name
+		if name := &m.Mailboxes[i].Name; !slices.Contains(strings.Split(*name, "/"), "") {
+			m.byPath[filepath.FromSlash(m.Mailboxes[i].Path)] = name
+		}
 	}
 
 	return &m, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -265,6 +266,27 @@ func FuzzMaildirLists(f *testing.F) {
 				if flag == "" || strings.ContainsAny(string(flag), " \r\n\"(){%*") {
 					t.Errorf("the flag %q", flag)
 				}
+			}
+		}
+	})
+}
+
+func FuzzManifest(f *testing.F) {
+	f.Add([]byte(`{"version":1,"kind":"maildir","account":"a@b","mailboxes":[{"name":"a.b","path":".A"},{"name":"x//y","path":"."}]}`))
+	f.Add([]byte(`{"version":2}`))
+	f.Add([]byte(`{"version":1,"mailboxes":null,"subscriptions":["\u0000"]}`))
+	dir := lay(f, map[string]string{"cur/1.a:2,": "a: b\n", "new/": "", ".A/cur/": "", ".A/new/": ""})
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if err := os.WriteFile(filepath.Join(dir, mailfile.ManifestName), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		tree, err := mailfile.OpenTree(dir, "")
+		if err != nil {
+			return
+		}
+		for _, folder := range tree.Folders {
+			if len(tree.Folders) != 2 || slices.Contains(folder.Levels, "") {
+				t.Errorf("%+v", tree.Folders)
 			}
 		}
 	})
