@@ -58,7 +58,7 @@ type acmeForm struct {
 }
 
 // Ours tells whether the box's own authority made the certificate.
-func (p *certPage) Ours() bool { return p.Settings.Source == "" || p.Settings.Source == "private" }
+func (p certPage) Ours() bool { return p.Settings.Source == "" || p.Settings.Source == "private" }
 
 func (s *Server) certificateRoutes() []Route {
 	return []Route{

@@ -27,7 +27,7 @@ type person struct {
 }
 
 // Used returns how much of the quota is used, in percent; 0 without one.
-func (p *person) Used() int {
+func (p person) Used() int {
 	if p.Quota <= 0 {
 		return 0
 	}

@@ -9,6 +9,7 @@ func (s *Server) allRoutes() []Route {
 		s.signInRoutes(),
 		s.stagedRoutes(),
 		s.trustRoutes(),
+		s.firstRoutes(),
 		s.overviewRoutes(),
 		s.peopleRoutes(),
 		s.portsRoutes(),

@@ -48,7 +48,8 @@ func lookAtSources(root string) error {
 			return err
 		case d.IsDir() && path != root && strings.HasPrefix(d.Name(), "."):
 			return fs.SkipDir
-		case strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go"), d.Name() == "go.mod":
+		case strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go"), d.Name() == "go.mod",
+			strings.Contains(path, "webui") && !d.IsDir():
 			_, err = os.Stat(path)
 		}
 		if errors.Is(err, fs.ErrNotExist) {

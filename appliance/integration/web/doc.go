@@ -1,0 +1,7 @@
+// Package web holds no code: it is the place of the tests that open the box's
+// pages with a browser, Debian's Chromium, as people do.
+//
+// PILLARBOX_SCREENSHOTS=folder keeps a picture of each page there, light and
+// dark, wide and narrow. PILLARBOX_AXE=file is axe.min.js of axe-core; without it
+// the tests fetch the version that they name, by npm.
+package web

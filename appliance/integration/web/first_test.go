@@ -1,0 +1,49 @@
+package web_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// TestFromAFreshBoxToAMail claims a box, goes the first steps and reads a mail
+// with the password that they showed.
+func TestFromAFreshBoxToAMail(t *testing.T) {
+	o := newOffice(t)
+	b := o.browse(t)
+	b.do("open the box by its name", chromedp.Navigate(o.plain), sees("Welcome"))
+	b.shoot("claim-plain")
+	b.open("/")
+	b.shoot("claim")
+	b.do("claim it with a wrong code", fill("code", "AAAAA-AAAAA", "password", adminPassword, "again", adminPassword), wrong("Claim", "code"))
+	if said := b.text("#code-problem"); !strings.Contains(said, "not the code") {
+		t.Errorf("a wrong code is answered by %q", said)
+	}
+	b.shoot("claim-wrong")
+	b.do("claim it", fill("code", strings.ToLower(o.code(t)), "password", adminPassword, "again", adminPassword), press("Claim", "What time"))
+	b.shoot("first-1")
+	b.do("time zone", fill("zone", "Europe/Vienna"), press("Continue", "Whose office"))
+	b.do("a domain that is none", fill("name", "Lovelace & Sons", "domain", "@office"), wrong("Continue", "domain"))
+	b.shoot("first-2-wrong")
+	b.do("the office", fill("domain", "office.example"), press("Continue", "This network"))
+	b.shoot("first-3")
+	b.do("leave and come back", chromedp.Navigate(o.url+"/"), sees("Overview"), chromedp.Navigate(o.url+"/first"), sees("This network"))
+	b.do("the network", press("Continue", "How do devices"))
+	b.shoot("first-4")
+	b.do("the certificate", press("Continue", "Who works"))
+	b.shoot("first-5")
+	b.do("people", fill("people", "Name;Mail\nAda Lovelace;ada@office.example\nCharles Babbage;charles"), press("Continue", "Passwords of the new"))
+	b.shoot("newcomers")
+	password := b.text("table tbody tr td code")
+	b.do("devices", press("I have noted", "Connect mail"))
+	b.shoot("first-6")
+	b.do("finish", press("Finish", "Overview"))
+
+	o.Command([]byte("Subject: Hello\r\n\r\nWorld\r\n"), "deliver", "--from", "you@example.org", "--to", "ada@office.example").MustRun(t)
+	if got := o.read(t, "ada@office.example", password); !strings.Contains(got, "World") {
+		t.Errorf("the new person reads %q", got)
+	}
+	b.do("see it on the overview", chromedp.WaitVisible(chromedp.Search(`//li[contains(., "Messages today")]//span[text()="1"]`)))
+	b.shoot("overview")
+}
