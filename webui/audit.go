@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -27,11 +28,41 @@ func (e auditEntry) Details() []string {
 		switch name {
 		case "actor", "account", "remote":
 		default:
-			all = append(all, name+": "+e.Values[name])
+			all = append(all, name+": "+inWords(e.Values[name]))
 		}
 	}
 
 	return all
+}
+
+// inWords makes of an object in JSON what a person can read.
+func inWords(value string) string {
+	var object map[string]any
+	if !strings.HasPrefix(value, "{") || json.Unmarshal([]byte(value), &object) != nil {
+		return value
+	}
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		switch x := object[name].(type) {
+		case string:
+			if name != "id" && name != "created" && x != "" {
+				all = append(all, name+" "+x)
+			}
+		case float64:
+			if x != 0 {
+				all = append(all, fmt.Sprintf("%s %.0f", name, x))
+			}
+		case bool:
+			if x {
+				all = append(all, strings.ReplaceAll(name, "_", " "))
+			}
+		case nil:
+		default:
+			return value
+		}
+	}
+
+	return strings.Join(all, ", ")
 }
 
 // auditPage is a part of the record, and how it was chosen.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,7 +43,15 @@ type firstPage struct {
 	Made      []newcomer
 	Skipped   []string
 	Host      string
-	Office    bool // firewall and network are the box's own
+	Setup     connect
+}
+
+// connect is how mail programs connect.
+type connect struct {
+	IMAP struct {
+		Host string `json:"host"`
+		Port int    `json:"port"`
+	} `json:"imap"`
 }
 
 // newcomer is a person who was just added, with the password that is shown once.
@@ -99,14 +108,16 @@ func (v *visit) stepNetwork(d *firstPage) error {
 	if err := v.call(http.MethodGet, "/v1/status", nil, &status); err != nil {
 		return err
 	}
-	for _, name := range v.s.conf.Names() {
+	names := v.s.conf.Names()
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
 		if a, err := netip.ParseAddr(name); err == nil {
 			if !a.IsLoopback() && !a.IsLinkLocalUnicast() {
 				d.Addresses = append(d.Addresses, a.String())
 			}
 			continue
 		}
-		if name != "localhost" {
+		if name != "localhost" && !strings.HasPrefix(name, "autoconfig.") && !strings.HasPrefix(name, "autodiscover.") {
 			d.Names = append(d.Names, name)
 		}
 	}
@@ -116,7 +127,7 @@ func (v *visit) stepNetwork(d *firstPage) error {
 		}
 	}
 
-	return nil
+	return v.call(http.MethodGet, "/v1/setup", nil, &d.Setup)
 }
 
 func (v *visit) firstStep() error {

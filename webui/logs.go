@@ -23,7 +23,7 @@ const (
 
 func (s *Server) logRoutes() []Route {
 	return []Route{
-		{Pattern: "GET /logs", Role: Auditor, Nav: "Log", Section: "Box", Handle: (*visit).logs},
+		{Pattern: "GET /logs", Role: Auditor, Nav: "Log", Section: "System", Handle: (*visit).logs},
 		{Pattern: "GET /live/logs", Role: Auditor, Stream: true, Handle: (*visit).logsLive},
 		{Pattern: "GET /logs/pillarbox.log", Role: Auditor, Handle: (*visit).logFile},
 	}

@@ -37,7 +37,7 @@ type report struct {
 
 func (s *Server) settingsRoutes() []Route {
 	return []Route{
-		{Pattern: "GET /settings", Role: Auditor, Nav: "Settings history", Section: "Box", Handle: (*visit).settings},
+		{Pattern: "GET /settings", Role: Auditor, Nav: "Settings history", Section: "System", Handle: (*visit).settings},
 		{Pattern: "GET /settings/{number}", Role: Auditor, Reads: true, Handle: (*visit).settingsVersion},
 		{Pattern: "POST /settings/{number}/restore", Role: Administrator, Fresh: true, Handle: (*visit).restoreSettings},
 		{Pattern: "GET /settings/{number}/restore", Role: Administrator, Fresh: true, Reads: true, Handle: (*visit).settingsVersion},

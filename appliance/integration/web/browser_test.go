@@ -186,11 +186,11 @@ func (b *browser) shoot(name string) {
 	b.do("go back to the usual window", chromedp.EmulateViewport(1280, 900), b.scheme("light"))
 }
 
-// scheme has the browser prefer light or dark pages.
+// scheme has the browser prefer light or dark pages, and change at once.
 func (b *browser) scheme(scheme string) act {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
 		})
 		return err
 	})

@@ -44,6 +44,6 @@ func TestFromAFreshBoxToAMail(t *testing.T) {
 	if got := o.read(t, "ada@office.example", password); !strings.Contains(got, "World") {
 		t.Errorf("the new person reads %q", got)
 	}
-	b.do("see it on the overview", chromedp.WaitVisible(chromedp.Search(`//li[contains(., "Messages today")]//span[text()="1"]`)))
+	b.do("see it on the overview", chromedp.WaitVisible(chromedp.Search(`//li[contains(., "Messages in 24 hours")]//span[text()="1"]`)))
 	b.shoot("overview")
 }
