@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,15 +35,10 @@ func newOffice(t *testing.T) *office {
 	o := &office{Box: rig.NewBox(t, binary)}
 	o.Args = []string{"--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--name", "mail.office.example"}
 	o.Start(t)
-	_, port, err := net.SplitHostPort(o.Address(t, "https"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, plain, err := net.SplitHostPort(o.Address(t, "http"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.url, o.plain = "https://mail.office.example:"+port, "http://mail.office.example:"+plain
+	plain, secure := o.Web(t)
+	_, port, _ := strings.Cut(secure, ":")
+	_, plainPort, _ := strings.Cut(plain, ":")
+	o.url, o.plain = "https://mail.office.example:"+port, "http://mail.office.example:"+plainPort
 
 	return o
 }

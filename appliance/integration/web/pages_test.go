@@ -216,4 +216,3 @@ func fill2(pairs ...string) act {
 
 	return chromedp.Steps(all...)
 }
-
