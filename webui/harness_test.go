@@ -202,7 +202,7 @@ func (a *api) say(what string, v any) {
 // box is a server of pages with what is around it, all in memory but the network.
 type box struct {
 	*webui.Server
-	t     *testing.T
+	t     testing.TB
 	store *memory
 	gate  *gate
 	api   *api
@@ -232,7 +232,7 @@ func (c *clock) turn(d time.Duration) {
 }
 
 // newBox opens one; with claimed it has an administrator.
-func newBox(t *testing.T, claimed bool) *box {
+func newBox(t testing.TB, claimed bool) *box {
 	t.Helper()
 	b := &box{t: t, store: &memory{all: map[string]map[string][]byte{}}, gate: &gate{}, api: &api{answers: map[string]func(http.ResponseWriter, *http.Request){}}, clock: &clock{}}
 	if claimed {
@@ -307,7 +307,7 @@ func (b *box) open() {
 // only said to be secure.
 type browser struct {
 	*http.Client
-	t    *testing.T
+	t    testing.TB
 	host string
 }
 
@@ -384,7 +384,7 @@ func (w *browser) post(path string, pairs ...string) page {
 }
 
 // leads fails the test unless an answer leads to a path.
-func (p page) leads(t *testing.T, to string) {
+func (p page) leads(t testing.TB, to string) {
 	t.Helper()
 	if got := p.header.Get("Location"); p.status != http.StatusSeeOther || got != to {
 		t.Fatalf("status %d to %q, want 303 to %q\n%s", p.status, got, to, p.text)

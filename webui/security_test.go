@@ -194,7 +194,7 @@ func TestEveryAnswerHasThePolicy(t *testing.T) {
 		h := w.get(path).header
 		for name, want := range map[string]string{
 			"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
-			"Referrer-Policy": "no-referrer", "Strict-Transport-Security": "max-age", "Cache-Control": "no-store",
+			"Referrer-Policy": "same-origin", "Strict-Transport-Security": "max-age", "Cache-Control": "no-store",
 		} {
 			if !strings.Contains(h.Get(name), want) {
 				t.Errorf("%s: %s is %q", path, name, h.Get(name))

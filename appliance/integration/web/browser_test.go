@@ -20,7 +20,7 @@ import (
 
 const (
 	adminPassword = "a sentence nobody knows"
-	patience      = 30 * time.Second // of one flow, on a machine that others use, too
+	patience      = time.Minute // of one flow, on a machine that others use, too
 )
 
 // office is a box whose pages are open.
@@ -65,6 +65,18 @@ type browser struct {
 
 	t      *testing.T
 	office *office
+	most   time.Duration // that acts may take together
+}
+
+// full tells whether there is time for all: CI has none.
+func full() bool { return os.Getenv("PILLARBOX_WEB") == "full" }
+
+// waiting returns the same window for somebody with more patience.
+func (b *browser) waiting(most time.Duration) *browser {
+	longer := *b
+	longer.most = most
+
+	return &longer
 }
 
 // browse opens one that trusts the box, unless it cannot be told to, and knows it by name.
@@ -88,7 +100,7 @@ func (o *office) browse(t *testing.T) *browser {
 		t.Fatalf("start Chromium: %v", err)
 	}
 
-	return &browser{ctx, t, o}
+	return &browser{ctx, t, o, patience}
 }
 
 // act is something that is done in a browser.
@@ -97,7 +109,7 @@ type act = chromedp.Action[chromedp.Void]
 // do carries out some acts.
 func (b *browser) do(what string, acts ...act) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.Context, patience)
+	ctx, cancel := context.WithTimeout(b.Context, b.most)
 	defer cancel()
 	if err := chromedp.Do(ctx, acts...); err != nil {
 		at, _ := chromedp.Run(b.Context, chromedp.Location())

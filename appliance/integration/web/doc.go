@@ -3,5 +3,6 @@
 //
 // PILLARBOX_SCREENSHOTS=folder keeps a picture of each page there, light and
 // dark, wide and narrow. PILLARBOX_AXE=file is axe.min.js of axe-core; without it
-// the tests fetch the version that they name, by npm.
+// the tests fetch the version that they name, by npm. PILLARBOX_WEB=full takes
+// the time for all that they can see.
 package web
