@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -604,5 +605,51 @@ func BenchmarkHandshake(b *testing.B) {
 				b.Errorf("%d of %d handshakes were resumed", resumed, b.N)
 			}
 		})
+	}
+}
+
+// TestAPlainPortHasTheSameBounds serves one without TLS.
+func TestAPlainPortHasTheSameBounds(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := access.New(&access.Config{Logger: slog.New(slog.DiscardHandler), MaxPerAddress: 2, BoundLoopback: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- l.ServePlain(ctx, ln, "http", func(ctx context.Context, c net.Conn) {
+			stop := context.AfterFunc(ctx, func() { c.SetReadDeadline(time.Now()) })
+			defer stop()
+			_, _ = io.Copy(c, c)
+		})
+	}()
+	call := func() net.Conn {
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	first, second := call(), call()
+	talk(t, first)
+	talk(t, second)
+	if n := l.OpenAt("http"); n != 2 || l.OpenAt("imaps") != 0 {
+		t.Errorf("%d connections are open at http, %d at imaps", n, l.OpenAt("imaps"))
+	}
+	third := call()
+	third.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := third.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("one too many is answered: %v", err)
+	}
+	cancel()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("ServePlain does not return")
 	}
 }

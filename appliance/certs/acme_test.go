@@ -265,6 +265,46 @@ func TestTLSALPNProofThroughAPortThatIsServedAlready(t *testing.T) {
 	}
 }
 
+// TestHTTPProofThroughAPortThatIsServedAlready has the port of the web page answer.
+func TestHTTPProofThroughAPortThatIsServedAlready(t *testing.T) {
+	p := startPebble(t, pebbleOptions{})
+	b := newBox(t)
+	var opened []string
+	m := p.open(t, b, func(c *certs.Config) {
+		c.Open = func(_ context.Context, port int, open bool) error {
+			opened = append(opened, fmt.Sprint(port, open))
+			return nil
+		}
+	})
+	ln, err := net.Listen("tcp", p.http)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc(certs.ACMEPath, m.ServeProof)
+	server := &http.Server{Handler: mux}
+	go server.Serve(ln)
+	defer server.Close()
+	m.ShareProofs(true, false)
+	if _, err := m.Use(t.Context(), p.settings(certs.HTTP01)); err != nil {
+		t.Fatal(err)
+	}
+	if m.Leaf().Subject.CommonName == "" && len(m.Leaf().DNSNames) == 0 || !m.Own() {
+		t.Error("the certificate is not the one that was ordered")
+	}
+	if len(opened) != 2 || opened[0] != "80 true" || opened[1] != "80 false" {
+		t.Errorf("the firewall was told %v", opened)
+	}
+	res, err := http.Get("http://" + p.http + certs.ACMEPath + "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusNotFound {
+		t.Errorf("a proof that nobody looks for: status %d", res.StatusCode)
+	}
+}
+
 func intermediates(t *testing.T, addr string) *x509.CertPool {
 	t.Helper()
 	c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, ServerName: "mail.office.example"})

@@ -99,9 +99,10 @@ func (h httpProof) Present(ctx context.Context, c acme.Challenge) error {
 	defer p.ports.Unlock()
 	p.mu.Lock()
 	p.texts[c.HTTP01ResourcePath()] = c.KeyAuthorization
+	first := len(p.texts) == 1
 	p.mu.Unlock()
 	switch {
-	case p.httpLn != nil:
+	case p.httpLn != nil || p.shared.http && !first:
 		return nil
 	case p.shared.http:
 		return p.letIn(ctx, portHTTP)
@@ -207,9 +208,10 @@ func (t tlsProof) Present(ctx context.Context, c acme.Challenge) error {
 	defer p.ports.Unlock()
 	p.mu.Lock()
 	p.certs[c.Identifier.Value] = cert
+	first := len(p.certs) == 1
 	p.mu.Unlock()
 	switch {
-	case p.tlsLn != nil:
+	case p.tlsLn != nil || p.shared.tls && !first:
 		return nil
 	case p.shared.tls:
 		return p.letIn(ctx, portHTTPS)
