@@ -71,6 +71,15 @@ type browser struct {
 // full tells whether there is time for all: CI has none.
 func full() bool { return os.Getenv("PILLARBOX_WEB") == "full" }
 
+// long is said by a test that is left out of short runs.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("short: only the way from a fresh box to a mail is gone")
+	}
+	t.Parallel()
+}
+
 // waiting returns the same window for somebody with more patience.
 func (b *browser) waiting(most time.Duration) *browser {
 	longer := *b

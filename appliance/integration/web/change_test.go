@@ -12,6 +12,7 @@ import (
 // page keeps them by a connection that is newer than they are, or takes them back;
 // left alone they take themselves back.
 func TestAChangeIsKeptOrTakenBack(t *testing.T) {
+	long(t)
 	_, b := busyOffice(t)
 	modern := chromedp.Evaluate[chromedp.Void](`void (document.querySelector("[name=policy]").value = "modern")`)
 	usual := chromedp.Evaluate[chromedp.Void](`void (document.querySelector("[name=policy]").value = "intermediate")`)

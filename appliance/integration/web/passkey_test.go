@@ -12,6 +12,7 @@ import (
 // TestSignInByAPasskey makes a passkey with Chromium's own authenticator and
 // signs in by it.
 func TestSignInByAPasskey(t *testing.T) {
+	long(t)
 	_, b := busyOffice(t)
 	b.do("plug an authenticator in", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
 		if _, err := cdp.Call(ctx, tab, webauthn.Enable, webauthn.EnableParams{}); err != nil {
