@@ -103,12 +103,12 @@ func networks() []netip.Prefix {
 	}
 	var all []netip.Prefix
 	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			all = append(all, p)
+		if p, err := netip.ParsePrefix(a.String()); err == nil && !p.IsSingleIP() && !p.Addr().IsLoopback() {
+			all = append(all, p.Masked())
 		}
 	}
 
-	return ports.Networks(all)
+	return all
 }
 
 // portStore shows the system database to the inventory. Nobody misses what it

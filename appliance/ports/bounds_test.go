@@ -52,6 +52,9 @@ func TestBounds(t *testing.T) {
 			}
 			c.End()
 			o.pass(time.Duration(rapid.IntRange(0, 90_000).Draw(rt, "passed")) * time.Second)
+			if rapid.IntRange(0, 20).Draw(rt, "jumps") == 0 { // as clocks without a battery do
+				o.pass(begin.AddDate(0, 0, rapid.IntRange(-1000, 1000).Draw(rt, "to")).Sub(o.clock()))
+			}
 		}
 		o.flush()
 		all := o.inv.Clients(ports.Query{})
@@ -71,6 +74,9 @@ func TestBounds(t *testing.T) {
 		}
 		if sum > signed {
 			rt.Fatalf("%d sessions of %d", sum, signed)
+		}
+		if f, err := o.inv.Simulate(ports.Scenario{Change: ports.Close, Port: ports.Legacy}); err != nil || f.From.After(f.To) {
+			rt.Fatalf("forecast from %v to %v: %v", f.From, f.To, err)
 		}
 		before := fmt.Sprintf("%+v %+v", all, o.inv.Strangers(ports.Query{}))
 		o.open()
@@ -158,5 +164,28 @@ func TestManyAccountsDoNotGrowIt(t *testing.T) {
 	t.Logf("%d clients, %d KiB on disk", len(all), o.disk.size()>>10)
 	if got := len(o.disk.all["ports/clients"]); got != len(all) {
 		t.Errorf("%d accounts are stored", got)
+	}
+}
+
+// TestDaysStayFew has somebody come on 1,000 days in any order: the newest are
+// kept, and can be read again.
+func TestDaysStayFew(t *testing.T) {
+	o := newOffice(t, func(c *ports.Config) { c.Keep = 400 })
+	for i := range 1000 {
+		o.pass(begin.AddDate(0, 0, i*457%1000).Sub(o.clock()))
+		o.comes(visit{account: "a", from: "192.168.7.20"})
+	}
+	before := o.only()
+	days := before.Uses[0].Days
+	if len(days) > 400 || !days[len(days)-1].Date.Equal(begin.AddDate(0, 0, 999).Truncate(day)) {
+		t.Errorf("%d days, the last %v", len(days), days[len(days)-1])
+	}
+	o.flush()
+	o.open()
+	if after := o.only(); after.Sessions != before.Sessions {
+		t.Errorf("%d sessions after a restart, %d before", after.Sessions, before.Sessions)
+	}
+	if n := len(o.inv.Ports()[0].Days); n > 400 {
+		t.Errorf("%d days of totals", n)
 	}
 }

@@ -25,12 +25,18 @@ type dayCount struct {
 	failures uint32
 }
 
-// at returns the counts of a day, which is not older than a clock that was set
-// back makes it.
+// at returns the counts of a day. However a clock jumps, there are not more than
+// maxKeep of them: the oldest goes, or counts for one that is older still.
 func (d *days) at(day int) *dayCount {
 	i, found := slices.BinarySearchFunc(*d, day, func(c dayCount, day int) int { return c.day - day })
-	if !found {
+	switch {
+	case found:
+	case len(*d) < maxKeep:
 		*d = slices.Insert(*d, i, dayCount{day: day})
+	case i > 0:
+		i--
+		copy((*d)[:i], (*d)[1:i+1])
+		(*d)[i] = dayCount{day: day}
 	}
 	return &(*d)[i]
 }

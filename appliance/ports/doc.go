@@ -30,7 +30,8 @@
 //
 // # What it costs
 //
-// Telling takes a lock for less than a microsecond or two and does no I/O. What
+// All that is told of a session takes about 3 µs (BenchmarkSession), under a lock
+// that nobody holds for longer than one account takes, and does no I/O. What
 // changed is written every 15 minutes and at the end, strangers once an hour: a
 // crash or a power cut loses what was seen since, and nothing of what was there
 // before. A client that has come for the first time is written within a minute. An

@@ -376,6 +376,7 @@ func (inv *Inventory) LastSignIn(port string) time.Time {
 func (inv *Inventory) Since() time.Time {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
-	first := int64(dayOf(inv.now())-inv.keep+1) * daySeconds
-	return time.Unix(max(inv.since, first), 0).UTC()
+	now := inv.now()
+	first := int64(dayOf(now)-inv.keep+1) * daySeconds
+	return time.Unix(min(max(inv.since, first), now.Unix()), 0).UTC()
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -365,16 +364,4 @@ func (inv *Inventory) Health() error {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
 	return inv.failed
-}
-
-// Networks returns the networks that the addresses of this machine are in, for
-// Config.Networks.
-func Networks(addrs []netip.Prefix) []netip.Prefix {
-	var all []netip.Prefix
-	for _, p := range addrs {
-		if !p.IsSingleIP() && !p.Addr().IsLoopback() {
-			all = append(all, p.Masked())
-		}
-	}
-	return all
 }

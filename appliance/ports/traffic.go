@@ -42,8 +42,14 @@ func (t *traffic) count(now time.Time, add func(*Totals)) {
 	t.changed = true
 	day := dayOf(now)
 	i, found := slices.BinarySearchFunc(t.days, day, func(d dayTotals, day int) int { return d.Day - day })
-	if !found {
+	switch { // as days.at does it
+	case found:
+	case len(t.days) < maxKeep:
 		t.days = slices.Insert(t.days, i, dayTotals{Day: day})
+	case i > 0:
+		i--
+		copy(t.days[:i], t.days[1:i+1])
+		t.days[i] = dayTotals{Day: day}
 	}
 	add(&t.days[i].Totals)
 	minute := now.Unix() / 60
