@@ -17,6 +17,9 @@ import (
 // TestFromCyrus moves from a Cyrus whose mailboxes lie below INBOX with dots,
 // as its administrator, by STARTTLS, with UIDs.
 func TestFromCyrus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: the race detector sees enough of it elsewhere")
+	}
 	t.Parallel()
 	const user = "ada@old.example"
 	s := rig.Cyrus(t, []string{user}, "altnamespace: no", "unixhierarchysep: no")
@@ -95,6 +98,9 @@ func deliver(t *testing.T, h *here, mailbox, text string) {
 
 // TestWhoSignsIn tries the ways to sign in, and what is said of the wrong ones.
 func TestWhoSignsIn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: the race detector sees enough of it elsewhere")
+	}
 	t.Parallel()
 	s := rig.Dovecot(t, []string{"ada", "bob"})
 	rig.Put(t, s.Client(t, "bob"), "Bob's", rig.Corpus(t, 1)...)

@@ -286,7 +286,10 @@ func (r *imapReader) Read(ctx context.Context, mb *Mailbox, msgs []Message, take
 			i, wanted := place[uid]
 			if !wanted || body.Literal == nil && uid == 0 {
 				if body.Literal != nil {
-					_, _ = io.Copy(io.Discard, &counted{body.Literal, r.c.wire})
+					if _, err := io.Copy(io.Discard, &counted{r: body.Literal, wire: r.c.wire}); err != nil {
+						r.c.abort()
+						return err
+					}
 				}
 				continue
 			}
@@ -298,9 +301,10 @@ func (r *imapReader) Read(ctx context.Context, mb *Mailbox, msgs []Message, take
 				}
 				continue
 			}
+			// After an error the command is not to be touched any more: the library
+			// would go on reading the message at the side of its own goroutine.
 			if err := r.hand(i, body.Literal, take); err != nil {
-				r.c.abort()
-				return errors.Join(err, discard(cmd.Close()))
+				return err
 			}
 		}
 	}
@@ -318,33 +322,44 @@ func (r *imapReader) Read(ctx context.Context, mb *Mailbox, msgs []Message, take
 	return take(0, nil, &MessageError{fmt.Errorf("the server cannot give it: %s", plainText(no.Text))})
 }
 
-// hand gives a message to take, and passes over what that leaves of it.
+// hand gives a message to take, and passes over what that leaves of it. With an
+// error the connection has ended.
 func (r *imapReader) hand(i int, lit imap.LiteralReader, take func(int, io.Reader, error) error) error {
-	in := &counted{lit, r.c.wire}
+	in := &counted{r: lit, wire: r.c.wire}
 	whole := &exactly{r: in, left: lit.Size()}
-	if err := take(i, whole, nil); err != nil {
-		return err
+	err := take(i, whole, nil)
+	if err == nil && whole.left > drainOctets {
+		err = fmt.Errorf("%d octets of a message were not wanted", whole.left)
 	}
-	if whole.left > drainOctets {
-		return fmt.Errorf("%d octets of a message were not wanted", whole.left)
+	if err != nil {
+		r.c.abort()
 	}
-	_, err := io.Copy(io.Discard, in)
+	// The library goes on when a message was read to its end, or to an error.
+	if _, rest := io.Copy(io.Discard, in); err == nil && rest != nil {
+		r.c.abort()
+		err = rest
+	}
 	return err
 }
 
 // discard drops the error of what was ended on purpose.
 func discard(error) error { return nil }
 
-// counted tells the wire what leaves memory.
+// counted tells the wire what leaves memory, and reads no further than to an error.
 type counted struct {
-	r    io.Reader
-	wire *wire
+	r     io.Reader
+	wire  *wire
+	ended error // what Read returned, which is not called again then
 }
 
 // Read implements io.Reader.
 func (c *counted) Read(p []byte) (int, error) {
+	if c.ended != nil {
+		return 0, c.ended
+	}
 	n, err := c.r.Read(p)
 	c.wire.read(n)
+	c.ended = err
 	return n, err
 }
 

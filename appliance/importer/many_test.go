@@ -16,6 +16,9 @@ import (
 // move-test), and looks at the memory that all takes, with the stand-in's.
 func TestManyMessagesStaySmall(t *testing.T) {
 	n, limit := 3000, uint64(160<<20)
+	if testing.Short() {
+		n = 500
+	}
 	if text := os.Getenv("PILLARBOX_MOVE_MANY"); text != "" {
 		var err error
 		if n, err = strconv.Atoi(text); err != nil {
