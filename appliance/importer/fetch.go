@@ -19,6 +19,14 @@ func (r *run) fetch(ctx context.Context, first bool) error {
 	f := &fetcher{run: r}
 	defer f.close()
 	if !first {
+		select {
+		case <-r.plenty:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if r.idle() {
+			return nil
+		}
 		if err := f.open(ctx); err != nil {
 			if permanent(err) {
 				return err
@@ -34,6 +42,13 @@ func (r *run) fetch(ctx context.Context, first bool) error {
 		close(b.done)
 	}
 	return nil
+}
+
+// idle tells whether all there is to fetch is on its way over one connection.
+func (r *run) idle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.planned
 }
 
 // fetcher is a connection that may have to be made again.

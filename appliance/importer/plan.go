@@ -285,6 +285,9 @@ func (r *run) send(ctx context.Context, b *batch) error {
 		r.dry.add(r, b)
 		return nil
 	}
+	if r.sent++; r.sent == 2 {
+		r.enough()
+	}
 	select {
 	case r.order <- b:
 	case <-ctx.Done():

@@ -30,11 +30,14 @@ type run struct {
 	pieces *rate.Limiter // messages; nil: no limit
 	work   chan *batch
 	order  chan *batch
-	dry    *estimate // not nil: nothing is changed
-	hasty  bool      // somebody waits: nothing is tried twice
-	unused []*batch  // that the committer did not come to
+	plenty chan struct{} // closed when there is work for more than one connection, or no more to come
+	sent   int           // batches; the planner's
+	dry    *estimate     // not nil: nothing is changed
+	hasty  bool          // somebody waits: nothing is tried twice
+	unused []*batch      // that the committer did not come to
 
 	mu       sync.Mutex
+	planned  bool // nothing more is to come
 	report   *Report
 	listed   map[string]*MailboxReport // by Mailbox.ID
 	keywords map[string]int            // that were left off, by "mailbox: keyword"
@@ -185,11 +188,17 @@ func (r *run) all(ctx context.Context) error {
 		return err
 	}
 	n := max(1, min(r.Source.Parallel(), MaxConnections))
-	r.work, r.order = make(chan *batch), make(chan *batch, 2*n)
+	r.work, r.order, r.plenty = make(chan *batch), make(chan *batch, 2*n), make(chan struct{})
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(r.order)
 		defer close(r.work)
+		defer func() {
+			r.mu.Lock()
+			r.planned = true
+			r.mu.Unlock()
+			r.enough()
+		}()
 		return r.plan(ctx)
 	})
 	for i := range n {
@@ -204,6 +213,17 @@ func (r *run) all(ctx context.Context) error {
 		b.drop()
 	}
 	return err
+}
+
+// enough lets further connections be made, or know that none is needed.
+func (r *run) enough() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.plenty:
+	default:
+		close(r.plenty)
+	}
 }
 
 // try calls f until it succeeds, or fails in a way that waiting does not mend,

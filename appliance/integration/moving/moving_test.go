@@ -139,6 +139,9 @@ func (o *office) same(c *imapclient.Client, from, to string) {
 func TestKilledWhileMailMovesIn(t *testing.T) {
 	t.Parallel()
 	n, kills := setting(t, "PILLARBOX_MOVE", 150), setting(t, "PILLARBOX_KILLS", 2)
+	if testing.Short() {
+		n, kills = 60, 1
+	}
 	seed := uint64(setting(t, "PILLARBOX_SEED", int(time.Now().UnixNano()%1e9)))
 	t.Logf("PILLARBOX_SEED=%d", seed)
 	dice := rand.New(rand.NewPCG(seed, 0))
