@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -85,15 +86,16 @@ func (s planSettings) Way(k sunset.Kind) sunset.Way {
 	return way
 }
 
-// Serves implements sunset.Settings: what listens counts, and not what was to.
+// Serves implements sunset.Settings: what listens counts, and not what was to, and
+// whether somebody gets through the firewall and the rules of signing in.
 func (s planSettings) Serves(port string) bool {
-	for _, p := range s.a.ports.all() {
-		if p.name == port {
-			return len(p.listeners()) > 0
-		}
-	}
+	d := s.a.settings.Current().Document
+	listens := slices.ContainsFunc(s.a.ports.all(), func(p *mailPort) bool { return p.name == port && len(p.listeners()) > 0 })
 
-	return false
+	return listens && d.Reachable(port, s.a.conf.NetworkSocket != "") && slices.ContainsFunc(clients(&d.SignIn), func(client netip.Addr) bool {
+		r := d.SignIn.Rule(port, client)
+		return r.Mechanisms == nil || len(r.Mechanisms) > 0
+	})
 }
 
 // Set implements sunset.Settings.

@@ -94,6 +94,17 @@ func (d *Document) SetPort(name string, open, firewall bool, like *Document) {
 	}
 }
 
+// Reachable tells whether one of the ports for IMAP, named as in SignInPorts, is
+// open, with firewall also to anybody.
+func (d *Document) Reachable(name string, firewall bool) bool {
+	service, open := policy.IMAPS, !d.Ports.NoIMAPS
+	if name == string(policy.IMAPSLegacy) {
+		service, open = policy.IMAPSLegacy, d.Ports.IMAPSLegacy
+	}
+
+	return open && (!firewall || d.Firewall.Rule(service).From != policy.Nobody)
+}
+
 // harmless tells whether two documents differ in nothing by which an
 // administrator reaches the box.
 func harmless(from, to *Document) bool {

@@ -36,7 +36,7 @@ func (c *planCommand) Help() string {
 is told so by the mail program and by mail), pilot and phases (chosen people and networks
 are refused there, with what to change), closed (everybody is, with an explanation) and
 silent (the port is gone). A step begins when its date has come, the window for changes is
-open and nobody would be cut off who was not told or chosen. When failures rise the plan
+open and nobody would be cut off who was not told. When failures rise the plan
 pauses by itself, and goes back by itself if they stay.`
 }
 

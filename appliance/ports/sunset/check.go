@@ -2,6 +2,7 @@ package sunset
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,8 +14,7 @@ type Check struct {
 	Step   string   `json:"step"`
 	Waits  []string `json:"waits,omitempty"`   // in words; nothing if it can begin
 	CutOff []CutOff `json:"cut_off,omitempty"` // who still comes by the old way and would be refused
-	// Unexpected are those of them who were neither chosen by name and told nor
-	// accepted.
+	// Unexpected are those of them who were neither told nor accepted.
 	Unexpected []string `json:"unexpected,omitempty"`
 
 	firm bool // and nobody can have it begin all the same
@@ -55,7 +55,7 @@ func (p *Planner) check(plan *Plan, at int, now time.Time) Check {
 	}
 	p.cutOff(plan, at, quiet, &c)
 	if n := len(c.Unexpected); n > 0 {
-		c.Waits = append(c.Waits, fmt.Sprintf("%d would be cut off without having been told or chosen: %s", n, some(c.Unexpected)))
+		c.Waits = append(c.Waits, fmt.Sprintf("%d would be cut off without having been told: %s", n, some(c.Unexpected)))
 	}
 
 	return c
@@ -77,7 +77,6 @@ func (p *Planner) cutOff(plan *Plan, at int, since time.Time, c *Check) {
 	in := func(all []chosen, u *Contact) bool {
 		return slices.ContainsFunc(all, func(c chosen) bool { return c.has(u.Account, u.Remote) })
 	}
-	named := p.named(plan, at)
 	people := p.persons(plan.Kind)
 	found := map[string]*CutOff{}
 	for _, u := range p.usesOf(plan, since) {
@@ -89,7 +88,7 @@ func (p *Planner) cutOff(plan *Plan, at int, since time.Time, c *Check) {
 		if f == nil {
 			person := people[name]
 			told := person.told()
-			f = &CutOff{Account: name, Told: told, Expected: slices.Contains(plan.Accepted, name) || told && (named[name] || plan.Steps[at].Stage != Pilot)}
+			f = &CutOff{Account: name, Told: told, Expected: told || slices.Contains(plan.Accepted, name)}
 			found[name] = f
 		}
 		if u.Last.After(f.Last) {
@@ -109,25 +108,11 @@ func (p *Planner) cutOff(plan *Plan, at int, since time.Time, c *Check) {
 	slices.Sort(c.Unexpected)
 }
 
-// chosen resolves who is refused at a step, by the gate where it has them.
+// chosen resolves who is refused at a step.
 func (p *Planner) chosen(plan *Plan, at int) []chosen {
 	var all []chosen
 	for _, w := range plan.scope(at) {
-		all = append(all, p.choose(background(), &w))
-	}
-
-	return all
-}
-
-// named are the people whom the steps up to one name.
-func (p *Planner) named(plan *Plan, at int) map[string]bool {
-	all := map[string]bool{}
-	for _, w := range plan.scope(at) {
-		w.Networks, w.Everybody = nil, false
-		c := p.choose(background(), &w)
-		for name := range c.people {
-			all[name] = true
-		}
+		all = append(all, p.choose(context.Background(), &w))
 	}
 
 	return all

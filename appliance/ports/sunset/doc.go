@@ -19,10 +19,10 @@
 //
 // A Kind without a port of its own ends with closed, which is then a change of
 // the settings. A step begins when its date has come, the window for changes is
-// open, and its check finds nobody who would be cut off without having been told
-// or chosen. A rise in failures pauses a plan, and takes it back to announce if it
-// does not end; so does one command. A brown-out refuses everybody for minutes, to
-// see who breaks: at the sign-in, because only there it is known who it is.
+// open, and its check finds nobody who would be cut off without having been told.
+// A rise in failures pauses a plan, and takes it back to announce if it does not
+// end; so does one command. A brown-out refuses everybody for minutes, to see who
+// breaks: at the sign-in, because only there it is known who it is.
 //
 // # Order of writes
 //

@@ -126,7 +126,7 @@ func TestNobodyIsCutOffWhoDoesNotExpectIt(t *testing.T) {
 		if diff := cmp.Diff([]string{ada}, s.Check.Unexpected); diff != "" || len(s.Check.CutOff) != 1 || s.Check.CutOff[0].Devices[0] != "printer" {
 			t.Errorf("unexpected: %s; check %+v", diff, s.Check)
 		}
-		if text := o.troubleOf(sunset.PlanWaits); !strings.Contains(text, "pilot does not begin: 1 would be cut off without having been told or chosen: "+ada) {
+		if text := o.troubleOf(sunset.PlanWaits); !strings.Contains(text, "pilot does not begin: 1 would be cut off without having been told: "+ada) {
 			t.Errorf("condition: %q", text)
 		}
 		var check *sunset.CheckError

@@ -103,6 +103,9 @@ func (p *Planner) look(ctx context.Context, now time.Time) {
 	}
 	if d := now.Sub(p.kept); d >= seenEach || d < 0 {
 		p.prune(ctx)
+		if err := p.publish(ctx); err != nil { // an alias may lead to others now
+			p.log.ErrorContext(ctx, "look up whom plans choose", "err", err)
+		}
 		if text, err := now.UTC().MarshalText(); err == nil && p.conf.Store.Save(ctx, map[string][]byte{seenKey: text}) == nil {
 			p.kept = now
 		}
@@ -394,6 +397,3 @@ func (p *Planner) complain() {
 		}
 	}
 }
-
-// background is for look-ups that no request waits for.
-func background() context.Context { return context.Background() }
