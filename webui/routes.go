@@ -13,6 +13,7 @@ func (s *Server) allRoutes() []Route {
 		s.overviewRoutes(),
 		s.peopleRoutes(),
 		s.portsRoutes(),
+		s.planRoutes(),
 		s.doctorRoutes(),
 		s.certificateRoutes(),
 		s.banRoutes(),

@@ -40,7 +40,7 @@
 //	POST   /v1/plans                           sunset.Spec → sunset.Status
 //	GET    /v1/plans/{kind}                    → sunset.Status
 //	POST   /v1/plans/{kind}/{act}              PlanAct → sunset.Status; start, next, pause, resume, rollback, accept, brownout, drop
-//	POST   /v1/plans-report                    → sunset.Report
+//	POST   /v1/plans-report?form=…             → sunset.Report, or as html or csv
 //	GET    /v1/port-990                        → sunset.Ownership
 //	PUT    /v1/port-990                        sunset.Ownership → sunset.Ownership
 //	GET    /v1/ports                           → [ports.Port…]

@@ -178,7 +178,21 @@ func (h *Handler) reportPlans(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 
-	return writeJSON(w, http.StatusOK, p.Report(r.Context(), Actor(r.Context())))
+	report := p.Report(r.Context(), Actor(r.Context()))
+	kind, write := "text/html; charset=utf-8", report.WriteHTML
+	switch r.URL.Query().Get("form") {
+	case "html":
+	case "csv":
+		kind, write = "text/csv; charset=utf-8", report.WriteCSV
+	default:
+		return writeJSON(w, http.StatusOK, report)
+	}
+	w.Header().Set("Content-Type", kind)
+	if err := write(w); err != nil {
+		return &sendError{err}
+	}
+
+	return nil
 }
 
 // planError finds the code for what a Planner says.
