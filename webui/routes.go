@@ -15,6 +15,8 @@ func (s *Server) allRoutes() []Route {
 		s.portsRoutes(),
 		s.planRoutes(),
 		s.doctorRoutes(),
+		s.networkRoutes(),
+		s.firewallRoutes(),
 		s.certificateRoutes(),
 		s.banRoutes(),
 		s.auditRoutes(),

@@ -58,6 +58,8 @@ type Config struct {
 	Plans func() *sunset.Planner
 	// Firewall tells of the box's firewall; nil means that it has none.
 	Firewall Firewall
+	// Network tells which network is found, as JSON; nil means that nobody looks.
+	Network func() (json.RawMessage, error)
 	// Certs opens the certificates, or returns those that are open; without it
 	// there are no such requests.
 	Certs func(context.Context) (*certs.Manager, error)
@@ -148,6 +150,7 @@ type Handler struct {
 	settings  func() *config.Manager
 	plans     func() *sunset.Planner
 	firewall  Firewall
+	network   func() (json.RawMessage, error)
 	log       *slog.Logger
 	status    Status
 	describe  func(*Status)
@@ -176,6 +179,7 @@ func NewHandler(c *Config) *Handler {
 		settings:  c.Settings,
 		plans:     c.Plans,
 		firewall:  c.Firewall,
+		network:   c.Network,
 		log:       c.Logger,
 		status:    Status{Version: c.Version, PID: os.Getpid(), Started: time.Now()},
 		describe:  c.Describe,
@@ -211,6 +215,7 @@ func NewHandler(c *Config) *Handler {
 	h.serve(h.peopleRoutes())
 	h.serve(h.exportRoutes())
 	h.serve(h.settingsRoutes())
+	h.serve(h.networkRoutes())
 	if h.metrics != nil {
 		h.serve(h.metricsRoutes())
 	}

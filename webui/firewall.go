@@ -1,0 +1,180 @@
+package webui
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// wallRule is who may reach a service.
+type wallRule struct {
+	Service, Title, From, Networks, Override string
+}
+
+// wallServices are the services of the box as people call them, in their order.
+func wallServices() []wallRule {
+	return []wallRule{
+		{Service: "imaps", Title: "Reading mail, port 993"},
+		{Service: "imaps-legacy", Title: "Reading mail, the old port 990"},
+		{Service: "submissions", Title: "Sending mail, port 465"},
+		{Service: "submission", Title: "Sending mail, port 587"},
+		{Service: "smtp", Title: "Mail from other servers, port 25"},
+		{Service: "lmtp", Title: "Mail from a server of the office, port 24"},
+		{Service: "https", Title: "These pages, port 443"},
+		{Service: "http", Title: "The way to these pages, port 80"},
+		{Service: "metrics", Title: "Metrics, port 9464"},
+	}
+}
+
+// wallPage is the firewall.
+type wallPage struct {
+	None  string // why there is none
+	Words string
+	State struct {
+		Stands   string `json:"stands"`
+		Counters []struct {
+			Name    string `json:"name"`
+			Why     string `json:"why"`
+			Packets uint64 `json:"packets"`
+			Bytes   int64  `json:"bytes"`
+		} `json:"counters"`
+		Missing []string `json:"missing"`
+		Notes   []string `json:"notes"`
+		Problem string   `json:"problem"`
+	} `json:"state"`
+	Problem string
+	Rules   []wallRule
+	LAN     string
+	Why     string
+	Try     *tryout
+
+	// Would this address get in?
+	Source, Port string
+	Verdict      *wallVerdict
+}
+
+type wallVerdict struct {
+	Accepted bool     `json:"accepted"`
+	Rule     string   `json:"rule"`
+	Why      string   `json:"why"`
+	Path     []string `json:"path"`
+}
+
+func (s *Server) firewallRoutes() []Route {
+	return []Route{
+		{Pattern: "GET /firewall", Role: Auditor, Nav: "Firewall", Section: "Network", Handle: (*visit).firewall},
+		{Pattern: "POST /firewall", Role: Administrator, Handle: (*visit).changeFirewall},
+	}
+}
+
+func (v *visit) wallData() (d wallPage, doc map[string]any, err error) {
+	err = v.call(http.MethodGet, "/v1/firewall", nil, &d)
+	var api *APIError
+	if errors.As(err, &api) && api.Code == "no-server" {
+		d.None, err = sentence(api.Message), nil
+	}
+	if err != nil {
+		return d, nil, err
+	}
+	if doc, err = v.document(); err != nil {
+		return d, nil, err
+	}
+	wall := part(doc, "firewall")
+	services := part(wall, "services")
+	for _, r := range wallServices() {
+		rule, _ := services[r.Service].(map[string]any)
+		r.From, _ = rule["from"].(string)
+		r.From = orElse(r.From, "nobody")
+		r.Networks = strings.Join(texts(rule["networks"]), " ")
+		r.Override, _ = rule["override"].(string)
+		d.Rules = append(d.Rules, r)
+	}
+	d.LAN = strings.Join(texts(wall["lan"]), " ")
+
+	return d, doc, nil
+}
+
+// texts returns the texts of a list.
+func texts(list any) (all []string) {
+	items, _ := list.([]any)
+	for _, item := range items {
+		if text, ok := item.(string); ok {
+			all = append(all, text)
+		}
+	}
+
+	return all
+}
+
+func (v *visit) firewall() error {
+	d, _, err := v.wallData()
+	if err != nil {
+		return err
+	}
+	q := v.r.URL.Query()
+	d.Source, d.Port = strings.TrimSpace(q.Get("source")), orElse(strings.TrimSpace(q.Get("for")), "993")
+	bad := problems{}
+	if d.Source != "" && d.None == "" {
+		if _, err := netip.ParseAddr(d.Source); err != nil {
+			bad.add("source", "An address is wanted, such as 203.0.113.9.")
+		}
+		if _, err := strconv.ParseUint(d.Port, 10, 16); err != nil {
+			bad.add("for", "A port is a number from 1 to 65535.")
+		}
+		if len(bad) == 0 {
+			d.Verdict = &wallVerdict{}
+			err := v.call(http.MethodGet, "/v1/firewall/explain?"+url.Values{"source": {d.Source}, "port": {d.Port}}.Encode(), nil, d.Verdict)
+			if err != nil {
+				d.Verdict = nil
+				if err := v.explain(err, bad, map[string]string{"request": "source"}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if len(bad) > 0 {
+		return v.again("firewall", "Firewall", &d, bad)
+	}
+
+	return v.show("firewall", "Firewall", &d)
+}
+
+func (v *visit) changeFirewall() error {
+	d, doc, err := v.wallData()
+	if err != nil {
+		return err
+	}
+	bad := problems{}
+	wall := part(doc, "firewall")
+	services := part(wall, "services")
+	for i := range d.Rules {
+		r := &d.Rules[i]
+		r.From, r.Networks, r.Override = v.value("from-"+r.Service), v.value("networks-"+r.Service), v.value("override-"+r.Service)
+		rule := part(services, r.Service) // bounds that the page does not know stay
+		rule["from"] = r.From
+		delete(rule, "networks")
+		delete(rule, "override")
+		if r.From == "networks" {
+			rule["networks"] = networks(r.Networks, "networks-"+r.Service, bad)
+		}
+		if r.Override != "" {
+			rule["override"] = r.Override
+		}
+	}
+	d.LAN, d.Why = v.value("lan"), v.value("why")
+	wall["lan"] = networks(d.LAN, "lan", bad)
+	if len(bad) == 0 {
+		if d.Try, err = v.try(doc, d.Why, "/firewall", bad); err != nil || v.done {
+			return err
+		}
+	}
+	d.Port = "993"
+	if len(bad) > 0 {
+		return v.again("firewall", "Firewall", &d, bad)
+	}
+
+	return v.show("firewall", "Firewall", &d)
+}
