@@ -30,13 +30,14 @@
 //
 // # What it costs
 //
-// All that is told of a session takes about 3 µs (BenchmarkSession), under a lock
-// that nobody holds for longer than one account takes, and does no I/O. What
-// changed is written every 15 minutes and at the end, strangers once an hour: a
-// crash or a power cut loses what was seen since, and nothing of what was there
-// before. A client that has come for the first time is written within a minute. An
-// office of 20 people with three clients each that all come in each quarter writes
-// 13 MB a day, one of 200 writes 84 MB (BenchmarkWrite).
+// All that is told of a session takes about 3 µs (BenchmarkSession) and does no
+// I/O. It waits for a lock that is held for one account at a time, or for all
+// strangers. What changed is written every 15 minutes and at the end, strangers
+// once an hour: a crash or a power cut loses what was seen since, and nothing of
+// what was there before. A client that has come for the first time is written
+// within a minute. An office of 20 people with three clients each that all come in
+// each quarter of an hour writes 13 MB a day, one of 200 writes 84 MB
+// (BenchmarkWrite).
 //
 // # Bounds
 //

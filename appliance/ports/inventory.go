@@ -241,11 +241,8 @@ var ErrUnknown = errors.New("no client has that ID")
 
 // Clients returns those that a query chooses, those seen last first.
 func (inv *Inventory) Clients(q Query) []Client {
-	inv.mu.Lock()
-	ids := slices.Collect(maps.Keys(inv.accounts))
-	inv.mu.Unlock()
 	all := []Client{}
-	for _, id := range ids {
+	for _, id := range inv.accountIDs() {
 		of := inv.clientsOf(id)
 		if q.Account != "" && (len(of) == 0 || !strings.EqualFold(of[0].Account, q.Account)) {
 			continue
@@ -254,6 +251,12 @@ func (inv *Inventory) Clients(q Query) []Client {
 	}
 	slices.SortFunc(all, func(a, b Client) int { return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.ID, b.ID)) })
 	return all
+}
+
+func (inv *Inventory) accountIDs() []string {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	return slices.Collect(maps.Keys(inv.accounts))
 }
 
 func (q *Query) chooses(c *Client) bool {
@@ -291,19 +294,12 @@ func (inv *Inventory) Client(id string) (Client, error) {
 
 // Strangers returns those that a query chooses, those seen last first.
 func (inv *Inventory) Strangers(q Query) []Stranger {
+	owners := map[netip.Prefix][]string{}
+	for _, id := range inv.accountIDs() {
+		inv.own(owners, id)
+	}
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
-	owners := map[netip.Prefix][]string{}
-	for _, a := range inv.accounts {
-		for _, r := range a.records {
-			for _, at := range r.Addresses {
-				p := placeOf(at.Addr)
-				if !slices.Contains(owners[p], a.address) {
-					owners[p] = append(owners[p], a.address)
-				}
-			}
-		}
-	}
 	all := []Stranger{}
 	today := dayOf(inv.now())
 	for _, c := range []*crowd{inv.inside, inv.outside} {
@@ -317,6 +313,23 @@ func (inv *Inventory) Strangers(q Query) []Stranger {
 	}
 	slices.SortStableFunc(all, func(a, b Stranger) int { return b.Last.Compare(a.Last) })
 	return all
+}
+
+// own notes where clients of an account come from.
+func (inv *Inventory) own(owners map[netip.Prefix][]string, id string) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	a := inv.accounts[id]
+	if a == nil {
+		return
+	}
+	for _, r := range a.records {
+		for _, at := range r.Addresses {
+			if p := placeOf(at.Addr); !slices.Contains(owners[p], a.address) {
+				owners[p] = append(owners[p], a.address)
+			}
+		}
+	}
 }
 
 func (q *Query) choosesStranger(s *Stranger) bool {

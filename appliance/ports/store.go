@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -182,10 +183,10 @@ func (b *batch) undo(inv *Inventory) {
 // for one account at a time: who signs in does not wait for all of them.
 func (inv *Inventory) batch(d due) (*batch, error) {
 	b := &batch{crowds: map[*crowd][]int{}}
-	inv.mu.Lock()
 	if d.all {
 		inv.forget()
 	}
+	inv.mu.Lock()
 	b.gone, inv.gone = inv.gone, map[string]bool{}
 	for id := range b.gone {
 		b.changes = append(b.changes, Change{Section: sectionClients, Key: id})
@@ -272,22 +273,36 @@ func (inv *Inventory) batchCrowd(b *batch, c *crowd, prefix string) error {
 	return nil
 }
 
-// forget drops what is older than it is kept. inv.mu is held.
+// forget drops what is older than it is kept.
 func (inv *Inventory) forget() {
+	inv.mu.Lock()
 	day := dayOf(inv.now()) - inv.keep + 1
-	for _, a := range inv.accounts {
-		for i := len(a.records) - 1; i >= 0; i-- {
-			if a.records[i].connected == 0 && a.records[i].forget(day) {
-				a.records = append(a.records[:i], a.records[i+1:]...)
-				inv.clients--
-				a.changed = true
-			}
-		}
+	inv.mu.Unlock()
+	for _, id := range inv.accountIDs() {
+		inv.forgetOf(id, day)
 	}
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
 	inv.inside.forget(day)
 	inv.outside.forget(day)
 	for _, t := range inv.ports {
 		t.forget(day)
+	}
+}
+
+// forgetOf drops what of an account was before a day.
+func (inv *Inventory) forgetOf(id string, day int) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	a := inv.accounts[id]
+	if a == nil {
+		return
+	}
+	before := len(a.records)
+	a.records = slices.DeleteFunc(a.records, func(r *record) bool { return r.connected == 0 && r.forget(day) })
+	if gone := before - len(a.records); gone > 0 {
+		inv.clients -= gone
+		a.changed = true
 	}
 }
 
