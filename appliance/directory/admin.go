@@ -86,10 +86,11 @@ func (d *Directory) VerifyAdmin(ctx context.Context, password Secret) error {
 	if err != nil {
 		return fmt.Errorf("verify the administrator's password: %w", ErrCredentials)
 	}
-	if err := d.acquire(ctx); err != nil {
+	place, err := d.acquire(ctx, false)
+	if err != nil {
 		return fmt.Errorf("verify the administrator's password: %w", err)
 	}
-	defer d.release()
+	defer d.release(place)
 	if !h.matches(text) {
 		return fmt.Errorf("verify the administrator's password: %w", ErrCredentials)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,10 +54,11 @@ func (d *Directory) authenticate(ctx context.Context, login, password string, re
 	if c := d.remembered(e, text); c != nil {
 		return e.loginBy(c), nil
 	}
-	if err := d.acquire(ctx); err != nil {
+	place, err := d.acquire(ctx, d.regular(e, text))
+	if err != nil {
 		return Login{}, err
 	}
-	defer d.release()
+	defer d.release(place)
 	if e == nil || e.passwordless() {
 		d.dummy.matches(text)
 		return Login{}, d.nobody(e, login)
@@ -162,6 +164,17 @@ func (d *Directory) remembered(e *entry, text string) *credential {
 	return nil
 }
 
+// regular tells whether a password was right some time ago, so that who has it
+// need not stand in line with those who guess.
+func (d *Directory) regular(e *entry, text string) bool {
+	if e == nil {
+		return false
+	}
+	return slices.ContainsFunc(e.credentials, func(c credential) bool {
+		return c.isPassword() && d.cache.had(e.ID, c.id, text)
+	})
+}
+
 // renew replaces a hash by one with the present costs, and makes the keys for
 // SCRAM that a password of an older version lacks. The log-in succeeds whether
 // this does or not.
@@ -203,30 +216,42 @@ func (d *Directory) renew(ctx context.Context, e *entry, c *credential, text str
 
 // renewDevice is renew for a device, whose keys lack only after a loss.
 func (d *Directory) renewDevice(ctx context.Context, e *entry, c *credential, password string, remote net.Addr) {
-	if d.salts.current(e, c.record.SCRAM) || d.acquire(ctx) != nil {
+	if d.salts.current(e, c.record.SCRAM) {
 		return
 	}
-	defer d.release()
+	place, err := d.acquire(ctx, true)
+	if err != nil {
+		return
+	}
+	defer d.release(place)
 	text, _ := deviceText(password)
 	d.renew(ctx, e, c, showDevice(text), remote)
 }
 
-// acquire waits for one of the places in which hashes are computed.
-func (d *Directory) acquire(ctx context.Context) error {
+// acquire waits for one of the places in which hashes are computed. One of them is
+// kept for who is no stranger: guesses that come faster than they can be hashed
+// would otherwise keep all out whose password is not remembered just then.
+func (d *Directory) acquire(ctx context.Context, regular bool) (place chan struct{}, err error) {
+	var kept chan struct{} // nil never has room
+	if regular {
+		kept = d.kept
+	}
 	select {
 	case d.hashing <- struct{}{}:
-		return nil
+		return d.hashing, nil
 	default:
 	}
 	t := time.NewTimer(maxWait)
 	defer t.Stop()
 	select {
 	case d.hashing <- struct{}{}:
-		return nil
+		return d.hashing, nil
+	case kept <- struct{}{}:
+		return kept, nil
 	case <-t.C:
-		return ErrBusy
+		return nil, ErrBusy
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 
@@ -237,7 +262,7 @@ const tidyAfter = 2 * time.Second
 // release gives the place back. Each hash leaves some 20 MB of garbage, which
 // the collector would keep from a small machine for minutes: there is too
 // little else going on to make it run.
-func (d *Directory) release() {
-	<-d.hashing
+func (d *Directory) release(place chan struct{}) {
+	<-place
 	d.tidy.Reset(tidyAfter)
 }

@@ -244,6 +244,33 @@ func TestCacheExpires(t *testing.T) {
 	}
 }
 
+// TestGuessesLeaveAPlace has strangers guess without end while somebody signs in
+// whose password is not remembered any more.
+func TestGuessesLeaveAPlace(t *testing.T) {
+	o := newOffice(t)
+	o.hire(t, "anna@office.example")
+	if _, err := o.Authenticate(t.Context(), "anna", password, remote); err != nil {
+		t.Fatal(err)
+	}
+	defer o.HoldStrangers()()
+	waits := func(what, login, password string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := o.Authenticate(ctx, login, password, remote); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	o.now = o.now.Add(23 * time.Hour)
+	waits("a guess at the account", "anna", "some other one")
+	waits("a guess at another", "nobody", password)
+	if _, err := o.Authenticate(t.Context(), "anna", password, remote); err != nil {
+		t.Errorf("what was right before: %v", err)
+	}
+	o.now = o.now.Add(25 * time.Hour)
+	waits("what was right two days ago", "anna", password)
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	o := newOffice(t)
 	o.FillCache(3 * directory.CacheSize)

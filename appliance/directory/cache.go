@@ -13,12 +13,13 @@ import (
 
 const (
 	cacheTTL  = 5 * time.Minute
-	cacheSize = 4096 // entries of about 150 octets
+	cacheHad  = 24 * time.Hour // for which it is known that a password was right
+	cacheSize = 4096           // entries of about 150 octets
 )
 
 // cache remembers passwords that were verified; package doc says why that is
-// safe. An entry lives for cacheTTL from its verification, however often it is
-// used.
+// safe. An entry is believed for cacheTTL from its verification, however often it
+// is used, and stays until it is pushed out.
 type cache struct {
 	now func() time.Time
 	key [sha256.Size]byte
@@ -56,19 +57,22 @@ func (c *cache) sum(id storage.AccountID, credential, password string) (m mac) {
 }
 
 func (c *cache) has(id storage.AccountID, credential, password string) bool {
+	return c.within(id, credential, password, cacheTTL)
+}
+
+// had tells whether a password was right within a day. It opens nothing.
+func (c *cache) had(id storage.AccountID, credential, password string) bool {
+	return c.within(id, credential, password, cacheHad)
+}
+
+func (c *cache) within(id storage.AccountID, credential, password string, most time.Duration) bool {
 	m := c.sum(id, credential, password)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v, ok := c.entries[m]
-	if !ok {
-		return false
-	}
 	// The wall clock may have jumped back; then nothing can be said.
-	if age := c.now().Sub(v.at); age < 0 || age >= cacheTTL {
-		delete(c.entries, m)
-		return false
-	}
-	return true
+	age := c.now().Sub(v.at)
+	return ok && age >= 0 && age < most
 }
 
 func (c *cache) put(id storage.AccountID, credential, password string) {

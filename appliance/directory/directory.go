@@ -23,7 +23,8 @@ type Config struct {
 	Now    func() time.Time // nil means time.Now
 
 	// MaxHashes is how many password hashes are computed at once, each in
-	// 19 MiB of memory. 0 means one for each CPU, but at most 4.
+	// 19 MiB of memory, beside one of a password that was right before. 0 means
+	// one for each CPU, but at most 4.
 	MaxHashes int
 }
 
@@ -38,6 +39,7 @@ type Directory struct {
 	mu    sync.Mutex            // held by who changes the directory
 
 	hashing chan struct{} // one element for each hash being computed
+	kept    chan struct{} // the same of the place that strangers do not get
 	tidy    *time.Timer   // gives the hashes' memory back, see release
 	cache   *cache
 	dummy   phc // what a log-in under an unknown name is compared with
@@ -65,7 +67,7 @@ func New(c *Config) (*Directory, error) {
 	if n == 0 {
 		n = min(runtime.GOMAXPROCS(0), 4)
 	}
-	d.hashing = make(chan struct{}, n)
+	d.hashing, d.kept = make(chan struct{}, n), make(chan struct{}, 1)
 	d.tidy = time.AfterFunc(tidyAfter, debug.FreeOSMemory)
 	d.tidy.Stop()
 	d.cache = newCache(d.now)

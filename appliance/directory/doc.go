@@ -58,7 +58,9 @@
 // password that was made here, of 80 random bits, for which a fast hash is
 // enough: a telephone that signs in every minute costs nothing. The number of hashes
 // computed at once is bounded, because each takes 19 MiB; who waits too long
-// for a turn gets ErrBusy, which is not a refusal.
+// for a turn gets ErrBusy, which is not a refusal. One place more is kept for
+// passwords that were right within a day, as far as the cache below remembers:
+// however many strangers guess, people whose programs sign in get a turn.
 //
 // Mail programs log in every minute, so a successful verification is remembered
 // for five minutes, as an HMAC of account, credential and password under a key

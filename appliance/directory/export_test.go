@@ -37,6 +37,16 @@ func (d *Directory) FillCache(n int) {
 
 // Hold takes all places in which hashes are computed until free is called.
 func (d *Directory) Hold() (free func()) {
+	others := d.HoldStrangers()
+	d.kept <- struct{}{}
+	return func() {
+		<-d.kept
+		others()
+	}
+}
+
+// HoldStrangers takes all that strangers can have.
+func (d *Directory) HoldStrangers() (free func()) {
 	for range cap(d.hashing) {
 		d.hashing <- struct{}{}
 	}

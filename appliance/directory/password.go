@@ -65,10 +65,11 @@ func (d *Directory) newPassword(ctx context.Context, addr Address, password Secr
 	if err := checkPassword(addr, text); err != nil {
 		return credential{}, err
 	}
-	if err := d.acquire(ctx); err != nil {
+	place, err := d.acquire(ctx, true)
+	if err != nil {
 		return credential{}, err
 	}
-	defer d.release()
+	defer d.release(place)
 	h := hashPassword(text, present)
 	r := credentialRecord{Kind: kindPassword, Hash: h.String(), Created: d.now().UTC()}
 	if r.SCRAM, err = d.scramKeys(addr.String(), text); err != nil {
