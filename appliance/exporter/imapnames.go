@@ -12,7 +12,7 @@ import (
 	"pillarbox/storage"
 )
 
-// maxListed bounds what a server may list, in mailboxes and in octets.
+// Bounds of what a server may list, in mailboxes and in octets.
 const (
 	maxMailboxes = 20_000
 	maxListing   = 32 << 20
@@ -25,6 +25,7 @@ type imapNames struct {
 	there     map[string]bool
 	uses      map[imap.MailboxAttr]string
 	createUse bool
+	below     bool // everything goes below a mailbox that was named
 
 	to      map[string]string   // by our name
 	remarks map[string][]string // by our name
@@ -69,7 +70,7 @@ func lookAround(c *importer.Session, below string) (*imapNames, error) {
 		return nil, fmt.Errorf("list mailboxes: %w", err)
 	}
 	n.guessUses()
-	if below != "" {
+	if n.below = below != ""; n.below {
 		n.prefix += strings.ReplaceAll(below, "/", n.delimiter) + n.delimiter
 		n.uses = map[imap.MailboxAttr]string{} // those are not below
 	}
@@ -147,9 +148,7 @@ func (n *imapNames) name(ours string, use map[string]imap.MailboxAttr) string {
 		clean = strings.ReplaceAll(level, n.delimiter, "_")
 	}
 	switch {
-	case ours == inbox && strings.HasSuffix(n.prefix, inbox+n.delimiter) || ours == inbox && n.prefix == "":
-		theirs = inbox
-	case ours == inbox && len(n.there) > 0 && n.prefix == "":
+	case ours == inbox && !n.below:
 		theirs = inbox
 	case use[ours] != "" && n.uses[use[ours]] != "":
 		theirs = n.uses[use[ours]]

@@ -235,6 +235,9 @@ func allMessages(ctx context.Context, sources []source) iter.Seq2[*mailfile.Mess
 	return func(yield func(*mailfile.Message, error) bool) {
 		for _, s := range sources {
 			for m, err := range s.messages(ctx) {
+				if m.Internal {
+					continue // what Pine knows of its folder
+				}
 				if !yield(m, err) {
 					return
 				}
