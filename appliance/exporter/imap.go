@@ -26,6 +26,7 @@ type IMAP struct {
 	prefix string
 
 	session *importer.Session // nil until it is needed, and after it was lost
+	reached bool              // there was one
 	names   *imapNames
 }
 
@@ -95,6 +96,8 @@ func (t *IMAP) try(ctx context.Context, moved *bool, f func(c *importer.Session)
 		switch {
 		case !isBusy && (errors.As(err, &refused) || errors.As(err, &usage) || errors.Is(err, errFull) || errors.Is(err, errBox)):
 			return err
+		case !isBusy && !t.reached:
+			return fmt.Errorf("the server cannot be used: %w", err)
 		case errors.Is(err, importer.ErrSignIn), errors.Is(err, importer.ErrTrust), errors.Is(err, importer.ErrRefused):
 			return err
 		}
@@ -122,6 +125,7 @@ func (t *IMAP) once(ctx context.Context, f func(c *importer.Session) error) erro
 		if t.session, err = t.server.Connect(ctx, t.way); err != nil {
 			return err
 		}
+		t.reached = true
 	}
 	stop := t.session.Bind(ctx)
 	err := f(t.session)

@@ -211,3 +211,43 @@ func killMove(t *testing.T, box *rig.Box, args []string, server bool) int {
 	}
 	return 1
 }
+
+// TestExportToAnotherServer has the command line export to a real Dovecot, by
+// the running server and without one.
+func TestExportToAnotherServer(t *testing.T) {
+	old := rig.Dovecot(t, []string{"ada"})
+	box := openOffice(t)
+	source := filepath.Join(t.TempDir(), "source")
+	layMaildir(t, source, 20)
+	box.Command(nil, "deliver", "--to", ada, "--mailbox", "Archive/2024", source).MustRun(t)
+	ca := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(ca, old.CA, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	export := func(password string, more ...string) *rig.Output {
+		args := append([]string{"export", "imap", "--account", ada, "--host", old.Host, "--user", "ada", "--password-stdin"}, more...)
+		return box.Command([]byte(password+"\n"), args...).Run(t)
+	}
+	for name, tc := range map[string]struct {
+		out  *rig.Output
+		want string
+	}{
+		"a certificate that nobody knows": {export(rig.OldPassword), "fingerprint"},
+		"a wrong password":                {export("wrong", "--ca", ca), "refuses the log-in"},
+		"nobody there":                    {export(rig.OldPassword, "--ca", ca, "--port", "1"), "the server cannot be used: connect to "},
+	} {
+		if tc.out.Err == nil || !strings.Contains(tc.out.All(), tc.want) || strings.Contains(tc.out.All(), rig.OldPassword) {
+			t.Errorf("%s: %v\n%s", name, tc.out.Err, tc.out.All())
+		}
+	}
+	if out := export(rig.OldPassword, "--ca", ca, "--port", "990"); out.Err != nil || !strings.Contains(string(out.Stdout), "20 messages moved") {
+		t.Errorf("%v\n%s", out.Err, out.All())
+	}
+	box.Stop(t)
+	if out := export(rig.OldPassword, "--ca", ca); out.Err != nil || !strings.Contains(string(out.Stdout), "0 messages moved (0 B), 20 were there") {
+		t.Errorf("without a server: %v\n%s", out.Err, out.All())
+	}
+	if n := len(rig.Contents(t, old.Client(t, "ada"), "Archive/2024")); n != 20 {
+		t.Errorf("%d messages there", n)
+	}
+}
