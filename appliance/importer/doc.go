@@ -48,6 +48,6 @@
 //
 // # Must not know
 //
-// Who may have an account, HTTP, the command line. It knows storage by the
-// interfaces in store.go.
+// Who may have an account, HTTP, the command line. Where mail comes from other
+// than by IMAP, rooms of their own know (files).
 package importer

@@ -16,6 +16,10 @@ const (
 	maxRetry = 15 * time.Minute
 )
 
+// maxListeners bounds the people of a job whose source is listened to over a
+// connection that stays; at the others' it is only looked from time to time.
+const maxListeners = 50
+
 // work moves everybody of a job, some at a time, until all are done or ctx ends.
 func (j *Jobs) work(ctx context.Context, r *running) {
 	var g errgroup.Group
@@ -96,6 +100,10 @@ func (j *Jobs) person(ctx context.Context, r *running, i int, turn chan struct{}
 				p.Stage, p.Error, p.Next = StageFollowing, "", time.Time{}
 			})
 			r.progress[i].phase(Following, "")
+			if i >= maxListeners {
+				closeSource(src)
+				src, wait = nil, r.poll()
+			}
 		}
 		j.await(ctx, r, src, wait)
 		closeSource(src)
