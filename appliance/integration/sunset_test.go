@@ -305,6 +305,9 @@ func TestPlansChangeWhatIsOfferedAndHowStrictTLSIs(t *testing.T) {
 
 // TestARiseInFailuresTakesThePlanBack without anybody doing anything.
 func TestARiseInFailuresTakesThePlanBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes until somebody looks at the clock, twice")
+	}
 	box := openOffice(t)
 	file := filepath.Join(t.TempDir(), "plan.json")
 	text := `{"kind": "leave-990", "steps": [{"stage": "pilot", "who": {"people": ["` + ada + `"]}}],
