@@ -3,6 +3,10 @@
 // reverse. It is the only package that knows all of them, and holds the
 // adapters by which one room is shown to another as the other declared it.
 //
+// The pages of package webui sit on the requests of package control, in whose
+// handler they are as much a client as the command line is; web*.go brings
+// connections to them, and shows them sign-in, bans and audit.
+//
 // A data folder belongs to one process at a time. The server ([New]) holds it
 // while it runs; a command ([Connect]) works through the server, or, where
 // none runs, opens the folder for itself.

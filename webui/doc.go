@@ -29,6 +29,9 @@
 //   - Live parts: an element with data-live="/path" is filled again whenever
 //     GET /path, a Route with Stream, says so; see live.go. Without JavaScript
 //     it shows what the page was made with.
+//   - Test: roles_test.go and html_test.go walk your routes; what the API answers
+//     them stands in filled of html_test.go. appliance/integration/web follows
+//     the links of the real box with a browser and axe-core.
 //   - No style= and no onclick=: the content security policy refuses both.
 //
 // # Who may come

@@ -252,7 +252,7 @@ func (v *visit) personData() (d onePerson, err error) {
 // signIns returns the newest sign-ins to an account.
 func (v *visit) signIns(address string, most int) ([]auditEntry, error) {
 	var all []auditEntry
-	q := url.Values{"kind": {"signin"}, "account": {address}, "limit": {strconv.Itoa(most)}}
+	q := url.Values{"kind": {"signin"}, "book": {"access"}, "account": {address}, "limit": {strconv.Itoa(most)}}
 
 	return all, v.call(http.MethodGet, "/v1/audit/records?"+q.Encode(), nil, &all)
 }

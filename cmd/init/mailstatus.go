@@ -19,13 +19,10 @@ const statusTime = 15 * time.Second
 
 // mailStatus is what the screen shows of what "pillarbox status --json" tells.
 type mailStatus struct {
-	Running   bool `json:"running"`
-	Listeners []struct {
-		Name    string `json:"name"`
-		Address string `json:"address"`
-	} `json:"listeners"`
-	Claim string `json:"claim"` // by which the box gets its administrator; "" once it has one
-	CA    struct {
+	Running   bool           `json:"running"`
+	Listeners []mailListener `json:"listeners"`
+	Claim     string         `json:"claim"` // by which the box gets its administrator; "" once it has one
+	CA        struct {
 		SHA256 string `json:"sha256"`
 	} `json:"ca"`
 	Certificate *struct {
@@ -40,6 +37,12 @@ type mailStatus struct {
 			File   string    `json:"file"`
 		} `json:"last_crash"`
 	} `json:"restarts"`
+}
+
+// mailListener is a port of the mail server's that is open.
+type mailListener struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
 }
 
 // askMail asks the mail server how it is. The error says in words why there is

@@ -66,7 +66,7 @@ func (m *mailStatus) lines(host string, here []address) []string {
 	} else {
 		lines = append(lines, "Mail         the server listens on no port")
 	}
-	lines = append(lines, m.page(servers)...)
+	lines = append(lines, m.page(here)...)
 	switch {
 	case m.Certificate != nil:
 		lines = append(lines, "Certificate  the office's own, by "+m.Certificate.Issuer, "             SHA-256 "+m.Certificate.SHA256)
@@ -81,20 +81,18 @@ func (m *mailStatus) lines(host string, here []address) []string {
 	return lines
 }
 
-// page tells where the web page is.
-func (m *mailStatus) page(servers []string) []string {
-	if !slices.ContainsFunc(m.Listeners, func(l struct {
-		Name    string `json:"name"`
-		Address string `json:"address"`
-	},
-	) bool {
-		return l.Name == "http"
-	}) {
+// page tells where the web page is, and the code by which it is claimed.
+func (m *mailStatus) page(here []address) []string {
+	if !slices.ContainsFunc(m.Listeners, func(l mailListener) bool { return l.Name == "http" }) {
 		return nil
 	}
-	lines := []string{"Web page     http://pillarbox.local/ or http://" + servers[len(servers)-1] + "/"}
-	if len(servers) > 1 {
-		lines[0] = "Web page     http://pillarbox.local/ or http://" + servers[1] + "/"
+	lines := []string{"Web page     http://pillarbox.local/"}
+	if len(here) > 0 {
+		host := here[0].ip.String()
+		if here[0].ip.To4() == nil {
+			host = "[" + host + "]"
+		}
+		lines[0] += " or http://" + host + "/"
 	}
 	if m.Claim != "" {
 		lines = append(lines, "             claim code "+m.Claim+": with it you become the administrator")

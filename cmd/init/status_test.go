@@ -48,6 +48,17 @@ func TestMailProgramsLearnHowToConnect(t *testing.T) {
 				"Last crash   2026-01-02 03:04:05: panic: gone",
 			},
 		},
+		{
+			"a web page that nobody has claimed",
+			`{"running": true, "claim": "ABCDE-23456", "listeners": [{"name": "imaps", "address": "[::]:993"}, {"name": "http", "address": "[::]:80"}]}`,
+			[]string{
+				"Mail         IMAP with SSL/TLS, port 993",
+				"             server mail or 192.0.2.7 or 2001:db8::7",
+				"             log in by the full address and the password",
+				"Web page     http://pillarbox.local/ or http://192.0.2.7/",
+				"             claim code ABCDE-23456: with it you become the administrator",
+			},
+		},
 		{"no port", `{"running": true}`, []string{"Mail         the server listens on no port"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
