@@ -57,6 +57,11 @@ bench-peers: ## Measure beside Dovecot, which it installs on Debian (PEERS=round
 fuzz: ## Run every fuzz target for FUZZTIME each
 	@FUZZTIME=$(FUZZTIME) .ci/fuzz
 
+.PHONY: pages
+pages: ## Open every page with Chromium, have axe-core look at it, and keep pictures in data/pages (minutes)
+	@mkdir -p data/pages
+	PILLARBOX_WEB=full PILLARBOX_SCREENSHOTS=$(CURDIR)/data/pages $(GO) test -count=1 -timeout 30m -v ./appliance/integration/web
+
 .PHONY: lint
 lint: ## Check the form of the sources
 	@unformatted="$$(gofmt -l .)"; if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted" >&2; exit 1; fi

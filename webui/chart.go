@@ -23,7 +23,7 @@ type bar struct {
 const (
 	chartWidth  = 720
 	chartHeight = 140
-	chartTop    = 18
+	chartTop    = 24
 	chartFoot   = 22
 )
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"embed"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -152,6 +153,7 @@ func (s *Server) functions() template.FuncMap {
 		"query":    url.QueryEscape,
 		"role":     func(r Role) string { return r.String() },
 		"dict":     dict,
+		"bare":     bare,
 		"sentence": sentence,
 		"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"deref": func(t *time.Time) time.Time {
@@ -161,6 +163,16 @@ func (s *Server) functions() template.FuncMap {
 			return *t
 		},
 	}
+}
+
+// bare takes the quotes of JSON from a text.
+func bare(value string) string {
+	var text string
+	if json.Unmarshal([]byte(value), &text) == nil && text != "" {
+		return text
+	}
+
+	return value
 }
 
 // dict makes what a block is filled with out of names and values.

@@ -45,5 +45,5 @@ func TestFromAFreshBoxToAMail(t *testing.T) {
 		t.Errorf("the new person reads %q", got)
 	}
 	b.do("see it on the overview", chromedp.WaitVisible(chromedp.Search(`//li[contains(., "Messages in 24 hours")]//span[text()="1"]`)))
-	b.shoot("overview")
+	b.shoot("first-done")
 }
