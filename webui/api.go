@@ -47,23 +47,10 @@ func (s *Server) serveToken(role Role) http.Handler {
 			apiFail(w, http.StatusUnauthorized, "token", "a token is wanted: Authorization: Bearer …")
 			return
 		}
-		conn := s.connOf(r)
-		var t *token
-		err := s.conf.Gate.Weigh(r.Context(), "token", hashOf(secret), conn.remote(), func() bool {
-			t = s.tokens.find(r.Context(), secret)
-			return t != nil
-		})
-		var slow *Refusal
+		t := s.tokens.find(r.Context(), secret)
 		switch {
-		case errors.Is(err, ErrWrong):
-			w.Header().Set("WWW-Authenticate", `Bearer realm="pillarbox", error="invalid_token"`)
-			apiFail(w, http.StatusUnauthorized, "token", "the token is not known, was revoked or is too old")
-			return
-		case errors.As(err, &slow):
-			apiFail(w, http.StatusTooManyRequests, "busy", slow.Text)
-			return
-		case err != nil:
-			apiFail(w, http.StatusInternalServerError, "internal", "the token could not be looked up")
+		case t == nil:
+			s.refuseToken(w, r, secret)
 			return
 		case t.Role < role:
 			apiFail(w, http.StatusForbidden, "role", "the token's role, "+t.Role.String()+", does not allow this: it wants "+role.String())
@@ -72,8 +59,21 @@ func (s *Server) serveToken(role Role) http.Handler {
 			apiFail(w, http.StatusForbidden, "role", "that person may do more on the web page than the token: only a token of their role changes their account")
 			return
 		}
-		s.conf.API.Answer(w, r, Caller{Name: "token " + t.Name + ", " + remoteOf(r).String(), Began: conn.began})
+		s.conf.API.Answer(w, r, Caller{Name: "token " + t.Name + ", " + remoteOf(r).String(), Began: s.connOf(r).began})
 	})
+}
+
+// refuseToken counts a token that is none as a wrong password. Right ones are not
+// counted: programs may ask often.
+func (s *Server) refuseToken(w http.ResponseWriter, r *http.Request, secret string) {
+	err := s.conf.Gate.Weigh(r.Context(), "token", hashOf(secret), s.connOf(r).remote(), func() bool { return false })
+	var slow *Refusal
+	if errors.As(err, &slow) {
+		apiFail(w, http.StatusTooManyRequests, "busy", slow.Text)
+		return
+	}
+	w.Header().Set("WWW-Authenticate", `Bearer realm="pillarbox", error="invalid_token"`)
+	apiFail(w, http.StatusUnauthorized, "token", "the token is not known, was revoked or is too old")
 }
 
 // apiFail answers with an error as package control does.

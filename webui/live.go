@@ -43,6 +43,9 @@ func (v *visit) stream(every time.Duration, again func() (string, error)) error 
 		}
 		select {
 		case <-tick.C:
+			if v.who != nil && !v.s.sessions.lives(v.who.ID) {
+				return nil
+			}
 		case <-end.C:
 			return nil
 		case <-v.ctx().Done():

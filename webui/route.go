@@ -94,7 +94,7 @@ func (v *visit) may(role Role) bool {
 // enter finds out who comes and answers those who may not.
 func (v *visit) enter() error {
 	if c, err := v.r.Cookie(sessionCookie); err == nil && v.conn.secure {
-		v.who = v.s.sessions.find(c.Value)
+		v.who = v.s.sessions.find(c.Value, !v.route.Stream)
 	}
 	claimed, err := v.s.conf.Gate.Claimed()
 	if err != nil {
@@ -113,7 +113,7 @@ func (v *visit) enter() error {
 	case v.route.Fresh && !v.fresh():
 		v.seeOther("/prove?" + url.Values{"next": {v.back()}}.Encode())
 	}
-	if v.who != nil && v.who.Role == Administrator && !v.done {
+	if v.who != nil && v.who.Role == Administrator && !v.done && !v.route.Stream {
 		v.s.conf.Gate.Exempt(remoteOf(v.r))
 	}
 

@@ -1,6 +1,7 @@
 package webui_test
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -115,6 +116,39 @@ func TestSessionsEnd(t *testing.T) {
 	w.get("/people").leads(t, "/signin?next=%2Fpeople")
 	w = b.as(webui.Administrator)
 	w.post("/signout").leads(t, "/signin")
+	w.get("/people").leads(t, "/signin?next=%2Fpeople")
+}
+
+// TestAnOpenPageKeepsNobodySignedIn has a page ask for its live part again and
+// again, as browsers do by themselves.
+func TestAnOpenPageKeepsNobodySignedIn(t *testing.T) {
+	b := filled(t)
+	w := b.as(webui.Administrator)
+	w.get("/people")
+	open := func() *http.Response {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://127.0.0.1/live/overview", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := w.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	live := open()
+	if live.StatusCode != http.StatusOK {
+		t.Fatalf("status %d", live.StatusCode)
+	}
+	b.clock.turn(20 * time.Minute)
+	again := open()
+	again.Body.Close()
+	b.clock.turn(11 * time.Minute)
+	// It ends with the session, at its next look.
+	if _, err := io.Copy(io.Discard, live.Body); err != nil {
+		t.Errorf("the live part: %v", err)
+	}
+	live.Body.Close()
 	w.get("/people").leads(t, "/signin?next=%2Fpeople")
 }
 

@@ -153,19 +153,31 @@ func (s *sessions) crowded(user string) (gone []string) {
 	return gone
 }
 
-// find returns the session of a cookie's value, nil if there is none.
-func (s *sessions) find(cookie string) *session {
+// find returns the session of a cookie's value, nil if there is none. Seen keeps
+// it from being idle: what a page asks by itself does not.
+func (s *sessions) find(cookie string, seen bool) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.all[hashOf(cookie)]
 	if x == nil || !s.now().Before(x.ends()) {
 		return nil
 	}
-	x.Seen, x.dirty = s.now(), true
+	if seen {
+		x.Seen, x.dirty = s.now(), true
+	}
 	copied := *x
 	copied.flashes = nil
 
 	return &copied
+}
+
+// lives tells whether a session has not ended.
+func (s *sessions) lives(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.all[id]
+
+	return x != nil && s.now().Before(x.ends())
 }
 
 // end ends those that pick chooses.
