@@ -313,6 +313,42 @@ func TestAHistoryThatWasRewrittenIsFoundAfterTheNextCheckpoint(t *testing.T) {
 	}
 }
 
+// TestVerifyLooksWhereNothingCanBeWritten takes the place of the next file, as a
+// disk without room does.
+func TestVerifyLooksWhereNothingCanBeWritten(t *testing.T) {
+	dir := t.TempDir()
+	l := newLog(t, dir)
+	signIn := func(n int) {
+		record(t, l, audit.Event{Kind: audit.SignInOK, Account: fmt.Sprintf("p%d@office.example", n)})
+	}
+	for n := range 100 {
+		signIn(n)
+	}
+	if r := verify(t, l); len(r.Notes)+len(r.Findings) > 0 {
+		t.Fatalf("before: %+v", r)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "access", "*.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocked := filepath.Join(dir, "access", fmt.Sprintf("%08d.log", len(files)+1))
+	if err := os.Mkdir(blocked, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	signIn(100)
+	r := verify(t, l)
+	if len(r.Notes) != 1 || len(r.Findings) > 0 || r.Books[1].Records != 100 {
+		t.Errorf("found %+v", r)
+	}
+	if err := os.Remove(blocked); err != nil {
+		t.Fatal(err)
+	}
+	if r := verify(t, l); len(r.Notes)+len(r.Findings) > 0 || r.Books[1].Records != 101 {
+		t.Errorf("after: %+v", r)
+	}
+	closeLog(t, l)
+}
+
 func TestAKeyThatWasReplacedIsTold(t *testing.T) {
 	dir := t.TempDir()
 	kept := fill(t, dir, 3)
