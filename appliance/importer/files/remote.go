@@ -17,28 +17,19 @@ import (
 	"pillarbox/appliance/importer"
 )
 
-// RemoteSource is a source at the other end of a connection.
+// RemoteSource is a source at the other end of a connection. It speaks HTTP by
+// itself: the library's client gives a connection up that it could not use again
+// at once, and there is only this one.
 type RemoteSource struct {
-	conn   net.Conn
-	client *http.Client
-	hello  hello
-	mu     sync.Mutex // one request at a time, to its answer's end
+	conn  net.Conn
+	br    *bufio.Reader
+	hello hello
+	mu    sync.Mutex // one request at a time, to its answer's end
 }
 
 // Remote returns the source that the other end of conn serves. It owns conn.
 func Remote(ctx context.Context, conn net.Conn) (*RemoteSource, error) {
-	given := false
-	r := &RemoteSource{conn: conn}
-	r.client = &http.Client{Transport: &http.Transport{
-		DialContext: func(context.Context, string, string) (net.Conn, error) {
-			if given {
-				return nil, errors.New("the command that reads the files has gone away")
-			}
-			given = true
-			return conn, nil
-		},
-		MaxConnsPerHost: 1, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
-	}}
+	r := &RemoteSource{conn: conn, br: bufio.NewReaderSize(conn, 64<<10)}
 	var h hello
 	if err := r.get(ctx, "/hello", &h); err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -129,16 +120,38 @@ func (r *RemoteSource) ask(ctx context.Context, method, path string, request any
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
-	res, err := r.client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("read the files: %w", err)
+	// Half a request or answer leaves nothing to go on with.
+	stop := context.AfterFunc(ctx, func() { _ = r.conn.Close() })
+	err = req.Write(r.conn)
+	var res *http.Response
+	if err == nil {
+		res, err = http.ReadResponse(r.br, req)
 	}
+	if err != nil {
+		stop()
+		return nil, errors.Join(fmt.Errorf("the command that reads the files has gone away: %w", err), ctx.Err())
+	}
+	body := &answer{res.Body, stop}
 	if res.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
-		return nil, errors.Join(fmt.Errorf("%w: %s", importer.ErrRefused, bytes.TrimSpace(text)), res.Body.Close())
+		text, _ := io.ReadAll(io.LimitReader(body, 1000))
+		return nil, errors.Join(fmt.Errorf("%w: %s", importer.ErrRefused, bytes.TrimSpace(text)), body.Close())
 	}
 
-	return res.Body, nil
+	return body, nil
+}
+
+// answer is the body of an answer; Close reads it to its end.
+type answer struct {
+	io.ReadCloser
+
+	stop func() bool
+}
+
+// Close implements io.Closer.
+func (a *answer) Close() error {
+	defer a.stop()
+
+	return a.ReadCloser.Close()
 }
 
 // remoteReader reads a RemoteSource.
