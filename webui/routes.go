@@ -14,6 +14,7 @@ func (s *Server) allRoutes() []Route {
 		s.peopleRoutes(),
 		s.portsRoutes(),
 		s.planRoutes(),
+		s.movingRoutes(),
 		s.doctorRoutes(),
 		s.networkRoutes(),
 		s.firewallRoutes(),
