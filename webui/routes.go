@@ -19,6 +19,7 @@ func (s *Server) allRoutes() []Route {
 		s.networkRoutes(),
 		s.firewallRoutes(),
 		s.certificateRoutes(),
+		s.policyRoutes(),
 		s.banRoutes(),
 		s.auditRoutes(),
 		s.tokenRoutes(),
