@@ -142,8 +142,8 @@ func (r *rounds) find(id string) (round, bool) {
 // errRound says that an examination is under way.
 var errRound = errors.New("an examination is under way; wait for its end")
 
-// begin runs an examination, which fills what is not known of it yet. What
-// cannot be examined at all is not kept. ended is closed at its end.
+// begin runs an examination beside whoever asked for it; ended tells what came
+// of it.
 func (r *rounds) begin(ctx context.Context, one round, examine func(context.Context, *round) error) (ended chan error, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,9 +155,6 @@ func (r *rounds) begin(ctx context.Context, one round, examine func(context.Cont
 	ended = make(chan error, 1)
 	r.wg.Go(func() {
 		err := examine(ctx, &one)
-		if err == nil {
-			err = r.keep(ctx, one)
-		}
 		r.mu.Lock()
 		r.now = nil
 		r.mu.Unlock()
@@ -260,7 +257,14 @@ func (v *visit) examine() error {
 			case <-ctx.Done():
 			}
 		}()
-		return v.s.examine(ctx, by, ask, one)
+		if err := v.s.examine(ctx, by, ask, one); err != nil {
+			return err
+		}
+		// Who asked may have gone: the log is told of what fails.
+		if err := v.s.rounds.keep(ctx, *one); err != nil {
+			v.s.log.ErrorContext(ctx, "the result of an examination is lost at the next start", "host", one.Host, "err", err)
+		}
+		return nil
 	})
 	if err != nil {
 		cancel()

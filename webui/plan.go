@@ -400,7 +400,7 @@ func (v *visit) plan() error {
 	return v.show("plan", p.Title, &p)
 }
 
-// act returns what is to be decided.
+// planAct returns what is to be decided.
 func (v *visit) planAct(name string) (d planActPage, err error) {
 	acts := planActs()
 	i := slices.IndexFunc(acts, func(a planAct) bool { return a.Name == name })
