@@ -148,6 +148,10 @@ func (v *visit) changeFirewall() error {
 		return err
 	}
 	bad := problems{}
+	if d.None != "" {
+		bad.add("", d.None)
+		return v.again("firewall", "Firewall", &d, bad)
+	}
 	wall := part(doc, "firewall")
 	services := part(wall, "services")
 	for i := range d.Rules {

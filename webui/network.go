@@ -10,6 +10,7 @@ import (
 
 // networkFound is the network that the machine has.
 type networkFound struct {
+	PID     int    `json:"pid"`  // of the service that keeps it; 0 where none does
 	Name    string `json:"name"` // by multicast DNS
 	Network struct {
 		Interfaces []struct {
@@ -102,6 +103,10 @@ func (v *visit) networkData() (d networkPage, doc map[string]any, err error) {
 	}
 	if err != nil {
 		return d, nil, err
+	}
+	if d.Found.PID == 0 {
+		d.Special = "This machine's own system keeps its network; the box does so only on its firmware."
+		return d, doc, nil
 	}
 	if len(want.Interfaces) != 1 || want.Interfaces[0].Bridge != nil || want.Interfaces[0].VLAN != nil {
 		d.Special = "The settings have several interfaces, a bridge or a VLAN. They are changed with the command: pillarbox settings edit."

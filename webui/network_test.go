@@ -27,7 +27,7 @@ func settingsBox(t *testing.T) *box {
 		"reports": []any{map[string]any{"applier": "x", "notes": []string{"somebody is <cut> off"}}},
 	})
 	b.api.say("GET /v1/status", map[string]any{"hostname": "box"})
-	b.api.say("GET /v1/network", map[string]any{"name": "pillarbox.local", "network": map[string]any{
+	b.api.say("GET /v1/network", map[string]any{"pid": 7, "name": "pillarbox.local", "network": map[string]any{
 		"interfaces": []any{map[string]any{
 			"name": "eth0", "mac": "02:00:00:00:00:01", "up": true, "carrier": true, "managed": true,
 			"addresses": []any{map[string]any{"prefix": "192.168.7.2/24", "origin": "dhcp", "clashes": true}},
@@ -167,5 +167,13 @@ func TestThereNeedBeNoFirewall(t *testing.T) {
 	b.api.answer("GET /v1/firewall", http.StatusNotFound, map[string]string{"code": "no-server", "message": "this machine's firewall is its own"})
 	page := b.as(webui.Administrator).get("/firewall?source=203.0.113.9")
 	page.says(t, "no firewall of the box", "firewall is its own.")
-	page.lacks(t, "Would this address get in?")
+	page.lacks(t, "Would this address get in?", "Check it")
+	b.as(webui.Administrator).post("/firewall", "from-imaps", "anyone", "do", "try").says(t, "firewall is its own.")
+	b.api.say("GET /v1/network", map[string]any{"pid": 0})
+	w := b.as(webui.Administrator)
+	w.get("/network").says(t, "own system keeps its network")
+	w.post("/network", "method", "dhcp", "do", "try").says(t, "own system keeps its network")
+	if asked := b.api.changed(); len(asked) > 0 {
+		t.Fatalf("the box was asked %v", asked)
+	}
 }
