@@ -40,7 +40,11 @@ func (a *Appliance) recordStart(ctx context.Context) {
 
 // recordSignIn is told of each try to sign in by IMAP.
 func (a *Appliance) recordSignIn(ctx context.Context, s imap.SignIn) {
-	e := audit.Event{Kind: audit.SignInOK, Account: strings.ToLower(s.Account), More: map[string]string{"mechanism": s.Mechanism}}
+	// Whatever way of writing was used, one account's records are found together.
+	e := audit.Event{Kind: audit.SignInOK, Account: a.office.directory.Spelling(s.Account), More: map[string]string{"mechanism": s.Mechanism}}
+	if name := strings.ToLower(s.Account); name != e.Account {
+		e.More["name"] = name
+	}
 	e.Remote, _ = hostAndPort(s.Conn.RemoteAddr())
 	_, e.Port = hostAndPort(s.Conn.LocalAddr())
 	if t, ok := s.Conn.(*access.Conn); ok {

@@ -32,6 +32,7 @@ func TestWhatHappensAtTheDoorIsRecorded(t *testing.T) {
 		r.imap(t, "imaps").say("z LOGOUT", "z OK")
 	}
 	r.guessFrom(t.Context(), "127.0.0.1", 2, func(int) string { return "Anna@office.example" })
+	r.guessFrom(t.Context(), "127.0.0.1", 1, func(int) string { return "anna" })
 	plain, err := net.Dial("tcp", r.Addresses("imaps-legacy")[0])
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +55,10 @@ func TestWhatHappensAtTheDoorIsRecorded(t *testing.T) {
 
 	var got []string
 	withClient(t, dir, false, func(c *control.Client) {
+		failed, err := c.AuditRecords(t.Context(), audit.Filter{Kinds: []string{string(audit.SignInFailed)}, Account: "Anna"})
+		if err != nil || len(failed) != 2 {
+			t.Errorf("Anna's failed sign-ins: %+v, %v", failed, err)
+		}
 		entries, err := c.AuditRecords(t.Context(), audit.Filter{})
 		if err != nil {
 			t.Fatal(err)
@@ -94,8 +99,9 @@ func TestWhatHappensAtTheDoorIsRecorded(t *testing.T) {
 		"certificate.renewed",
 		"server.stopped",
 		"signin.ok anna@office.example 127.0.0.1 3 LOGIN " + tls13,
-		"handshake.done 127.0.0.1 5 " + tls13,
 		"signin.failed anna@office.example 127.0.0.1 2 LOGIN " + tls13 + " wrong name or password",
+		"handshake.done 127.0.0.1 6 " + tls13,
+		"signin.failed anna@office.example 127.0.0.1 LOGIN " + tls13 + " wrong name or password",
 		"handshake.failed 127.0.0.1 not TLS: the client speaks HTTP without encryption",
 	}
 	if d := cmp.Diff(strings.Join(want, "\n"), strings.Join(got, "\n")); d != "" {

@@ -128,8 +128,8 @@ type Spec struct {
 // Kinds returns all kinds, in a fixed order.
 func Kinds() []Spec {
 	return []Spec{
-		{SignInOK, Access, Info, "somebody signed in", []string{"account", "remote", "port", "mechanism", "device", "tls", "count", "since", "others"}, true, time.Hour, false},
-		{SignInFailed, Access, Notice, "a sign-in was refused", []string{"account", "remote", "port", "mechanism", "tls", "reason", "count", "since", "others"}, true, 10 * time.Minute, true},
+		{SignInOK, Access, Info, "somebody signed in", []string{"account", "name", "remote", "port", "mechanism", "device", "tls", "count", "since", "others"}, true, time.Hour, false},
+		{SignInFailed, Access, Notice, "a sign-in was refused", []string{"account", "name", "remote", "port", "mechanism", "tls", "reason", "count", "since", "others"}, true, 10 * time.Minute, true},
 		{HandshakeDone, Access, Info, "a TLS handshake was done", []string{"remote", "port", "sni", "tls", "cipher", "group", "protocol", "resumed", "client", "count", "since", "others"}, true, time.Hour, true},
 		{HandshakeFailed, Access, Info, "a TLS handshake failed", []string{"remote", "port", "reason", "sni", "offered", "tls", "count", "since", "others"}, true, 10 * time.Minute, true},
 		{BanMade, Access, Notice, "the box banned an address, or an account from there", []string{"account", "remote", "reason", "until", "count", "since", "others"}, true, 10 * time.Minute, true},

@@ -166,7 +166,7 @@ func (h *Handler) recordMessages(ctx context.Context, to, mailbox string, result
 }
 
 func (h *Handler) auditRecords(w http.ResponseWriter, r *http.Request) error {
-	f, err := auditFilter(r.URL.Query())
+	f, err := h.auditFilter(r.URL.Query())
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (h *Handler) auditRecords(w http.ResponseWriter, r *http.Request) error {
 
 func (h *Handler) auditExport(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	f, err := auditFilter(q)
+	f, err := h.auditFilter(q)
 	if err != nil {
 		return err
 	}
@@ -258,9 +258,13 @@ func (h *Handler) auditKinds(w http.ResponseWriter, _ *http.Request) error {
 	return writeJSON(w, http.StatusOK, AuditKinds(h.audit.Keep))
 }
 
-// auditFilter reads a filter from a query.
-func auditFilter(q url.Values) (audit.Filter, error) {
-	f := audit.Filter{Kinds: q["kind"], Account: q.Get("account"), Book: audit.Book(q.Get("book"))}
+// auditFilter reads a filter from a query. An account may be named as it signs
+// in.
+func (h *Handler) auditFilter(q url.Values) (audit.Filter, error) {
+	f := audit.Filter{Kinds: q["kind"], Book: audit.Book(q.Get("book"))}
+	if name := q.Get("account"); name != "" {
+		f.Account = h.directory.Spelling(name)
+	}
 	for name, t := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {
 		if s := q.Get(name); s != "" {
 			var err error
