@@ -163,3 +163,41 @@ func TestABrownoutThatCannotTakePlaceIsMissed(t *testing.T) {
 		})
 	}
 }
+
+// TestWhoWasRefusedInABrownoutIsNotCountedInAStep: they were let in afterwards.
+func TestWhoWasRefusedInABrownoutIsNotCountedInAStep(t *testing.T) {
+	for name, ends := range map[string]func(o *office){
+		"it ends by itself": func(*office) { time.Sleep(10 * time.Minute) },
+		"somebody ends it":  func(o *office) { must(o.EndBrownout(o.t.Context(), sunset.Leave990, "anna", ""))(o.t) },
+		"a crash":           func(o *office) { o.crash(); time.Sleep(10 * time.Minute) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := newOffice(t)
+				defer func() { o.stop() }()
+				spec := usual(sunset.Leave990)
+				spec.Measures.MaxBroken = 1
+				must(o.Make(t.Context(), spec, "anna"))(t)
+				must(o.Next(t.Context(), sunset.Leave990, sunset.Going{Now: true}, "anna", ""))(t)
+				must(o.Brownout(t.Context(), sunset.Leave990, o.now().Add(day), 0, "anna", ""))(t)
+				time.Sleep(day + 2*time.Minute)
+				for _, who := range []string{bob, eve} {
+					if _, refused := o.comes(who, sunset.Legacy); !refused {
+						t.Fatalf("%s is let in", who)
+					}
+				}
+				time.Sleep(2 * time.Minute)
+				ends(o)
+				for _, who := range []string{bob, eve} {
+					if _, refused := o.comes(who, sunset.Legacy); refused {
+						t.Fatalf("%s is refused after it", who)
+					}
+				}
+				time.Sleep(8 * day)
+				if s := o.stands(sunset.Leave990, "pilot"); s.Hold != nil {
+					t.Errorf("the pilot, whom nobody was refused in, is paused: %s", s.Hold.Why)
+				}
+			})
+		})
+	}
+}

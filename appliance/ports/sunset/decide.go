@@ -275,12 +275,18 @@ func (p *Planner) takeBack(plan *Plan, d *Decision, h *Hold) {
 		}
 	}
 	d.To = plan.place(plan.At)
+	p.letIn(plan.Kind, time.Time{})
+}
+
+// letIn notes that those whom a plan has refused since some time are not kept out
+// by that any more; who still is will be refused again.
+func (p *Planner) letIn(k Kind, since time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for name, person := range p.of(plan.Kind) {
-		if !person.Refused.IsZero() {
+	for name, person := range p.of(k) {
+		if !person.Refused.IsZero() && !person.Refused.Before(since) {
 			person.Refused, p.urgent = time.Time{}, true
-			p.dirty[plan.Kind][name] = true
+			p.dirty[k][name] = true
 		}
 	}
 }
@@ -366,6 +372,9 @@ func (p *Planner) EndBrownout(ctx context.Context, k Kind, by, why string) (Plan
 			return state("no brown-out is planned")
 		}
 		b := &plan.Brownouts[i]
+		if b.State == On {
+			p.letIn(k, b.Began)
+		}
 		b.State, b.Ended, b.Why = Cancelled, p.now(), "ended by "+by
 		d.What, d.To = WasBrownout, string(Cancelled)
 		return nil

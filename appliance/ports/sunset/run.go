@@ -162,6 +162,7 @@ func (p *Planner) brownouts(ctx context.Context, plan *Plan, now time.Time) erro
 		if s == Over {
 			d.Why = fmt.Sprintf("tried: %s; came by %s instead: %s", orNobody(b.Tried), plan.Kind.words().new, orNobody(b.Came))
 		}
+		p.letIn(plan.Kind, b.Began)
 		return p.commit(ctx, plan, d)
 	}
 	if b.State == On {
