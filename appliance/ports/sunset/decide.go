@@ -21,6 +21,9 @@ func (p *Planner) Make(ctx context.Context, s *Spec, by string) (Plan, error) {
 		return Plan{}, fmt.Errorf("%w: %w", ErrSpec, err)
 	}
 	for _, step := range spec.Steps {
+		if b := step.Begins; !b.IsZero() && b.Before(p.now().Add(-day)) {
+			return Plan{}, fmt.Errorf("%w: steps (%s): %s has gone by", ErrSpec, step.Stage, b.Local().Format(time.DateOnly))
+		}
 		for _, address := range step.Who.People {
 			if _, err := p.conf.People.Members(ctx, address); err != nil {
 				return Plan{}, fmt.Errorf("%w: steps (%s): %w", ErrSpec, step.Stage, err)
@@ -203,8 +206,28 @@ func (p *Planner) advance(plan *Plan, d *Decision, now time.Time) {
 	plan.At++
 	plan.Since = now
 	d.To = plan.place(plan.At)
+	plan.spread(now)
 	if n := plan.next(); n != nil && n.Stage == Silent && n.Begins.IsZero() {
 		n.Begins = now.Add(time.Duration(plan.Grace))
+	}
+}
+
+// spread keeps steps from following on each other's heels where this one began so
+// late that their dates have gone by: they keep their distance from it, and those
+// behind them from them. Where there was none they are for an administrator to begin.
+func (p *Plan) spread(now time.Time) {
+	planned, last := p.step().Begins, now
+	for i := p.At + 1; i < len(p.Steps); i++ {
+		switch b := &p.Steps[i].Begins; {
+		case b.IsZero():
+		case b.After(now) && !b.Before(last):
+			last = *b
+		case planned.IsZero() || b.Before(planned):
+			*b = time.Time{}
+		default:
+			*b = now.Add(b.Sub(planned))
+			last = *b
+		}
 	}
 }
 
