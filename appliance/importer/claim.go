@@ -29,6 +29,7 @@ type candidate struct {
 	data   storage.DataID
 	date   int64  // Unix seconds
 	key    string // of its old record; "" if it has none
+	flags  string // of its old record
 	hashed bool
 	hash   [32]byte
 	taken  bool
@@ -48,8 +49,16 @@ func newClaims(ctx context.Context, a *storage.Account, t *target, records map[s
 	if mb == nil || mb.NumMessages == 0 || t.note.Done && len(stale) == 0 {
 		return nil, nil
 	}
+	// Before the notes: what comes between the two has its note then.
+	s, err := a.Snapshot(ctx, t.id)
+	if errors.Is(err, storage.ErrNoMailbox) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	owned := map[imap.UID]bool{}
-	err := a.Notes([]byte{messageNote}, func(k, v []byte) error {
+	err = a.Notes([]byte{messageNote}, func(k, v []byte) error {
 		// What another source brought may be claimed: it may be the same one by
 		// another name.
 		if len(k) < 1+len(Origin{}) || !ours[Origin(k[1:1+len(Origin{})])] {
@@ -63,29 +72,26 @@ func newClaims(ctx context.Context, a *storage.Account, t *target, records map[s
 	if err != nil {
 		return nil, err
 	}
-	s, err := a.Snapshot(ctx, t.id)
-	if errors.Is(err, storage.ErrNoMailbox) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
 	c := &claims{account: a, bySize: map[int64][]*candidate{}, used: map[string]bool{}}
 	for _, m := range s.All(0) {
 		key, old := stale[m.UID]
+		flags := ""
+		if old {
+			flags = records[key].flags
+		}
 		if owned[m.UID] && !old {
 			continue
 		}
-		c.bySize[m.Size] = append(c.bySize[m.Size], &candidate{uid: m.UID, data: m.Data, date: m.InternalDate, key: key})
+		c.bySize[m.Size] = append(c.bySize[m.Size], &candidate{uid: m.UID, data: m.Data, date: m.InternalDate, key: key, flags: flags})
 	}
 	return c, nil
 }
 
 // claim returns a message with these octets and this date that nobody else
-// has claimed, and the key of its old record.
-func (c *claims) claim(size int64, hash [32]byte, date time.Time) (uid imap.UID, key string, ok bool) {
+// has claimed; nil if there is none.
+func (c *claims) claim(size int64, hash [32]byte, date time.Time) *candidate {
 	if c == nil {
-		return 0, "", false
+		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,10 +107,10 @@ func (c *claims) claim(size int64, hash [32]byte, date time.Time) (uid imap.UID,
 			if d.key != "" {
 				c.used[d.key] = true
 			}
-			return d.uid, d.key, true
+			return d
 		}
 	}
-	return 0, "", false
+	return nil
 }
 
 // took tells whether the message of an old record was claimed.

@@ -43,6 +43,7 @@ func (r *run) put(ctx context.Context, b *batch) error {
 	var keys []string
 	var notes []storage.Note // of the others
 	var c Counts
+	changed := newChanges(r, t) // of messages that have another number now
 	for i := range b.slots {
 		s, m := &b.slots[i], &b.msgs[i]
 		switch {
@@ -55,12 +56,15 @@ func (r *run) put(ctx context.Context, b *batch) error {
 			notes = append(notes, storage.Note{Key: t.origin.key(m.Key), Value: rec.Append(nil)})
 		default:
 			rec := Record{Fate: Taken, Mailbox: t.id, Size: s.staged.Size(), Hash: s.staged.Hash(), Flags: joinFlags(m.Flags)}
-			if uid, old, ok := t.claims.claim(rec.Size, rec.Hash, m.Date); ok {
+			if d := t.claims.claim(rec.Size, rec.Hash, m.Date); d != nil {
 				c.Claimed++
-				rec.Fate, rec.UID = Claimed, uid
+				rec.Fate, rec.UID = Claimed, d.uid
 				notes = append(notes, storage.Note{Key: t.origin.key(m.Key), Value: rec.Append(nil)})
-				if old != "" {
-					notes = append(notes, storage.Note{Key: t.origin.key(old)})
+				if d.key != "" {
+					notes = append(notes, storage.Note{Key: t.origin.key(d.key)})
+					if err := changed.add(ctx, &known{flags: d.flags, box: t.id, uid: d.uid}, m); err != nil {
+						return err
+					}
 				}
 				continue
 			}
@@ -73,6 +77,9 @@ func (r *run) put(ctx context.Context, b *batch) error {
 			}
 			msgs = append(msgs, a)
 		}
+	}
+	if err := changed.flush(ctx); err != nil {
+		return err
 	}
 	if err := r.append(ctx, t, msgs, func(res storage.AppendResult) []storage.Note {
 		all := slices.Clone(notes)

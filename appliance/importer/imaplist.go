@@ -3,6 +3,7 @@ package importer
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -52,12 +53,15 @@ func listMailboxes(c *Session) ([]Mailbox, error) {
 	cmd := c.List("", "*", options)
 	var found []*imap.ListData
 	for d := cmd.Next(); d != nil; d = cmd.Next() {
-		if len(found) < MaxMailboxes && len(d.Mailbox) <= maxForeignName {
+		if len(found) <= MaxMailboxes {
 			found = append(found, d)
 		}
 	}
 	if err := cmd.Close(); err != nil {
 		return nil, err
+	}
+	if len(found) > MaxMailboxes {
+		return nil, fmt.Errorf("%w: it lists more than %d mailboxes", ErrRefused, MaxMailboxes)
 	}
 	if !known {
 		spaces.Personal = guessNamespace(found)
@@ -65,6 +69,11 @@ func listMailboxes(c *Session) ([]Mailbox, error) {
 	boxes := map[string]*Mailbox{} // some servers list one twice
 	for _, d := range found {
 		mb := describe(d, spaces)
+		if len(mb.ID) > maxForeignName {
+			sum := sha256.Sum256([]byte(mb.ID))
+			mb.ID = fmt.Sprintf("%s… (%x)", cut(mb.ID, 200), sum[:4])
+			mb.Unfit = fmt.Sprintf("its name has more than %d octets; rename it there", maxForeignName)
+		}
 		if !extended {
 			// Without it the library cannot ask; what nobody has subscribed
 			// would be out of many programs' sight.
@@ -167,7 +176,7 @@ func measure(c *Session, list []*Mailbox, caps imap.CapSet) error {
 		status := make([]*imapclient.StatusCommand, len(some))
 		rights := make([]*imapclient.GetACLCommand, len(some))
 		for i, mb := range some {
-			if mb.NoSelect {
+			if mb.NoSelect || mb.Unfit != "" {
 				continue
 			}
 			status[i] = c.Status(mb.ID, o)

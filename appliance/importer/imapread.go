@@ -52,6 +52,14 @@ func keyOf(validity uint32, uid imap.UID) string {
 	return string(binary.BigEndian.AppendUint32(b, uint32(uid)))
 }
 
+// whereOf tells a person which message a key is of.
+func whereOf(key string) string {
+	if len(key) == 8 {
+		return fmt.Sprintf("UID %d", binary.BigEndian.Uint32([]byte(key[4:])))
+	}
+	return plainText(key)
+}
+
 // open examines a mailbox, anew where fresh.
 func (r *imapReader) open(mb *Mailbox, fresh bool) error {
 	if r.selected == mb.ID && !fresh {
@@ -87,7 +95,7 @@ func (r *imapReader) Messages(ctx context.Context, mb *Mailbox) iter.Seq2[Messag
 		if d.NumMessages == 0 {
 			return
 		}
-		uids, err := r.search()
+		uids, err := r.search(&imap.SearchCriteria{})
 		if err != nil {
 			yield(Message{}, fmt.Errorf("list mailbox %q: %w", mb.ID, asBusy(err)))
 			return
@@ -101,6 +109,11 @@ func (r *imapReader) Messages(ctx context.Context, mb *Mailbox) iter.Seq2[Messag
 				yield(Message{}, fmt.Errorf("list mailbox %q: %w", mb.ID, err))
 				return
 			}
+			if !slices.ContainsFunc(list, func(l line) bool { return l.no == nil }) && len(list) > 0 {
+				// None at all: that is of the mailbox, and may pass.
+				yield(Message{}, fmt.Errorf("list mailbox %q: %w", mb.ID, list[0].no))
+				return
+			}
 			for _, l := range list {
 				if !yield(l.Message, l.err) {
 					return
@@ -110,14 +123,14 @@ func (r *imapReader) Messages(ctx context.Context, mb *Mailbox) iter.Seq2[Messag
 	}
 }
 
-// search returns the UIDs of all messages, ascending.
-func (r *imapReader) search() ([]imap.UID, error) {
+// search returns the UIDs of messages, ascending.
+func (r *imapReader) search(criteria *imap.SearchCriteria) ([]imap.UID, error) {
 	r.c.wire.allow(searchOctets)
 	var o *imap.SearchOptions
 	if caps := r.c.Caps(); caps.Has(imap.CapESearch) || caps.Has(imap.CapIMAP4rev2) {
 		o = &imap.SearchOptions{ReturnAll: true}
 	}
-	found, err := r.c.UIDSearch(&imap.SearchCriteria{}, o).Wait()
+	found, err := r.c.UIDSearch(criteria, o).Wait()
 	if err != nil {
 		return nil, err
 	}
@@ -141,17 +154,25 @@ type line struct {
 	Message
 
 	err error
+	no  *imap.Error // the server's refusal, if that is what err is
 }
 
 // lines asks for the lines of some messages. Where one cannot be read, and the
 // connection is lost by it, the others are asked for without it.
 func (r *imapReader) lines(ctx context.Context, mb *Mailbox, uids []imap.UID, unread *int, stop *func() bool) ([]line, error) {
 	list, err := r.fetchLines(mb, uids, "")
-	if !unreadable(err) || ctx.Err() != nil {
+	if err == nil && len(list) < len(uids) {
+		return r.unsaid(mb, uids, list)
+	}
+	var no *imap.Error
+	refused := errors.As(err, &no) && asBusy(err) == err
+	if !unreadable(err) && !refused || ctx.Err() != nil {
 		return list, asBusy(err)
 	}
-	if err := r.renew(ctx, mb, stop); err != nil {
-		return nil, err
+	if !refused {
+		if err := r.renew(ctx, mb, stop); err != nil {
+			return nil, err
+		}
 	}
 	if len(uids) > 1 {
 		half := len(uids) / 2
@@ -163,19 +184,62 @@ func (r *imapReader) lines(ctx context.Context, mb *Mailbox, uids []imap.UID, un
 		return append(first, second...), err
 	}
 	if *unread++; *unread > maxUnread {
+		if refused {
+			return nil, err
+		}
 		return nil, fmt.Errorf("%w: too many messages of which it says what cannot be read, the last: %w", ErrRefused, err)
 	}
 	for _, lacks := range []string{"date", "flags", "date and flags"} {
-		if list, err := r.fetchLines(mb, uids, lacks); err == nil {
+		list, err := r.fetchLines(mb, uids, lacks)
+		if err == nil {
 			return list, nil
+		}
+		if refused = errors.As(err, &no); refused {
+			continue
 		}
 		if err := r.renew(ctx, mb, stop); err != nil {
 			return nil, err
 		}
 	}
-	bad := line{err: &MessageError{fmt.Errorf("what the server says of it cannot be read: %w", err)}}
-	bad.Key, bad.UID, bad.Size = keyOf(mb.UIDValidity, uids[0]), uids[0], -1
+	if no == nil {
+		return []line{badLine(mb, uids[0], fmt.Errorf("what the server says of it cannot be read: %w", err))}, nil
+	}
+	bad := badLine(mb, uids[0], fmt.Errorf("the server does not list it: %s", plainText(no.Text)))
+	bad.no = no
 	return []line{bad}, nil
+}
+
+func badLine(mb *Mailbox, uid imap.UID, why error) line {
+	bad := line{err: &MessageError{why}}
+	bad.Key, bad.UID, bad.Size = keyOf(mb.UIDValidity, uid), uid, -1
+	return bad
+}
+
+// unsaid adds the messages of which the server said nothing, although it has
+// them: what was expunged meanwhile it does not find any more.
+func (r *imapReader) unsaid(mb *Mailbox, uids []imap.UID, list []line) ([]line, error) {
+	var missing imap.UIDSet
+	for _, uid := range uids {
+		if !slices.ContainsFunc(list, func(l line) bool { return l.UID == uid }) {
+			missing.AddNum(uid)
+		}
+	}
+	if len(missing) == 0 {
+		return list, nil
+	}
+	if err := r.c.Noop().Wait(); err != nil { // lets it tell what was expunged
+		return nil, asBusy(err)
+	}
+	found, err := r.search(&imap.SearchCriteria{UID: []imap.UIDSet{missing}})
+	if err != nil {
+		return nil, asBusy(err)
+	}
+	for _, uid := range found {
+		if missing.Contains(uid) {
+			list = append(list, badLine(mb, uid, errors.New("the server says nothing of it, although it has it")))
+		}
+	}
+	return list, nil
 }
 
 // unreadable tells whether the library could not make sense of an answer.

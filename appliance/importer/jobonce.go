@@ -22,7 +22,7 @@ func (j *Jobs) Once(ctx context.Context, src Source, address string, o Options, 
 	if err == nil {
 		var verified *Report
 		if verified, err = j.conf.Engine.Verify(ctx, task); err == nil {
-			report.Verified = verified.Verified
+			report.Verified, report.Bad = verified.Verified, verified.Bad
 		}
 	}
 	end := "done"

@@ -55,6 +55,8 @@ func places(boxes []Mailbox, o *Options, exchange bool) []*place {
 			p.skipped = "it was not asked for"
 		case mb.Namespace != Personal && !o.Shared:
 			p.skipped = "it is shared by others; ask for it with --shared"
+		case mb.Unfit != "":
+			p.skipped = mb.Unfit
 		case mb.SpecialUse == imap.MailboxAttrAll, mb.SpecialUse == imap.MailboxAttrFlagged:
 			p.skipped = "it only shows what other mailboxes hold"
 		case exchange && mb.Namespace == Personal && slices.Contains(notMail, strings.ToLower(mb.Path[0])):

@@ -22,7 +22,9 @@ type target struct {
 	id        storage.MailboxID
 	keep      bool // UIDs; the committer's from the first batch on
 	claims    *claims
+	claimed   uint32          // UIDVALIDITY of which claims is, at least 1; 0: it is not made yet
 	sent      map[string]bool // keys of messages that are on their way
+	told      map[string]bool // keys of quarantined ones that are in the report
 	messages  int64
 	bytes     int64
 	passed    int64 // messages that needed nothing
@@ -41,7 +43,7 @@ func (r *run) plan(ctx context.Context) error {
 		if p.skipped != "" {
 			continue
 		}
-		t := &target{place: p, origin: OriginOf(r.origin, p.from.ID), sent: map[string]bool{}}
+		t := &target{place: p, origin: OriginOf(r.origin, p.from.ID), sent: map[string]bool{}, told: map[string]bool{}}
 		err := r.try(ctx, fmt.Sprintf("list %q", p.from.ID), func() error {
 			if reader == nil {
 				var err error
@@ -99,6 +101,11 @@ func (r *run) mailbox(ctx context.Context, reader Reader, t *target) error {
 			m.To, m.Unchanged, m.KeptUIDs = r.Account.MailboxByID(n.Mailbox).Name, true, n.KeepsUIDs
 			m.Counts = Counts{Listed: n.Messages, Bytes: n.Bytes, Known: n.Messages - n.Bad, Quarantined: n.Bad}
 		})
+		if n.Bad > 0 {
+			if err := r.listAllBad(t); err != nil {
+				return err
+			}
+		}
 		r.Progress.passed(n.Messages)
 		return nil
 	}
@@ -139,8 +146,12 @@ func (r *run) compare(ctx context.Context, reader Reader, t *target) error {
 		if records, err = readRecords(r.Account, t.origin, t.from.UIDValidity); err != nil {
 			return err
 		}
-		if t.claims == nil {
+		switch { // once, as who commits works with it
+		case t.claimed == 0:
 			t.claims, err = newClaims(ctx, r.Account, t, records, r.origins())
+			t.claimed = max(t.from.UIDValidity, 1)
+		case t.claimed != max(t.from.UIDValidity, 1):
+			return fmt.Errorf("list mailbox %q: %w", t.from.ID, errRenumbered)
 		}
 		return err
 	}
@@ -168,7 +179,9 @@ func (r *run) compare(ctx context.Context, reader Reader, t *target) error {
 				continue
 			}
 			k.seen = true
-			r.passed(t, k)
+			if err := r.passed(t, k, &m); err != nil {
+				return err
+			}
 			if err := changed.add(ctx, k, &m); err != nil {
 				return err
 			}
@@ -232,7 +245,15 @@ func oneMailbox(err error) error {
 }
 
 // passed counts a message that is known.
-func (r *run) passed(t *target, k *known) {
+func (r *run) passed(t *target, k *known, m *Message) error {
+	if k.fate == Quarantined && !t.told[m.Key] {
+		rec, _, err := readRecord(r.Account, t.origin, m.Key)
+		if err != nil {
+			return err
+		}
+		t.told[m.Key] = true
+		r.listBad(t.origin, t.place, m.where(), m.Key, &rec)
+	}
 	r.count(t.place, func(m *MailboxReport) {
 		if k.fate == Quarantined {
 			m.Quarantined++
@@ -245,6 +266,7 @@ func (r *run) passed(t *target, k *known) {
 		t.passedBad++
 	}
 	r.Progress.passed(1)
+	return nil
 }
 
 // again begins a listing that may have been cut off before.

@@ -23,6 +23,36 @@ func (r *run) quarantined(t *target, m *Message, s *slot) {
 	}
 }
 
+// listBad lists a message that was quarantined in an earlier run.
+func (r *run) listBad(o Origin, p *place, where string, key string, rec *Record) {
+	b := Bad{Mailbox: p.from.ID, Message: where, Size: rec.Size, Reason: rec.Reason}
+	if name := r.file(o, key); name != "" {
+		if _, err := os.Stat(name); err == nil {
+			b.File = name
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.report.Bad) < MaxListed {
+		r.report.Bad = append(r.report.Bad, b)
+	}
+}
+
+// listAllBad lists those of a mailbox that was not listed, since nothing
+// happened to it.
+func (r *run) listAllBad(t *target) error {
+	prefix := t.origin.prefix()
+	return r.Account.Notes(prefix, func(k, v []byte) error {
+		rec, err := DecodeRecord(v)
+		if err != nil || rec.Fate != Quarantined {
+			return nil
+		}
+		key := string(k[len(prefix):])
+		r.listBad(t.origin, t.place, whereOf(key), key, &rec)
+		return nil
+	})
+}
+
 // file names the file of a message; "" where there is no place for it.
 func (r *run) file(o Origin, key string) string {
 	if r.quarantine == "" {

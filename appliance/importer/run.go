@@ -231,7 +231,7 @@ func (r *run) enough() {
 func (r *run) try(ctx context.Context, what string, f func() error) error {
 	for n := 1; ; n++ {
 		err := f()
-		if err == nil || permanent(err) || ctx.Err() != nil {
+		if err == nil || permanent(err) || errors.Is(err, errRenumbered) || ctx.Err() != nil {
 			return err
 		}
 		if r.hasty {

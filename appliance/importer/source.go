@@ -80,7 +80,8 @@ type Mailbox struct {
 	Namespace  Namespace
 	SpecialUse imap.MailboxAttr // "" if the source does not say
 	Subscribed bool
-	NoSelect   bool // it holds no messages, only mailboxes below it
+	Unfit      string // why it cannot be taken; mostly ""
+	NoSelect   bool   // it holds no messages, only mailboxes below it
 
 	UIDValidity uint32   // 0: its messages have no UIDs
 	UIDNext     imap.UID // 0: not known

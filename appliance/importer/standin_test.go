@@ -47,7 +47,7 @@ type standMessage struct {
 	date  string // "" for a usual one
 	size  int    // 0 for that of the body
 	body  string
-	fate  string // "", no, drop, nil
+	fate  string // "", no, drop, nil, unsaid (not listed), refused (NO when it is listed)
 }
 
 const standPassword = "correct horse"
@@ -228,7 +228,11 @@ func (s *standIn) uid(c io.Writer, say func(string, ...any), tag, rest string, b
 	verb, args, _ := strings.Cut(rest, " ")
 	if verb == "SEARCH" {
 		var uids []string
+		only, some := strings.CutPrefix(args, "UID ")
 		for _, m := range box.msgs {
+			if some && !inSet(uidSet(only), m.uid) {
+				continue
+			}
 			uids = append(uids, strconv.Itoa(int(m.uid)))
 		}
 		say("* SEARCH %s\r\n%s OK", strings.Join(uids, " "), tag)
@@ -242,6 +246,10 @@ func (s *standIn) uid(c io.Writer, say func(string, ...any), tag, rest string, b
 			continue
 		}
 		if !strings.Contains(items, "BODY.PEEK[]") {
+			if m.fate == "unsaid" || m.fate == "refused" {
+				failed = failed || m.fate == "refused"
+				continue
+			}
 			line := fmt.Sprintf("* %d FETCH (UID %d RFC822.SIZE %d", i+1, m.uid, max(m.size, len(m.body)))
 			if strings.Contains(items, "FLAGS") {
 				line += fmt.Sprintf(" FLAGS (%s)", m.flags)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"pillarbox/storage"
@@ -51,6 +50,9 @@ func (v *verifier) all(ctx context.Context) error {
 	v.Progress.phase(Verifying, "")
 	for _, p := range v.places {
 		if p.skipped != "" {
+			if p.skipped == p.from.Unfit {
+				v.differ("%q was left out: %s", p.from.ID, p.skipped)
+			}
 			continue
 		}
 		var list []Message
@@ -121,7 +123,7 @@ func (v *verifier) compare(ctx context.Context, p *place, list []Message) error 
 			v.differ("%s of %q has not come", m.where(), p.from.ID)
 		case rec.Fate == Quarantined:
 			c.Quarantined++
-			v.bad(origin, p, m, &rec)
+			v.listBad(origin, p, m.where(), m.Key, &rec)
 		default:
 			c.Known++
 			if err := v.message(ctx, p, m, &rec, boxes); err != nil {
@@ -181,18 +183,4 @@ func (v *verifier) message(ctx context.Context, p *place, m *Message, rec *Recor
 		v.differ("%s of %q has other octets here than those that came", m.where(), p.from.ID)
 	}
 	return nil
-}
-
-// bad lists a message that was quarantined in whatever run.
-func (v *verifier) bad(o Origin, p *place, m *Message, rec *Record) {
-	if len(v.report.Bad) >= MaxListed {
-		return
-	}
-	b := Bad{Mailbox: p.from.ID, Message: m.where(), Size: rec.Size, Reason: rec.Reason}
-	if name := v.file(o, m.Key); name != "" {
-		if _, err := os.Stat(name); err == nil {
-			b.File = name
-		}
-	}
-	v.report.Bad = append(v.report.Bad, b)
 }

@@ -318,6 +318,9 @@ func printImportReport(w io.Writer, r *importer.Report) error {
 	}
 	if v := r.Verified; v != nil {
 		verdict := "it is all here"
+		if n := r.Total.Quarantined; n > 0 {
+			verdict = fmt.Sprintf("it is all here but %s in quarantine", plural(int(n), "message"))
+		}
 		if !v.OK {
 			verdict = "it is NOT all here"
 		}

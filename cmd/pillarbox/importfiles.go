@@ -24,8 +24,8 @@ type importFilesCommand struct {
 
 	KeepUIDs bool     `name:"keep-uids" help:"Number empty mailboxes as they were, so that mail programs need not fetch everything again."`
 	Expunge  bool     `help:"Remove here what came in an earlier run and is gone there."`
-	Only     []string `help:"Only mailboxes with such a name (a pattern); may be given several times." placeholder:"PATTERN"`
-	Except   []string `help:"No mailboxes with such a name." placeholder:"PATTERN"`
+	Only     []string `sep:"none" help:"Only mailboxes with such a name (a pattern); may be given several times." placeholder:"PATTERN"`
+	Except   []string `sep:"none" help:"No mailboxes with such a name." placeholder:"PATTERN"`
 	Into     string   `help:"Put everything below this mailbox." placeholder:"NAME"`
 }
 

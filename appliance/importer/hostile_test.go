@@ -1,0 +1,96 @@
+package importer_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"pillarbox/appliance/importer"
+)
+
+func plainBox(n uint32) *standBox {
+	b := &standBox{name: "INBOX", validity: 7}
+	for i := range n {
+		b.msgs = append(b.msgs, standMessage{uid: i + 1, body: fmt.Sprintf("Subject: %d\r\n\r\nGood.\r\n", i)})
+	}
+	return b
+}
+
+const plainCaps = "IMAP4rev1 AUTH=PLAIN SASL-IR"
+
+// TestMessagesThatAServerDoesNotListAreQuarantined has a server that finds
+// messages and then says nothing of one, and refuses to list another.
+func TestMessagesThatAServerDoesNotListAreQuarantined(t *testing.T) {
+	for _, fate := range []string{"unsaid", "refused"} {
+		t.Run(fate, func(t *testing.T) {
+			inbox := plainBox(20)
+			inbox.msgs[4].fate = fate
+			s := (&standIn{caps: plainCaps, boxes: []*standBox{inbox}}).start(t)
+			h := newHere(t)
+			src := s.source(t)
+			r := h.move(src, importer.Options{})
+			if r.Total.Taken != 19 || r.Total.Quarantined != 1 || len(r.Bad) != 1 || r.Bad[0].Message != "UID 5" {
+				t.Errorf("%+v %+v", r.Total, r.Bad)
+			}
+			if v := h.verify(src, importer.Options{}); len(v.Bad) != 1 {
+				t.Errorf("the comparison lists %+v", v.Bad)
+			}
+		})
+	}
+}
+
+// TestEveryReportListsWhatIsQuarantined also where nothing new happened.
+func TestEveryReportListsWhatIsQuarantined(t *testing.T) {
+	inbox := plainBox(20)
+	inbox.msgs[4].fate = "no"
+	s := (&standIn{caps: plainCaps, boxes: []*standBox{inbox}}).start(t)
+	h := newHere(t)
+	src := s.source(t)
+	h.move(src, importer.Options{})
+	for _, thorough := range []bool{true, false} {
+		task := h.task(src, importer.Options{})
+		task.Thorough = thorough
+		r, err := h.engine.Run(t.Context(), task)
+		if err != nil || len(r.Bad) != 1 || r.Bad[0].Message != "UID 5" || !strings.Contains(r.Bad[0].Reason, "cannot") {
+			t.Errorf("thorough %v: %v %+v", thorough, err, r.Bad)
+		}
+	}
+}
+
+// TestMailboxesThatCannotBeTakenAreTold has more of them than are taken, and one
+// whose name is too long.
+func TestMailboxesThatCannotBeTakenAreTold(t *testing.T) {
+	s := (&standIn{caps: plainCaps, boxes: []*standBox{plainBox(1), {name: strings.Repeat("long", 300), validity: 8}}}).start(t)
+	h := newHere(t)
+	src := s.source(t)
+	h.move(src, importer.Options{})
+	r, err := h.engine.Verify(t.Context(), h.task(src, importer.Options{}))
+	if err != nil || r.Verified.OK || !strings.Contains(strings.Join(r.Verified.Differences, ""), "1000 octets") {
+		t.Errorf("%v %+v", err, r.Verified)
+	}
+	for i := range importer.MaxMailboxes {
+		s.boxes = append(s.boxes, &standBox{name: fmt.Sprint(i), validity: 9})
+	}
+	if _, err := s.source(t).Mailboxes(t.Context()); !errors.Is(err, importer.ErrRefused) {
+		t.Errorf("too many mailboxes: %v", err)
+	}
+}
+
+// TestFlagsOfARenumberedMailbox changes flags together with UIDVALIDITY.
+func TestFlagsOfARenumberedMailbox(t *testing.T) {
+	inbox := plainBox(3)
+	inbox.msgs[0].flags = `\Seen`
+	s := (&standIn{caps: plainCaps, boxes: []*standBox{inbox}}).start(t)
+	h := newHere(t)
+	src := s.source(t)
+	h.move(src, importer.Options{})
+	inbox.validity = 8
+	inbox.msgs[0].flags, inbox.msgs[1].flags = `\Answered`, `\Flagged`
+	if r := h.move(src, importer.Options{}); r.Total.Claimed != 3 || r.Total.Flagged != 2 {
+		t.Errorf("%+v", r.Total)
+	}
+	if got := strings.Join(h.contents("INBOX"), ""); !strings.Contains(got, `1 (\Answered)`) || !strings.Contains(got, `2 (\Flagged)`) {
+		t.Errorf("there are %s", got)
+	}
+}
