@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
@@ -100,12 +101,14 @@ type rounds struct {
 	wg   sync.WaitGroup
 }
 
-func loadRounds(store Store) (*rounds, error) {
+func loadRounds(store Store, log *slog.Logger) (*rounds, error) {
 	r := &rounds{store: store}
 	err := store.All(sectionDoctor, func(key string, value []byte) error {
 		var one round
 		if err := json.Unmarshal(value, &one); err != nil {
-			return fmt.Errorf("read examination %s: %w", key, err)
+			// The other pages matter more than an old result.
+			log.Warn("the result of an examination cannot be read", "examination", key, "err", err)
+			return nil
 		}
 		r.past = append(r.past, one)
 		return nil

@@ -149,7 +149,7 @@ func (s *Server) load() (err error) {
 	if s.office, err = loadOffice(s.conf.Store); err != nil {
 		return err
 	}
-	s.rounds, err = loadRounds(s.conf.Store)
+	s.rounds, err = loadRounds(s.conf.Store, s.log)
 
 	return err
 }

@@ -223,9 +223,7 @@ func NewHandler(c *Config) *Handler {
 		h.serve(h.certificateRoutes())
 	}
 	if h.plans != nil {
-		for pattern, f := range h.planRoutes() {
-			h.mux.Handle(pattern, h.handle(f))
-		}
+		h.serve(h.planRoutes())
 	}
 	if h.ports != nil {
 		h.serve(h.portRoutes())
@@ -234,9 +232,7 @@ func NewHandler(c *Config) *Handler {
 		h.serve(h.setupRoutes())
 	}
 	if h.imports != nil {
-		for pattern, f := range h.importRoutes() {
-			h.mux.Handle(pattern, h.handle(f))
-		}
+		h.serve(h.importRoutes())
 	}
 	if h.bans != nil {
 		h.serve(h.banRoutes())

@@ -14,7 +14,9 @@ import (
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/certs"
 	"pillarbox/appliance/control"
+	"pillarbox/appliance/importer"
 	"pillarbox/appliance/ports"
+	"pillarbox/appliance/ports/sunset"
 	"pillarbox/appliance/setup"
 )
 
@@ -23,6 +25,8 @@ func whole() *control.Handler {
 	return control.NewHandler(&control.Config{
 		Bans:    &access.Bans{},
 		Ports:   &ports.Inventory{},
+		Plans:   func() *sunset.Planner { return nil },
+		Imports: &importer.Jobs{},
 		Setup:   &setup.Service{},
 		Certs:   func(context.Context) (*certs.Manager, error) { return nil, nil },
 		Metrics: func(io.Writer) error { return nil },
@@ -79,7 +83,7 @@ func TestTheDescriptionHasEveryRequest(t *testing.T) {
 }
 
 func TestWhoReadsChangesNothing(t *testing.T) {
-	reads := []string{"POST /v1/audit/export", "POST /v1/audit/verify", "POST /v1/audit/checkpoint"}
+	reads := []string{"POST /v1/audit/export", "POST /v1/audit/verify", "POST /v1/audit/checkpoint", "POST /v1/plans-report"}
 	for pattern, role := range whole().Roles() {
 		if role == "auditor" && !strings.HasPrefix(pattern, "GET ") && !slices.Contains(reads, pattern) {
 			t.Errorf("%s: an auditor may do it", pattern)

@@ -7,7 +7,9 @@ import (
 	"pillarbox/appliance/config"
 	"pillarbox/appliance/directory"
 	"pillarbox/appliance/doctor"
+	"pillarbox/appliance/importer"
 	"pillarbox/appliance/ports"
+	"pillarbox/appliance/ports/sunset"
 )
 
 // operations describes all requests. A room that adds some describes them here:
@@ -84,6 +86,27 @@ func operations() map[string]operation {
 		"GET /v1/ports/clients/{id}": {summary: "One client of them", role: roleAuditor, out: ports.Client{}},
 		"GET /v1/ports/strangers":    {summary: "Who connected without signing in", role: roleAuditor, query: chosen, out: []ports.Stranger{}},
 		"GET /v1/ports/simulate":     {summary: "What closing a port, or another rule, would have broken", role: roleAuditor, query: []string{"change", "port"}, out: ports.Forecast{}},
+
+		"GET /v1/plans":               {summary: "The plans to leave a port or an old way of signing in", role: roleAuditor, out: []sunset.Plan{}},
+		"POST /v1/plans":              {summary: "Make a plan; it does nothing before it is started", role: roleAdministrator, in: sunset.Spec{}, out: sunset.Status{}},
+		"GET /v1/plans/{kind}":        {summary: "One plan: where it stands, and what keeps it from its next step", role: roleAuditor, out: sunset.Status{}},
+		"POST /v1/plans/{kind}/{act}": {summary: "Decide about a plan", role: roleAdministrator, in: PlanAct{}, out: sunset.Status{}},
+		"POST /v1/plans-report":       {summary: "What was found, decided and done about the plans, for an auditor", role: roleAuditor, query: []string{"form"}, out: sunset.Report{}},
+		"GET /v1/port-990":            {summary: "Why port 990 is open, and who answers for it", role: roleAuditor, out: sunset.Ownership{}},
+		"PUT /v1/port-990":            {summary: "Say why port 990 is open, and who answers for it", role: roleAdministrator, in: sunset.Ownership{}, out: sunset.Ownership{}},
+
+		"GET /v1/imports":                {summary: "The moves of mail to the box", role: roleAuditor, out: []importer.Job{}},
+		"POST /v1/imports":               {summary: "Begin to move mail in", role: roleAdministrator, in: importer.NewJob{}, out: importer.Job{}},
+		"POST /v1/imports/try":           {summary: "What would move; it changes nothing", role: roleAdministrator, in: TryImport{}, out: importer.Report{}},
+		"POST /v1/imports/files":         {summary: "Move in what the caller reads from files", role: roleAdministrator, query: []string{"account", "options"}, kind: "application/octet-stream"},
+		"GET /v1/imports/{id}":           {summary: "One move; it waits for something new if asked to", role: roleAuditor, query: []string{"after", "wait"}, out: importer.Job{}},
+		"DELETE /v1/imports/{id}":        {summary: "Forget a move that has ended", role: roleAdministrator},
+		"GET /v1/imports/{id}/report":    {summary: "What became of one person's mail", role: roleAuditor, query: []string{"person"}, out: importer.Report{}},
+		"POST /v1/imports/{id}/resume":   {summary: "Go on with a move", role: roleAdministrator, in: ResumeImport{}, out: importer.Job{}},
+		"POST /v1/imports/{id}/verify":   {summary: "Compare what came with the source", role: roleAdministrator, in: VerifyImport{}, out: importer.Report{}},
+		"POST /v1/imports/{id}/pause":    {summary: "Stop a move for now", role: roleOperator, out: importer.Job{}},
+		"POST /v1/imports/{id}/cancel":   {summary: "End a move; what came stays", role: roleAdministrator, out: importer.Job{}},
+		"POST /v1/imports/{id}/cut-over": {summary: "Take the newest and end a move that follows its source", role: roleAdministrator, out: importer.Job{}},
 
 		"GET /v1/setup":                             {summary: "How mail programs connect", role: roleAuditor, kind: "application/json"},
 		"GET /v1/setup/people/{address}/sheet":      {summary: "A person's page with what to type into mail programs", role: roleAuditor, kind: "text/html"},
