@@ -77,10 +77,13 @@ func (s *clientSetup) Facts(ctx context.Context, client netip.Addr) (*setup.Fact
 	f := &setup.Facts{Domains: s.office.domains(), Names: s.office.names(), Outgoing: outgoing(d.ClientSetup.Outgoing), Addresses: []netip.Addr{}}
 	port := nameIMAPS
 	imaps, legacy := s.port(nameIMAPS, portIMAPS), s.port(nameLegacy, portIMAPSLegacy)
+	// What a plan has people leave is not what they are to be set up with.
+	leaving, _ := s.leaving(nameIMAPS)
+	_, refused := s.leaving(nameLegacy)
 	switch {
-	case d.Ports.NoIMAPS || imaps == 0:
+	case d.Ports.NoIMAPS || imaps == 0 || leaving && legacy != 0:
 		port, imaps = nameLegacy, legacy
-	case d.Ports.IMAPSLegacy && legacy != 0:
+	case d.Ports.IMAPSLegacy && legacy != 0 && !refused:
 		f.Legacy = &setup.Legacy{Port: legacy}
 		if !client.IsValid() { // those reasons are the office's
 			s.reason(f.Legacy, d)
@@ -106,6 +109,15 @@ func (s *clientSetup) Facts(ctx context.Context, client netip.Addr) (*setup.Fact
 	}
 
 	return f, nil
+}
+
+// leaving tells whether a plan has people leave a port, and refuses some there.
+func (s *clientSetup) leaving(port string) (told, refuses bool) {
+	if plans := s.office.plans.Load(); plans != nil {
+		return plans.Leaving(port)
+	}
+
+	return false, false
 }
 
 // reason adds why port 990 is open, and until when, as far as somebody has said.
@@ -143,6 +155,17 @@ func (s *clientSetup) port(name string, usual uint16) uint16 {
 	}
 
 	return 0
+}
+
+// server is host for who knows nothing of the settings.
+func (s *clientSetup) server() string {
+	d, err := s.document()
+	if err != nil {
+		s.office.log.Warn("the settings do not tell by which name programs know the box", "err", err)
+		d = &config.Document{}
+	}
+
+	return s.host(d, s.office.domains())
 }
 
 // host returns the name by which programs are to know the box.

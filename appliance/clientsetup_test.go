@@ -78,3 +78,45 @@ func TestClientsAreToldWhatHolds(t *testing.T) {
 		t.Errorf("where 990 is all that there is: %+v", f)
 	}
 }
+
+// TestNobodyIsSetUpForAPortThatIsLeft, and plans name the server as programs are
+// told of it.
+func TestNobodyIsSetUpForAPortThatIsLeft(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	addAnna(t, dir)
+	r := start(t, config(dir))
+	legacy := netip.MustParseAddrPort(r.Addresses("imaps-legacy")[0]).Port()
+	change(t, dir, func(d *settings.Document) { d.ClientSetup.Server = "imap.office.example" })
+	withClient(t, dir, false, func(c *control.Client) {
+		act := func(k sunset.Kind, what string) {
+			t.Helper()
+			if _, err := c.ActOnPlan(t.Context(), k, what, &control.PlanAct{Going: sunset.Going{Now: true, Anyway: true}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		make990 := &sunset.Spec{Kind: sunset.Leave990, Steps: []sunset.Step{{Stage: sunset.Pilot, Who: sunset.Who{People: []string{"anna@office.example"}}}}}
+		if _, err := c.MakePlan(t.Context(), make990); err != nil {
+			t.Fatal(err)
+		}
+		report, err := c.PlanReport(t.Context())
+		if err != nil || report.Server != "imap.office.example" {
+			t.Errorf("plans name the server %q (%v)", report.Server, err)
+		}
+		act(sunset.Leave990, "next")
+		if f := setupFacts(t, dir); f.Legacy == nil {
+			t.Error("announced: 990 is not told of any more")
+		}
+		act(sunset.Leave990, "next")
+		if f := setupFacts(t, dir); f.Legacy != nil {
+			t.Errorf("some are refused on 990, and people are told of %+v", f.Legacy)
+		}
+		act(sunset.Leave990, "drop")
+		if _, err := c.MakePlan(t.Context(), &sunset.Spec{Kind: sunset.Leave993}); err != nil {
+			t.Fatal(err)
+		}
+		act(sunset.Leave993, "next")
+		if f := setupFacts(t, dir); f.IMAP.Port != legacy || f.Legacy != nil {
+			t.Errorf("993 is left, and programs are told of %+v, %+v", f.IMAP, f.Legacy)
+		}
+	})
+}

@@ -34,7 +34,7 @@ func (a *Appliance) openPlans(ctx context.Context) (*sunset.Planner, error) {
 		Settings:   planSettings{a},
 		People:     members{recipients{a.office.directory}},
 		Mailer:     letters{a.office.delivery},
-		Server:     append(slices.Clone(a.conf.Names), a.conf.hostname())[0],
+		Server:     a.office.clients.server,
 		Disconnect: a.disconnectContacts,
 		Record:     a.recordPlan,
 		Trouble:    a.planTrouble,

@@ -42,6 +42,7 @@ func (o *outage) on(now time.Time) bool {
 func (p *Planner) publish(ctx context.Context) error {
 	old := p.gate.Load()
 	next := &gate{}
+	p.server = p.conf.Server()
 	for _, k := range p.kinds() {
 		plan, err := p.view(k)
 		if err != nil {
@@ -52,14 +53,14 @@ func (p *Planner) publish(ctx context.Context) error {
 		}
 		r := rule{
 			kind: k, announce: plan.announced(),
-			alert: plan.said(plan.Words.Announce, p.conf.Server), refuse: plan.said(plan.Words.Refuse, p.conf.Server),
+			alert: plan.said(plan.Words.Announce, p.server), refuse: plan.said(plan.Words.Refuse, p.server),
 			warning: plan.warned(p.now()), warned: plan.warnedUntil(p.now()),
 		}
 		for _, w := range plan.scope(plan.At) {
 			r.scope = append(r.scope, p.choose(ctx, &w))
 		}
 		if plan.farewell() {
-			r.farewell = plan.said(plan.Words.Farewell, p.conf.Server)
+			r.farewell = plan.said(plan.Words.Farewell, p.server)
 		}
 		if b := plan.brownout(); b != nil {
 			r.outage = outage{b.Began, b.Until(), min(time.Duration(b.For), max(0, b.Until().Sub(p.now()))), time.Now()}
@@ -140,6 +141,18 @@ func (p *Planner) Turned(port string, remote netip.Addr) string {
 	}
 
 	return ""
+}
+
+// Leaving tells whether people are told to leave a port, and whether some of them
+// or all are refused there.
+func (p *Planner) Leaving(port string) (told, refuses bool) {
+	for _, k := range p.kinds() {
+		if plan, err := p.view(k); err == nil && k.words().port == port && plan.announced() {
+			return true, plan.step().Stage.refuses()
+		}
+	}
+
+	return false, false
 }
 
 // maxCallers bounds how many of them are told apart.

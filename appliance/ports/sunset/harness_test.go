@@ -1,6 +1,7 @@
 package sunset_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -219,6 +220,7 @@ type office struct {
 	mails    map[string][]string
 	unmailed error
 	gone     string // whose account was removed
+	name     string // of the server
 	events   []sunset.Event
 	trouble  map[sunset.Condition]string
 	sessions []sunset.Contact // that are open
@@ -272,7 +274,7 @@ func (o *office) open() {
 	var err error
 	o.Planner, err = sunset.New(&sunset.Config{
 		Logger: slog.New(slog.DiscardHandler), Store: o.disk, Inventory: o.inventory, Settings: o.settings, People: o, Mailer: o,
-		Server: "mail.office.example", Disconnect: o.disconnect, Now: o.now, Tick: o.tick,
+		Server: o.server, Disconnect: o.disconnect, Now: o.now, Tick: o.tick,
 		Record: func(_ context.Context, e sunset.Event) error {
 			o.mu.Lock()
 			defer o.mu.Unlock()
@@ -324,6 +326,12 @@ func (o *office) Members(_ context.Context, address string) ([]string, error) {
 		return []string{ada, bob}, nil
 	}
 	return nil, fmt.Errorf("%w: %s", sunset.ErrNoPerson, address)
+}
+
+func (o *office) server() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return cmp.Or(o.name, "mail.office.example")
 }
 
 func (o *office) Deliver(_ context.Context, account string, message []byte) error {

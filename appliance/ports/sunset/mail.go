@@ -41,7 +41,7 @@ func (p *Planner) mails(ctx context.Context, plan *Plan, now time.Time) error {
 		if err := p.mailed(ctx, plan.Kind, name, now, false); err != nil {
 			return err
 		}
-		subject := plan.said(plan.Words.Subject, p.conf.Server)
+		subject := plan.said(plan.Words.Subject, p.conf.Server())
 		err := p.conf.Mailer.Deliver(ctx, name, p.letter(name, subject, p.instructions(plan, devices[name]), now))
 		if err != nil {
 			p.log.WarnContext(ctx, "somebody could not be told by mail; it is tried again", "account", name, "err", err)
@@ -94,7 +94,7 @@ func (p *Planner) instructions(plan *Plan, uses []Use) string {
 	about := plan.Kind.words()
 	slices.SortFunc(uses, func(a, b Use) int { return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.described(), b.described())) })
 	var b strings.Builder
-	fmt.Fprintf(&b, "Hello,\n\n%s\n\nWhat still comes that way:\n\n", plan.said(plan.Words.Mail, p.conf.Server))
+	fmt.Fprintf(&b, "Hello,\n\n%s\n\nWhat still comes that way:\n\n", plan.said(plan.Words.Mail, p.conf.Server()))
 	for i, u := range uses {
 		if i == 20 {
 			fmt.Fprintf(&b, "  and %d more\n", len(uses)-i)
@@ -105,7 +105,7 @@ func (p *Planner) instructions(plan *Plan, uses []Use) string {
 	fmt.Fprintf(&b, "\nWhat to do, on each of them: %s.\n", about.change)
 	if about.other != "" {
 		port := map[string]string{IMAPS: "993", Legacy: "990"}[about.other]
-		fmt.Fprintf(&b, "\n  Server:      %s\n  Port:        %s\n  Encryption:  SSL/TLS (not STARTTLS)\n  User name:   %s\n  Password:    as before\n", p.conf.Server, port, uses[0].Account)
+		fmt.Fprintf(&b, "\n  Server:      %s\n  Port:        %s\n  Encryption:  SSL/TLS (not STARTTLS)\n  User name:   %s\n  Password:    as before\n", p.conf.Server(), port, uses[0].Account)
 	}
 	fmt.Fprintf(&b, "\n%s\n\nWhoever looks after your mail server can tell you more. This mail was written by\nthe server itself; answers to it reach nobody.\n", about.rest)
 
@@ -115,7 +115,7 @@ func (p *Planner) instructions(plan *Plan, uses []Use) string {
 // letter makes a message of plain text.
 func (p *Planner) letter(to, subject, text string, now time.Time) []byte {
 	var b bytes.Buffer
-	host := cmp.Or(p.conf.Server, "localhost")
+	host := cmp.Or(p.conf.Server(), "localhost")
 	fmt.Fprintf(&b, "From: Pillarbox <postmaster@%s>\r\n", host)
 	fmt.Fprintf(&b, "To: <%s>\r\n", to)
 	fmt.Fprintf(&b, "Subject: %s\r\n", mime.QEncoding.Encode("utf-8", clean(subject)))

@@ -24,7 +24,8 @@ type Config struct {
 	Settings  Settings
 	People    People
 	Mailer    Mailer // nil means that no mail can be sent
-	Server    string // the name by which clients know the box
+	// Server returns the name by which clients know the box.
+	Server func() string
 
 	// Disconnect ends sessions that are open, with a reason in ASCII; nil means
 	// that they go on.
@@ -181,6 +182,7 @@ type Planner struct {
 	waits    map[Kind]Check        // why the next step does not begin
 	unheld   map[Kind]error        // why the settings do not follow
 	damaged  []string              // keys that cannot be read
+	server   string                // as people are told now
 	seen     time.Time             // when the clock was looked at
 	kept     time.Time             // when that was written down
 	troubles map[Condition]string

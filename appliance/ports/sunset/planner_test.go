@@ -569,3 +569,24 @@ func TestWhoHasGoneIsForgotten(t *testing.T) {
 		}
 	})
 }
+
+// TestPeopleAreToldTheServersName that the settings have now.
+func TestPeopleAreToldTheServersName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t)
+		defer func() { o.stop() }()
+		must(o.Make(t.Context(), usual(sunset.Leave990), "anna"))(t)
+		must(o.Next(t.Context(), sunset.Leave990, sunset.Going{Now: true}, "anna", ""))(t)
+		o.mu.Lock()
+		o.name = "imap.office.example"
+		o.mu.Unlock()
+		time.Sleep(2 * time.Minute)
+		if alert, _ := o.comes(ada, sunset.Legacy); !strings.Contains(alert, "the server is imap.office.example") {
+			t.Errorf("ALERT: %q", alert)
+		}
+		time.Sleep(2 * time.Minute)
+		if mails := o.mailsOf(ada); len(mails) != 1 || !strings.Contains(mails[0], "Server:      imap.office.example") {
+			t.Errorf("mails: %q", mails)
+		}
+	})
+}

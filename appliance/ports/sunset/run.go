@@ -55,6 +55,7 @@ func (p *Planner) tick(ctx context.Context) {
 	defer p.acting.Unlock()
 	now := p.now()
 	p.look(ctx, now)
+	p.rename(ctx)
 	for _, k := range p.kinds() {
 		for _, do := range []func(context.Context, *Plan, time.Time) error{p.brownouts, p.watch, p.forward, p.mails} {
 			plan, err := p.view(k)
@@ -109,6 +110,16 @@ func (p *Planner) look(ctx context.Context, now time.Time) {
 		if text, err := now.UTC().MarshalText(); err == nil && p.conf.Store.Save(ctx, map[string][]byte{seenKey: text}) == nil {
 			p.kept = now
 		}
+	}
+}
+
+// rename tells people the server's name as the settings have it now.
+func (p *Planner) rename(ctx context.Context) {
+	if p.server == p.conf.Server() {
+		return
+	}
+	if err := p.publish(ctx); err != nil {
+		p.log.ErrorContext(ctx, "tell people the server's new name", "err", err)
 	}
 }
 

@@ -113,7 +113,7 @@ const maxRows = 5000
 // Report tells everything that is known of the old ways.
 func (p *Planner) Report(ctx context.Context, by string) Report {
 	r := Report{
-		Made: p.now(), Server: p.conf.Server, For: by, Ownership: p.Ownership(), Open: p.conf.Settings.Way(Leave990).Open, Plans: p.Plans(),
+		Made: p.now(), Server: p.conf.Server(), For: by, Ownership: p.Ownership(), Open: p.conf.Settings.Way(Leave990).Open, Plans: p.Plans(),
 		Since: p.conf.Inventory.Since(), Inventory: []Row{}, Callers: p.Callers(), Changes: p.conf.Settings.Changes(), Evidence: []Evidence{},
 	}
 	for _, u := range p.conf.Inventory.Uses(r.Made.Add(-90 * day)) {
