@@ -97,6 +97,10 @@ soak: ## Kill storage and server 200 times each, import 200,000 messages, fail e
 	PILLARBOX_TESTSSL=full $(GO) test -timeout 60m -v -run TestScannersFindNothing ./appliance/integration
 	@FUZZTIME=$(SOAKTIME) .ci/fuzz
 
+.PHONY: doctor-test
+doctor-test: ## Break Dovecot, Cyrus, Postfix and others in every way that the doctor knows (minutes; root)
+	PILLARBOX_DOCTOR=full $(GO) test -count=1 -timeout 60m ./appliance/integration/doctor
+
 .PHONY: move-test
 move-test: ## Move 10,000 messages in from Dovecot and Cyrus beside mbsync, 200,000 from a stand-in, and kill the server 20 times meanwhile (minutes; root)
 	PILLARBOX_MOVE_FULL=10000 PILLARBOX_MOVE=3000 PILLARBOX_KILLS=20 $(GO) test -count=1 -timeout 60m -v ./appliance/integration/moving

@@ -149,7 +149,7 @@ func TestCyrusBroken(t *testing.T) {
 	names(t, four()...)
 	p := newPKI(t)
 	cert, key := p.put(t, folder(t), issue{key: rsaKey(t, 2048)})
-	for _, tt := range []struct {
+	for i, tt := range []struct {
 		name   string
 		config []string
 		change func(*doctor.Request)
@@ -165,6 +165,7 @@ func TestCyrusBroken(t *testing.T) {
 		{"another name", nil, func(r *doctor.Request) { r.Name = "imap.office.example" }, []string{"cert-name"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			sampled(t, i)
 			cyrus(t, cert, key, tt.config...).await(t, mail4+":143")
 			r := request()
 			if tt.change != nil {

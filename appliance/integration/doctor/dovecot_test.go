@@ -114,7 +114,7 @@ func TestDovecotCertificates(t *testing.T) {
 	p := newPKI(t)
 	p.serve(t)
 	day := 24 * time.Hour
-	for _, tt := range []struct {
+	for i, tt := range []struct {
 		name string
 		issue
 		want []string
@@ -144,6 +144,7 @@ func TestDovecotCertificates(t *testing.T) {
 		}}, []string{"staple-missing"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			sampled(t, i)
 			cert, key := p.put(t, folder(t), tt.issue)
 			dovecot(t, cert, key, "ssl_cipher_list = ALL:!aNULL:!eNULL:!DHE:@SECLEVEL=0").await(t, mail4+":993")
 			r := request()
@@ -185,7 +186,7 @@ func TestDovecotBroken(t *testing.T) {
 	}
 	cert, key := p.put(t, folder(t), issue{key: p256})
 	rsaCert, rsaFile := p.put(t, folder(t), issue{key: rsaKey(t, 2048)})
-	for _, tt := range []struct {
+	for i, tt := range []struct {
 		name   string
 		config []string
 		rsa    bool
@@ -207,6 +208,7 @@ func TestDovecotBroken(t *testing.T) {
 		{"the mail cannot be read", []string{"mail_location = maildir:/proc/nowhere"}, false, nil, []string{"imap-no-inbox"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			sampled(t, i)
 			c, k := cert, key
 			if tt.rsa {
 				c, k = rsaCert, rsaFile

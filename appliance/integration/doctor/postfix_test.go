@@ -147,7 +147,7 @@ func TestPostfixBroken(t *testing.T) {
 	elsewhere := append(slices.Clone(forward), "ptr-record=10.2.0.192.in-addr.arpa,host.office.example", "host-record=host.office.example,192.0.2.99")
 	p := newPKI(t)
 	cert, key := p.put(t, folder(t), issue{})
-	for _, tt := range []struct {
+	for i, tt := range []struct {
 		name    string
 		records []string
 		config  []string
@@ -167,6 +167,7 @@ func TestPostfixBroken(t *testing.T) {
 		{"a reverse name that leads elsewhere", elsewhere, nil, nil, []string{"reverse-mismatch", "reverse-missing"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			sampled(t, i)
 			records := office()
 			if tt.records != nil {
 				records = append(records[1:], tt.records...)

@@ -93,7 +93,7 @@ func TestSick(t *testing.T) {
 			return line
 		}
 	}
-	for _, tt := range []struct {
+	for i, tt := range []struct {
 		name    string
 		service doctor.Service
 		to      string
@@ -120,6 +120,7 @@ func TestSick(t *testing.T) {
 		}, []string{"smtp-fails"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			sampled(t, i)
 			r := request()
 			r.Host, r.Name, r.Service, r.Write = client4, mailName, tt.service, true
 			r.Port = sick(t, p, mail4+tt.to, tt.change)
