@@ -90,16 +90,20 @@ powercut: ## Cut the power of a box under load CUTS times (long; PILLARBOX_SEED=
 	PILLARBOX_IMAGE_TEST=qemu-amd64 PILLARBOX_POWER_CUTS=$(CUTS) $(GO) test -timeout 600m -v -run Acknowledged ./images
 
 .PHONY: soak
-soak: ## Kill storage and server 200 times each, import 200,000 messages, fail every call to the disk, play 50,000 commands, scan TLS, fuzz for SOAKTIME each (hours)
+soak: ## Kill storage and server 200 times each, import 200,000 messages, fail every call to the disk, play 50,000 commands, scan TLS, break mail servers, fuzz for SOAKTIME each (hours)
 	PILLARBOX_KILLS=200 PILLARBOX_FAULTS=all $(GO) test -timeout 180m -v -run 'TestKilledAtAnyMoment|TestEveryCallFails|TestPowerCutAnywhere' ./storage
 	PILLARBOX_KILLS=200 PILLARBOX_MODEL_STEPS=50000 $(GO) test -timeout 180m -v -run 'TestKilledAtAnyMoment|TestServerAndModelAgree' ./appliance/integration ./appliance/integration/model
 	PILLARBOX_IMPORT=200000 $(GO) test -timeout 180m -v -run TestImportStaysSmall ./appliance/integration/bench
-	PILLARBOX_TESTSSL=full $(GO) test -timeout 60m -v -run TestScannersFindNothing ./appliance/integration
+	$(MAKE) tls-test doctor-test
 	@FUZZTIME=$(SOAKTIME) .ci/fuzz
 
 .PHONY: doctor-test
 doctor-test: ## Break Dovecot, Cyrus, Postfix and others in every way that the doctor knows (minutes; root)
 	PILLARBOX_DOCTOR=full $(GO) test -count=1 -timeout 60m ./appliance/integration/doctor
+
+.PHONY: tls-test
+tls-test: ## Have testssl.sh look at everything on both ports under both TLS policies (a quarter of an hour)
+	PILLARBOX_TESTSSL=full $(GO) test -count=1 -timeout 60m -v -run TestScannersFindNothing ./appliance/integration
 
 .PHONY: move-test
 move-test: ## Move 10,000 messages in from Dovecot and Cyrus beside mbsync, 200,000 from a stand-in, and kill the server 20 times meanwhile (minutes; root)
