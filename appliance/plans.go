@@ -86,13 +86,40 @@ func (s planSettings) Way(k sunset.Kind) sunset.Way {
 	return way
 }
 
-// Serves implements sunset.Settings: what listens counts, and not what was to, and
-// whether somebody gets through the firewall and the rules of signing in.
-func (s planSettings) Serves(port string) bool {
+// Works implements sunset.Settings.
+func (s planSettings) Works(k sunset.Kind, c *sunset.Contact) bool {
 	d := s.a.settings.Current().Document
+	from, ports := clients(&d.SignIn), config.SignInPorts()
+	if c != nil && c.Remote.IsValid() {
+		from = []netip.Addr{c.Remote.Unmap().WithZone("")}
+	}
+	if c != nil && c.Port != "" {
+		ports = []string{c.Port}
+	}
+	switch k {
+	case sunset.Leave990:
+		return s.serves(&d, nameIMAPS, from)
+	case sunset.Leave993:
+		return s.serves(&d, nameLegacy, from)
+	case sunset.NoPasswords:
+		sends := func(m string) bool { return m == "PLAIN" || m == "LOGIN" }
+		return slices.ContainsFunc(ports, func(port string) bool {
+			return slices.ContainsFunc(from, func(client netip.Addr) bool {
+				return len(slices.DeleteFunc(s.a.office.policy.offers(&d.SignIn, port, client), sends)) > 0
+			})
+		})
+	}
+
+	return true
+}
+
+// serves tells whether somebody from one of these addresses is served on a port:
+// what listens counts, and not what was to, and whether they get through the
+// firewall and the rules of signing in.
+func (s planSettings) serves(d *config.Document, port string, from []netip.Addr) bool {
 	listens := slices.ContainsFunc(s.a.ports.all(), func(p *mailPort) bool { return p.name == port && len(p.listeners()) > 0 })
 
-	return listens && d.Reachable(port, s.a.conf.NetworkSocket != "") && slices.ContainsFunc(clients(&d.SignIn), func(client netip.Addr) bool {
+	return listens && d.Reachable(port, s.a.conf.NetworkSocket != "") && slices.ContainsFunc(from, func(client netip.Addr) bool {
 		r := d.SignIn.Rule(port, client)
 		return r.Mechanisms == nil || len(r.Mechanisms) > 0
 	})

@@ -1,6 +1,7 @@
 package appliance_test
 
 import (
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -47,4 +48,46 @@ func TestAPlanDoesNotTrustAPortByWhichNobodyGetsIn(t *testing.T) {
 	})
 	// Whoever was to be refused there has nothing else.
 	r.imap(t, "imaps-legacy").say("b NOOP", "b OK")
+}
+
+// TestAPlanRefusesNobodyWhoHasNoOtherWay: what is left is to be offered to them.
+func TestAPlanRefusesNobodyWhoHasNoOtherWay(t *testing.T) {
+	next := &control.PlanAct{Going: sunset.Going{Now: true, Anyway: true}}
+	passwords := []string{"PLAIN", "LOGIN"}
+	for name, tt := range map[string]struct {
+		kind sunset.Kind
+		rule settings.SignInRule
+		port string // by which she is let in all the same
+		firm bool   // it goes no further, because nobody has another way
+	}{
+		"passwords, and nothing else is offered": {sunset.NoPasswords, settings.SignInRule{Mechanisms: passwords}, "imaps", true},
+		"passwords, and nothing else is offered to her": {
+			sunset.NoPasswords, settings.SignInRule{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Mechanisms: passwords}, "imaps", false,
+		},
+		"990, and 993 is closed to her": {
+			sunset.Leave990,
+			settings.SignInRule{Port: "imaps", Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Mechanisms: []string{}},
+			"imaps-legacy", false,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			addAnna(t, dir)
+			r := start(t, config(dir))
+			setSignIn(t, dir, tt.rule)
+			withClient(t, dir, false, func(c *control.Client) {
+				spec := &sunset.Spec{Kind: tt.kind, Steps: []sunset.Step{{Stage: sunset.Phase, Who: sunset.Who{Everybody: true}}}}
+				if _, err := c.MakePlan(t.Context(), spec); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := c.ActOnPlan(t.Context(), tt.kind, "next", next); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := c.ActOnPlan(t.Context(), tt.kind, "next", next); (err != nil) != tt.firm {
+					t.Errorf("the step that refuses: %v", err)
+				}
+			})
+			r.imap(t, tt.port).say("b NOOP", "b OK")
+		})
+	}
 }

@@ -14,7 +14,7 @@ type Check struct {
 	Step   string   `json:"step"`
 	Waits  []string `json:"waits,omitempty"`   // in words; nothing if it can begin
 	CutOff []CutOff `json:"cut_off,omitempty"` // who still comes by the old way and would be refused
-	// Unexpected are those of them who were neither told nor accepted.
+	// Unexpected are those of them who were neither told nor accepted, or are stuck.
 	Unexpected []string `json:"unexpected,omitempty"`
 
 	firm bool // and nobody can have it begin all the same
@@ -26,6 +26,7 @@ type CutOff struct {
 	Devices  []string  `json:"devices,omitempty"` // with where they were, in words
 	Last     time.Time `json:"last"`
 	Told     bool      `json:"told"`
+	Stuck    bool      `json:"stuck,omitempty"` // they cannot come by the new way, by what is set
 	Expected bool      `json:"expected"`
 }
 
@@ -34,7 +35,7 @@ func (p *Planner) check(plan *Plan, at int, now time.Time) Check {
 	c := Check{Step: plan.place(at)}
 	step := &plan.Steps[at]
 	about := plan.Kind.words()
-	if about.other != "" && step.Stage.refuses() && !p.conf.Settings.Serves(about.other) {
+	if step.Stage.refuses() && !p.conf.Settings.Works(plan.Kind, nil) {
 		c.firm = true
 		c.Waits = append(c.Waits, about.new+" is not open: nobody could read mail any more")
 	}
@@ -54,8 +55,21 @@ func (p *Planner) check(plan *Plan, at int, now time.Time) Check {
 		c.Waits = append(c.Waits, fmt.Sprintf("%d of %d people have moved, and %d %% are to have", m.Moved, m.Moved+m.Remaining, least))
 	}
 	p.cutOff(plan, at, quiet, &c)
-	if n := len(c.Unexpected); n > 0 {
-		c.Waits = append(c.Waits, fmt.Sprintf("%d would be cut off without having been told: %s", n, some(c.Unexpected)))
+	var stuck, untold []string
+	for _, f := range c.CutOff {
+		switch {
+		case f.Expected:
+		case f.Stuck:
+			stuck = append(stuck, f.Account)
+		default:
+			untold = append(untold, f.Account)
+		}
+	}
+	if n := len(untold); n > 0 {
+		c.Waits = append(c.Waits, fmt.Sprintf("%d would be cut off without having been told: %s", n, some(untold)))
+	}
+	if n := len(stuck); n > 0 {
+		c.Waits = append(c.Waits, fmt.Sprintf("%d cannot come by %s from where they are: %s", n, about.new, some(stuck)))
 	}
 
 	return c
@@ -90,6 +104,9 @@ func (p *Planner) cutOff(plan *Plan, at int, since time.Time, c *Check) {
 			told := person.told()
 			f = &CutOff{Account: name, Told: told, Expected: told || slices.Contains(plan.Accepted, name)}
 			found[name] = f
+		}
+		if !p.conf.Settings.Works(plan.Kind, &u.Contact) { // to be told is of no use
+			f.Stuck, f.Expected = true, slices.Contains(plan.Accepted, name)
 		}
 		if u.Last.After(f.Last) {
 			f.Last = u.Last

@@ -15,7 +15,7 @@ import (
 // served tells whether a modern program of somebody's gets in by a port.
 func (o *office) served(account, port string) bool {
 	c := sunset.Contact{Account: account, Remote: netip.MustParseAddr("192.168.7.20"), Port: port, TLS: "TLS 1.3", Mechanism: "SCRAM-SHA-256"}
-	if !o.settings.Serves(port) || o.Turned(port, c.Remote) != "" {
+	if !o.settings.serves(port) || o.Turned(port, c.Remote) != "" {
 		return false
 	}
 	_, refused := o.Arrived(&c)

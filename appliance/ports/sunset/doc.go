@@ -40,7 +40,8 @@
 //
 // # Invariants
 //
-//   - Nobody is refused on a port while the other one is closed.
+//   - Nobody is refused by the old way who cannot come by the new one: because the
+//     other port is closed to them, or no other way to sign in is offered there.
 //   - A refusal comes after the right password: it counts as no wrong one, and
 //     nobody learns of a plan without signing in, but where everybody is refused.
 //   - What a person changed by hand is not changed back: the plan pauses.

@@ -111,29 +111,16 @@ func (p *Planner) choose(ctx context.Context, w *Who) chosen {
 
 // refused tells whether somebody is refused.
 func (p *Planner) refused(r *rule, c *Contact, now time.Time) bool {
-	if !r.kind.Old(c) {
-		return false
-	}
-	if other := r.kind.words().other; other != "" && !p.conf.Settings.Serves(other) {
-		return false // nobody is left without any port
-	}
-	if r.outage.on(now) {
-		return true
-	}
-	for i := range r.scope {
-		if r.scope[i].has(c.Account, c.Remote) {
-			return true
-		}
-	}
+	meant := r.outage.on(now) || slices.ContainsFunc(r.scope, func(s chosen) bool { return s.has(c.Account, c.Remote) })
 
-	return false
+	return meant && r.kind.Old(c) && p.conf.Settings.Works(r.kind, c) // nobody is left without any way
 }
 
 // Turned returns why nobody is served on a port, "" if people are.
 func (p *Planner) Turned(port string, remote netip.Addr) string {
 	for _, r := range p.gate.Load().rules {
 		about := r.kind.words()
-		if r.farewell == "" || about.port != port || !p.conf.Settings.Serves(about.other) {
+		if r.farewell == "" || about.port != port || !p.conf.Settings.Works(r.kind, &Contact{Remote: remote, Port: port}) {
 			continue
 		}
 		p.called(remote)

@@ -98,7 +98,8 @@ type settings struct {
 	open    map[sunset.Kind]bool
 	ways    map[sunset.Kind]sunset.Way
 	version int
-	pending bool // somebody else's change is on its way
+	pending bool        // somebody else's change is on its way
+	without sunset.Kind // whose new way is not there
 	window  func(time.Time) time.Time
 	changes []sunset.Change
 }
@@ -113,7 +114,20 @@ func (s *settings) Way(k sunset.Kind) sunset.Way {
 	return way
 }
 
-func (s *settings) Serves(port string) bool {
+// Works implements sunset.Settings.
+func (s *settings) Works(k sunset.Kind, _ *sunset.Contact) bool {
+	switch k {
+	case sunset.Leave990:
+		return s.serves(sunset.IMAPS)
+	case sunset.Leave993:
+		return s.serves(sunset.Legacy)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.without != k
+}
+
+func (s *settings) serves(port string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.open[map[string]sunset.Kind{sunset.IMAPS: sunset.Leave993, sunset.Legacy: sunset.Leave990}[port]]
@@ -395,7 +409,7 @@ func (o *office) comes(account, port string) (alert string, refused bool) {
 // inventory see it.
 func (o *office) arrives(c sunset.Contact) (alert string, turned bool) {
 	c.Remote = netip.MustParseAddr("192.168.7.20")
-	if !o.settings.Serves(c.Port) {
+	if !o.settings.serves(c.Port) {
 		return "closed", true
 	}
 	if bye := o.Turned(c.Port, c.Remote); bye != "" {

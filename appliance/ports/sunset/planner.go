@@ -57,8 +57,9 @@ type Store interface {
 type Settings interface {
 	// Way tells whether the old way of a kind is open.
 	Way(k Kind) Way
-	// Serves tells whether people are served on a port.
-	Serves(port string) bool
+	// Works tells whether somebody can come by the new way of a kind who now comes
+	// as c tells, as far as it does; nil stands for anybody.
+	Works(k Kind, c *Contact) bool
 	// Set opens or closes the old way of a kind, and returns how it is then.
 	Set(ctx context.Context, k Kind, open bool, by, why string) (Way, error)
 	// Window returns when changes are allowed next: now, if they are.

@@ -441,7 +441,7 @@ func TestPlansOfSeveralKindsGoOnTogether(t *testing.T) {
 		for range 6 {
 			must(o.Next(ctx, sunset.Leave993, sunset.Going{Now: true, Anyway: true}, "anna", ""))(t)
 		}
-		if o.settings.Serves(sunset.IMAPS) || !o.settings.Serves(sunset.Legacy) {
+		if o.settings.serves(sunset.IMAPS) || !o.settings.serves(sunset.Legacy) {
 			t.Error("993 is not left for 990")
 		}
 	})

@@ -186,14 +186,13 @@ func (p *Planner) brownouts(ctx context.Context, plan *Plan, now time.Time) erro
 		}
 		return nil
 	}
-	about := plan.Kind.words()
 	switch {
 	case now.Sub(b.Begins) > lateBy:
 		return end(Missed, "the box was off, or its clock has jumped")
 	case plan.Hold != nil:
 		return end(Missed, "the plan is paused")
-	case about.other != "" && !p.conf.Settings.Serves(about.other):
-		return end(Missed, about.new+" is not open")
+	case !p.conf.Settings.Works(plan.Kind, nil):
+		return end(Missed, plan.Kind.words().new+" is not open")
 	}
 	b.State, b.Began = On, now
 	d.To = string(On)
