@@ -67,7 +67,7 @@ func (p *Planner) Own(ctx context.Context, o Ownership, by string) (Ownership, e
 		return Ownership{}, fmt.Errorf("%w: an owner, a reason and a date of review are wanted", ErrSpec)
 	}
 	next.By, next.At = by, now
-	d := Decision{At: now, What: WasOwned, By: by, Why: next.Why, To: next.Owner + ", review " + next.Review.UTC().Format(time.DateOnly)}
+	d := Decision{At: now, What: WasOwned, By: by, Why: next.Why, To: next.Owner + ", review " + next.Review.Local().Format(time.DateOnly)}
 	if err := p.keepOwner(ctx, &next, d); err != nil {
 		return Ownership{}, err
 	}

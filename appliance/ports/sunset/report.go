@@ -30,6 +30,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 			}
 			return t.UTC().Format(time.DateOnly)
 		},
+		"date":  date, // that somebody has set
 		"list":  func(all []string) string { return strings.Join(all, ", ") },
 		"does":  func(p Plan, i int) string { return p.does(i) },
 		"place": func(p Plan, i int) string { return p.place(i) },
@@ -44,6 +45,15 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	}
 
 	return nil
+}
+
+// date is a day as whoever set it wrote it.
+func date(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+
+	return t.Local().Format(time.DateOnly)
 }
 
 func portName(name string) string {
@@ -100,7 +110,7 @@ func (r *Report) WriteCSV(w io.Writer) error {
 	row("section", "time", "who", "what", "about", "from", "to", "why")
 	row("report", at(r.Made), r.For, "made", r.Server, "", "", "")
 	o := r.Ownership
-	row("ownership", at(o.At), o.Owner, "port 990 is "+map[bool]string{true: "open", false: "closed"}[r.Open], "port 990", "", "review "+at(o.Review), o.Why)
+	row("ownership", at(o.At), o.Owner, "port 990 is "+map[bool]string{true: "open", false: "closed"}[r.Open], "port 990", "", "review "+date(o.Review), o.Why)
 	for _, s := range r.Plans {
 		row("plan", at(s.Made), s.By, s.Place, string(s.Kind), at(s.Since), string(s.Outcome), s.Spec.Why)
 		for i, step := range s.Steps {

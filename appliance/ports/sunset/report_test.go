@@ -123,3 +123,26 @@ func TestTheOwnerIsReminded(t *testing.T) {
 		}
 	})
 }
+
+// TestAReviewIsOnTheDayThatWasSaid, east of Greenwich too.
+func TestAReviewIsOnTheDayThatWasSaid(t *testing.T) {
+	zone := time.Local
+	time.Local = time.FixedZone("CET", 60*60)
+	defer func() { time.Local = zone }()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t)
+		defer func() { o.stop() }()
+		review := time.Date(2000, 3, 8, 0, 0, 0, 0, time.Local)
+		must(o.Own(t.Context(), sunset.Ownership{Owner: "the board", Why: "the scanners", Review: review}, "anna"))(t)
+		r := o.Report(t.Context(), "anna")
+		var page, table bytes.Buffer
+		if err := errors.Join(r.WriteHTML(&page), r.WriteCSV(&table)); err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{page.String(), table.String()} {
+			if strings.Count(text, "2000-03-08") != 2 || strings.Contains(text, "2000-03-07") {
+				t.Errorf("the day of the review is another:\n%s", text)
+			}
+		}
+	})
+}
