@@ -206,18 +206,19 @@ func (p *Planner) advance(plan *Plan, d *Decision, now time.Time) {
 	plan.At++
 	plan.Since = now
 	d.To = plan.place(plan.At)
-	plan.spread(now)
+	plan.spread(plan.At+1, plan.step().Begins, now)
 	if n := plan.next(); n != nil && n.Stage == Silent && n.Begins.IsZero() {
 		n.Begins = now.Add(time.Duration(plan.Grace))
 	}
 }
 
-// spread keeps steps from following on each other's heels where this one began so
-// late that their dates have gone by: they keep their distance from it, and those
-// behind them from them. Where there was none they are for an administrator to begin.
-func (p *Plan) spread(now time.Time) {
-	planned, last := p.step().Begins, now
-	for i := p.At + 1; i < len(p.Steps); i++ {
+// spread keeps steps, from a first one on, from following on the heels of the one
+// before them, which begins now and so late that their dates have gone by: they
+// keep the distance that they had from what was planned for it. Where there was
+// none they are for an administrator to begin.
+func (p *Plan) spread(first int, planned, now time.Time) {
+	last := now
+	for i := first; i < len(p.Steps); i++ {
 		switch b := &p.Steps[i].Begins; {
 		case b.IsZero():
 		case b.After(now) && !b.Before(last):
@@ -257,7 +258,9 @@ func (p *Planner) Resume(ctx context.Context, k Kind, by, why string) (Plan, err
 		}
 		plan.Hold, plan.ByHand = nil, false
 		if n := plan.next(); n != nil && !n.Begins.IsZero() && n.Begins.Before(p.now()) {
-			n.Begins = p.now() // a date that has gone by is no surprise any more
+			planned, now := n.Begins, p.now()
+			n.Begins = now // a date that has gone by is no surprise any more
+			plan.spread(plan.At+2, planned, now)
 		}
 		d.What = WasResumed
 		return nil

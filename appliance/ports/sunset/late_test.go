@@ -30,6 +30,7 @@ func TestStepsKeepTheirDistance(t *testing.T) {
 	for name, tt := range map[string]struct {
 		begins func(o *office)
 		undate bool // the pilot has no date
+		pause  bool
 		want   string
 	}{
 		"begun late by itself": {begins: func(o *office) {
@@ -38,6 +39,10 @@ func TestStepsKeepTheirDistance(t *testing.T) {
 		"begun late by hand, without a date": {undate: true, begins: func(o *office) {
 			must(o.Next(o.t.Context(), sunset.Leave990, sunset.Going{Anyway: true}, "anna", ""))(o.t)
 		}, want: "pilot"},
+		"after a pause": {pause: true, begins: func(o *office) {
+			must(o.Resume(o.t.Context(), sunset.Leave990, "anna", ""))(o.t)
+			time.Sleep(5 * time.Minute)
+		}, want: "phase 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -53,7 +58,11 @@ func TestStepsKeepTheirDistance(t *testing.T) {
 				for _, who := range []string{ada, bob, eve} { // whom nobody told
 					o.uses(sunset.Use{Contact: sunset.Contact{Account: who, Port: sunset.Legacy}, Last: o.now().Add(31 * day)})
 				}
-				time.Sleep(30 * day)
+				time.Sleep(day + hour)
+				if tt.pause {
+					must(o.Pause(t.Context(), sunset.Leave990, "anna", ""))(t)
+				}
+				time.Sleep(29 * day)
 				must(o.Accept(o.t.Context(), sunset.Leave990, []string{ada, bob, eve}, "anna", ""))(o.t)
 				tt.begins(o)
 				o.stands(sunset.Leave990, "pilot")
