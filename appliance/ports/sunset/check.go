@@ -54,7 +54,7 @@ func (p *Planner) check(plan *Plan, at int, now time.Time) Check {
 	if least := plan.Measures.MinMoved; m.Moved+m.Remaining > 0 && 100*m.Moved < least*(m.Moved+m.Remaining) {
 		c.Waits = append(c.Waits, fmt.Sprintf("%d of %d people have moved, and %d %% are to have", m.Moved, m.Moved+m.Remaining, least))
 	}
-	p.cutOff(plan, at, quiet, &c)
+	p.cutOff(plan, at, now, &c)
 	var stuck, untold []string
 	for _, f := range c.CutOff {
 		switch {
@@ -86,14 +86,14 @@ func some(all []string) string {
 }
 
 // cutOff finds those whom a step would refuse and who are let in now.
-func (p *Planner) cutOff(plan *Plan, at int, since time.Time, c *Check) {
+func (p *Planner) cutOff(plan *Plan, at int, now time.Time, c *Check) {
 	before, after := p.chosen(plan, plan.At), p.chosen(plan, at)
 	in := func(all []chosen, u *Contact) bool {
 		return slices.ContainsFunc(all, func(c chosen) bool { return c.has(u.Account, u.Remote) })
 	}
 	people := p.persons(plan.Kind)
 	found := map[string]*CutOff{}
-	for _, u := range p.usesOf(plan, since) {
+	for _, u := range p.concerned(plan, now) {
 		if in(before, &u.Contact) || !in(after, &u.Contact) {
 			continue
 		}
@@ -133,6 +133,21 @@ func (p *Planner) chosen(plan *Plan, at int) []chosen {
 	}
 
 	return all
+}
+
+// month is how far back those are looked for who were not told: what comes once a
+// month is not seen in a week.
+const month = 31 * day
+
+// concerned returns how people still come by the old way; those who were told count
+// only as long as they are not quiet.
+func (p *Planner) concerned(plan *Plan, now time.Time) []Use {
+	quiet, people := now.Add(-time.Duration(plan.Measures.Quiet)), p.persons(plan.Kind)
+
+	return slices.DeleteFunc(p.usesOf(plan, now.Add(-max(month, time.Duration(plan.Measures.Quiet)))), func(u Use) bool {
+		person := people[strings.ToLower(u.Account)]
+		return u.Last.Before(quiet) && person.told()
+	})
 }
 
 // usesOf returns how people came by the old way, as the inventory and the plan

@@ -21,9 +21,8 @@ func (p *Planner) mails(ctx context.Context, plan *Plan, now time.Time) error {
 	if p.conf.Mailer == nil || plan.NoMail || !plan.announced() || plan.Hold != nil || plan.farewell() {
 		return nil
 	}
-	quiet := now.Add(-time.Duration(plan.Measures.Quiet))
 	devices := map[string][]Use{}
-	for _, u := range p.usesOf(plan, quiet) {
+	for _, u := range p.concerned(plan, now) {
 		name := strings.ToLower(u.Account)
 		devices[name] = append(devices[name], u)
 	}

@@ -124,7 +124,7 @@ func (s Span) String() string {
 
 // Measures are by what a plan is judged. Zero fields mean the usual.
 type Measures struct {
-	Quiet     Span `json:"quiet,omitempty"`      // who came by the old way within it still uses it: 7d
+	Quiet     Span `json:"quiet,omitempty"`      // who came by the old way within it still uses it: 7d; who was not told yet, within a month
 	Window    Span `json:"window,omitempty"`     // over which failures are counted: 30m
 	MinTries  int  `json:"min_tries,omitempty"`  // sign-ins in a window below which no rate is judged: 20
 	Rise      int  `json:"rise,omitempty"`       // in percentage points of failed sign-ins, which pauses the plan: 20
