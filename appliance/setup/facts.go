@@ -43,7 +43,7 @@ type Facts struct {
 
 	IMAP     Server  `json:"imap"`
 	Outgoing *Server `json:"outgoing,omitempty"` // where mail is sent; nil means that nobody has said
-	Legacy   *Legacy `json:"legacy,omitempty"`   // port 990; nil means that it is closed
+	Legacy   *Legacy `json:"legacy,omitempty"`   // port 990; nil means that it is closed, or that some are refused there
 
 	// Mechanisms are those that the IMAP server offers (SASL).
 	Mechanisms []string `json:"mechanisms"`
