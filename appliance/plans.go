@@ -248,7 +248,7 @@ func (i planInventory) Traffic(port string, from, to time.Time) (t sunset.Traffi
 	for _, name := range names {
 		sum := i.Inventory.Traffic(name, from, to)
 		t.SignIns += sum.SignIns
-		t.Failed += sum.FailedSignIns
+		t.Failed += sum.FailedSignIns - sum.Guesses // no plan is for strangers to stop
 	}
 
 	return t

@@ -50,6 +50,26 @@ func TestAPlanDoesNotTrustAPortByWhichNobodyGetsIn(t *testing.T) {
 	r.imap(t, "imaps-legacy").say("b NOOP", "b OK")
 }
 
+// TestStrangersDoNotStopAPlan: what fails with names that nobody has is no sign
+// that people cannot sign in.
+func TestStrangersDoNotStopAPlan(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	addAnna(t, dir)
+	r := start(t, config(dir))
+	withClient(t, dir, false, func(c *control.Client) {
+		if _, err := c.MakePlan(t.Context(), &sunset.Spec{Kind: sunset.Leave990}); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"root", "anna@office.example"} {
+			r.connect(t, "imaps").say("a LOGIN "+name+" wrong", "a NO")
+		}
+		s, err := c.Plan(t.Context(), sunset.Leave990)
+		if err != nil || s.Measure.Failed != 1 || s.Measure.Tried != 1 {
+			t.Errorf("counted: %+v (%v), want anna's alone", s.Measure, err)
+		}
+	})
+}
+
 // TestAPlanRefusesNobodyWhoHasNoOtherWay: what is left is to be offered to them.
 func TestAPlanRefusesNobodyWhoHasNoOtherWay(t *testing.T) {
 	next := &control.PlanAct{Going: sunset.Going{Now: true, Anyway: true}}

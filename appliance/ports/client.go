@@ -160,6 +160,7 @@ type Totals struct {
 	FailedShakes   int `json:"failed_shakes"`   // that were not
 	SignIns        int `json:"sign_ins"`        // that succeeded
 	FailedSignIns  int `json:"failed_sign_ins"` // that did not
+	Guesses        int `json:"guesses"`         // of them, with a name that nobody has
 	TurnedAway     int `json:"turned_away"`     // with a right password, by a way that was closed to them
 	SilentSessions int `json:"silent_sessions"` // connections that ended without a try to sign in
 }

@@ -79,6 +79,7 @@ func (t *Totals) add(o Totals) {
 	t.FailedShakes += o.FailedShakes
 	t.SignIns += o.SignIns
 	t.FailedSignIns += o.FailedSignIns
+	t.Guesses += o.Guesses
 	t.TurnedAway += o.TurnedAway
 	t.SilentSessions += o.SilentSessions
 }
@@ -116,7 +117,7 @@ func readTraffic(value []byte) (*traffic, error) {
 	}
 	last := -1
 	for _, d := range s.Days {
-		if d.Day <= last || d.Day > maxDay || min(d.Handshakes, d.FailedShakes, d.SignIns, d.FailedSignIns, d.TurnedAway, d.SilentSessions) < 0 {
+		if d.Day <= last || d.Day > maxDay || min(d.Handshakes, d.FailedShakes, d.SignIns, d.FailedSignIns, d.Guesses, d.TurnedAway, d.SilentSessions) < 0 {
 			return nil, errRecord
 		}
 		last = d.Day

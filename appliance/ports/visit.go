@@ -145,7 +145,12 @@ func (v *Visit) Refused(name, reason string) {
 	defer inv.mu.Unlock()
 	now := inv.now()
 	v.refused = true
-	inv.at(v.conn.Port, 0).count(now, func(t *Totals) { t.FailedSignIns++ })
+	inv.at(v.conn.Port, 0).count(now, func(t *Totals) {
+		t.FailedSignIns++
+		if !known && name != "" {
+			t.Guesses++
+		}
+	})
 	if u := inv.suspect(id, v); known && u != nil {
 		more(&u.Failures)
 		more(&u.Days.at(dayOf(now)).failures)
