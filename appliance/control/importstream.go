@@ -103,11 +103,6 @@ func (h *Handler) tellFiles(ctx context.Context, src *files.RemoteSource, accoun
 	report, err := h.imports.Once(ctx, src, account, o, Actor(ctx), progress)
 	stop()
 	<-ended
-	if report != nil {
-		for _, n := range src.Notes() {
-			report.Remarks = append(report.Remarks, n)
-		}
-	}
 	last := ImportLine{Report: report}
 	if err != nil {
 		last.Error = asError(importError(err))

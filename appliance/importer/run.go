@@ -140,6 +140,11 @@ func (r *run) survey(ctx context.Context) error {
 			r.log.WarnContext(ctx, "the source tells nothing of itself", "err", err)
 		}
 	}
+	if noter, ok := r.Source.(Noter); ok {
+		for _, n := range noter.Notes() {
+			r.remark("%s", n)
+		}
+	}
 	exchange := strings.Contains(r.report.Facts.Server, "Exchange")
 	r.places = places(boxes, &r.Options, exchange)
 	var messages int64

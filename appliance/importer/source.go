@@ -152,6 +152,11 @@ type Facts struct {
 	Quota     int64  `json:"quota,omitempty"`      // octets; 0: none, or not known
 }
 
+// Noter is a Source that has found what it does not read.
+type Noter interface {
+	Notes() []string // in words for people
+}
+
 // Teller is a Source that knows Facts.
 type Teller interface {
 	Facts(ctx context.Context) (Facts, error)

@@ -84,7 +84,7 @@ func (s *Source) cyrusAt(i int) (*Message, error) {
 	if r, ok := s.records[en.uid]; ok {
 		m.Flags, m.Date = r.flags, r.date
 	}
-	m.open = func() (io.ReadCloser, error) { return openFile(path, endsKept) }
+	m.open = func() (io.ReadCloser, error) { return openFile(s.Path, en.name, endsKept) }
 
 	return m, nil
 }

@@ -34,7 +34,7 @@ func openMaildir(path string) (*Source, error) {
 	s := &Source{Path: path, Kind: Maildir}
 	found := false
 	for _, dir := range []string{"cur", "new"} {
-		list, err := os.ReadDir(filepath.Join(path, dir))
+		list, err := readDirWithin(path, dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -91,7 +91,8 @@ func (s *Source) add(dir string, e fs.DirEntry) {
 	if strings.HasPrefix(name, ".") {
 		return
 	}
-	// A link to a message is followed; a pipe, which would block, is not opened.
+	// A link to a message of the folder is followed; a pipe, which would block, is
+	// not opened.
 	fi, err := os.Stat(filepath.Join(s.Path, dir, name))
 	if err == nil && !fi.Mode().IsRegular() {
 		return
@@ -134,7 +135,7 @@ func (s *Source) maildirAt() func(i int) (*Message, error) {
 			Name: filepath.Join(filepath.Base(s.Path), en.dir, en.name), Key: baseName(en.name),
 			Bytes: en.size, UID: en.uid,
 		}
-		path := filepath.Join(s.Path, en.dir, en.name)
+		path := filepath.Join(en.dir, en.name)
 		ends := endsFromFirstLine
 		ours, verbatim := exportedName(en.name)
 		if ours {
@@ -143,10 +144,10 @@ func (s *Source) maildirAt() func(i int) (*Message, error) {
 		if verbatim {
 			ends = endsKept
 		}
-		fi, err := os.Stat(path)
+		fi, err := statWithin(s.Path, path)
 		if errors.Is(err, fs.ErrNotExist) { // its flags have changed since it was listed
 			if path, err = s.moved(m.Key); err == nil {
-				fi, err = os.Stat(path)
+				fi, err = statWithin(s.Path, path)
 			}
 		}
 		if err == nil && fi.Size() == 0 && !ours {
@@ -157,22 +158,22 @@ func (s *Source) maildirAt() func(i int) (*Message, error) {
 		}
 		m.Flags = maildirFlags(filepath.Base(path), keywords, many[en.uid])
 		m.Date = arrival(fi.ModTime(), en.arrived)
-		m.open = func() (io.ReadCloser, error) { return openFile(path, ends) }
+		m.open = func() (io.ReadCloser, error) { return openFile(s.Path, path, ends) }
 
 		return m, nil
 	}
 }
 
-// moved finds a file by its name without flags.
+// moved finds a file, from the folder, by its name without flags.
 func (s *Source) moved(base string) (string, error) {
 	for _, dir := range []string{"cur", "new"} {
-		list, err := os.ReadDir(filepath.Join(s.Path, dir))
+		list, err := readDirWithin(s.Path, dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", err
 		}
 		for _, e := range list {
 			if baseName(e.Name()) == base {
-				return filepath.Join(s.Path, dir, e.Name()), nil
+				return filepath.Join(dir, e.Name()), nil
 			}
 		}
 	}
@@ -198,8 +199,8 @@ func arrival(modified time.Time, named int64) time.Time {
 	return modified
 }
 
-func openFile(path string, ends lineEnds) (io.ReadCloser, error) {
-	f, err := os.Open(path)
+func openFile(dir, name string, ends lineEnds) (io.ReadCloser, error) {
+	f, err := openWithin(dir, name)
 	if err != nil {
 		return nil, err
 	}

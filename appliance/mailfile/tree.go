@@ -154,8 +154,8 @@ func (t *Tree) entry(dir string, e fs.DirEntry, here Kind, levels []string, dept
 	name, path := e.Name(), filepath.Join(dir, e.Name())
 	switch {
 	case e.Type()&fs.ModeSymlink != 0:
-		if fi, err := os.Stat(path); err == nil && fi.IsDir() {
-			t.note("not read: %s is a symbolic link to a folder", path)
+		if !notMail(name) {
+			t.note("not read: %s is a symbolic link", path)
 		}
 	case e.IsDir() && here == Maildir && (name == "cur" || name == "new" || name == "tmp"):
 	case e.IsDir() && strings.HasPrefix(name, "."):

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -156,17 +155,4 @@ func baseName(name string) string {
 	}
 
 	return name
-}
-
-// openRegular opens a regular file; a pipe in its place would block.
-func openRegular(path string) (*os.File, error) {
-	fi, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !fi.Mode().IsRegular() {
-		return nil, ErrNotFile
-	}
-
-	return os.Open(path)
 }

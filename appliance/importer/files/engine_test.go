@@ -246,6 +246,24 @@ func TestFromCyrussSpool(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotReadIsInTheReport has a link to a folder in a Maildir.
+func TestWhatIsNotReadIsInTheReport(t *testing.T) {
+	t.Parallel()
+	dir := lay(t, map[string]string{"cur/1.a:2,": "a: 1\n", "new/.keep": ""})
+	if err := os.Symlink(t.TempDir(), filepath.Join(dir, "Archive")); err != nil {
+		t.Fatal(err)
+	}
+	src, err := files.Open(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	r := newBox(t).take(t, src, importer.Options{})
+	if len(r.Remarks) != 1 || !strings.Contains(r.Remarks[0], "Archive is a symbolic link") {
+		t.Errorf("remarks %q", r.Remarks)
+	}
+}
+
 func TestDoublesStayDoubles(t *testing.T) {
 	t.Parallel()
 	dir := lay(t, map[string]string{"cur/1577934000.a:2,": "a: 1\n", "new/.keep": "", "dovecot-uidlist": "3 V7 N2\n1 :1577934000.a\n"})
