@@ -545,3 +545,22 @@ func TestMoreKeywordsThanLetters(t *testing.T) {
 		t.Errorf("keywords %q", text)
 	}
 }
+
+// TestADiskWithoutRegardToCase takes a link for such a disk: two mailboxes that
+// would be one file there are refused, and not the one put over the other.
+func TestADiskWithoutRegardToCase(t *testing.T) {
+	a := open(t)
+	put(t, a, "Kunden", "a: 1\r\n\r\n", "", noon)
+	dir := t.TempDir()
+	if err := os.Symlink(mailfile.ManifestName, filepath.Join(dir, strings.ToUpper(mailfile.ManifestName))); err != nil {
+		t.Fatal(err)
+	}
+	run(t, a, exporter.NewMbox(dir))
+	put(t, a, "kunden", "a: 2\r\n\r\n", "", noon)
+	var usage *exporter.UsageError
+	_, err := exporter.Run(t.Context(), exporter.Stored(a), exporter.NewMbox(dir), &exporter.Options{Account: "ada@office.example"})
+	if !errors.As(err, &usage) || !strings.Contains(err.Error(), "differ in case") {
+		t.Errorf("it is not refused: %v", err)
+	}
+	run(t, a, exporter.NewMbox(t.TempDir()))
+}

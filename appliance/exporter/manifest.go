@@ -2,8 +2,10 @@ package exporter
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"pillarbox/appliance/mailfile"
 )
@@ -45,8 +47,34 @@ func beginManifest(m *mailfile.Manifest, dir string, kind mailfile.Kind, account
 			m.Subscribe = append(m.Subscribe, mb.Name)
 		}
 	}
+	if err := writeManifest(m, dir); err != nil {
+		return err
+	}
 
-	return writeManifest(m, dir)
+	return sameOnDisk(m, dir)
+}
+
+// sameOnDisk refuses mailboxes that a disk without regard to case, such as a
+// USB stick's FAT, would put into one file, of which the last would be left.
+func sameOnDisk(m *mailfile.Manifest, dir string) error {
+	exact, err := os.Stat(filepath.Join(dir, mailfile.ManifestName))
+	if err != nil {
+		return fmt.Errorf("look at the target's disk: %w", err)
+	}
+	upper, err := os.Stat(filepath.Join(dir, strings.ToUpper(mailfile.ManifestName)))
+	if err != nil || !os.SameFile(exact, upper) {
+		return nil // it tells them apart
+	}
+	taken := map[string]string{}
+	for _, e := range m.Mailboxes {
+		p := strings.ToLower(e.Path)
+		if other, ok := taken[p]; ok {
+			return refuse("%q and %q differ in case alone, and the target's disk takes that for the same name: choose a folder on another disk, or rename one of them", other, e.Name)
+		}
+		taken[p] = e.Name
+	}
+
+	return nil
 }
 
 // countManifest takes over what was put into a mailbox.
