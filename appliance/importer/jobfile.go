@@ -56,6 +56,33 @@ func (s shelf) jobs() ([]*Job, []error, error) {
 	return out, bad, nil
 }
 
+// sweep removes what a crash has left, in which there may be passwords: files
+// that were not yet named, and secrets of jobs that never began or have ended.
+func (s shelf) sweep(list []*Job) error {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		id, secret := strings.CutSuffix(e.Name(), ".secret")
+		i := slices.IndexFunc(list, func(j *Job) bool { return j.ID == id })
+		_, err := os.Lstat(s.job(id))
+		unknown := i < 0 && errors.Is(err, fs.ErrNotExist)
+		if strings.HasPrefix(e.Name(), tempPrefix) || secret && (unknown || i >= 0 && !list[i].needsSecrets()) {
+			errs = append(errs, removeFile(filepath.Join(s.dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// needsSecrets tells whether a job's secrets are kept.
+func (j *Job) needsSecrets() bool {
+	return j.KeepSecrets && j.State != Ended && j.State != Cancelled
+}
+
+const tempPrefix = ".new-"
+
 var errJob = errors.New("it is no job")
 
 // validID keeps an identifier from naming another file.
@@ -93,7 +120,7 @@ func writeFile(name string, v any) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".new-") // mode 0600
+	f, err := os.CreateTemp(dir, tempPrefix) // mode 0600
 	if err != nil {
 		return err
 	}

@@ -94,12 +94,15 @@ func OpenJobs(c *JobsConfig) (*Jobs, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := j.shelf.sweep(list); err != nil {
+		return nil, fmt.Errorf("remove what is left of imports: %w", err)
+	}
 	for _, err := range bad {
 		j.log.Error("an import is passed over", "err", err)
 	}
 	for _, job := range list {
 		r := newRunning(*job)
-		if job.KeepSecrets && job.State != Ended && job.State != Cancelled {
+		if job.needsSecrets() {
 			if err := readFile(j.shelf.secret(job.ID), &r.secrets); err != nil {
 				j.log.Error("the passwords of an import cannot be read", "job", job.ID, "err", err)
 			}
@@ -398,6 +401,8 @@ func (j *Jobs) Resume(ctx context.Context, id string, given []Login, common Secr
 		return Job{}, ErrNotRunning
 	case r.State == Cancelled, r.State == Running && r.stop != nil:
 		return Job{}, fmt.Errorf("%w: it is %s", ErrJobState, r.State)
+	case r.stop != nil: // two of its kind would come into each other's way
+		return Job{}, fmt.Errorf("%w: it is still being paused; try again in a moment", ErrJobState)
 	}
 	keys := withSecrets(r.secrets, given, common)
 	if r.From.IMAP != nil && len(slices.DeleteFunc(slices.Collect(maps.Values(keys)), func(s string) bool { return s == "" })) == 0 {

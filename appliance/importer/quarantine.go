@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // maxKept bounds the file of a message that is too big, in octets.
@@ -42,15 +44,18 @@ func (r *run) listBad(o Origin, p *place, where string, key string, rec *Record)
 // happened to it.
 func (r *run) listAllBad(t *target) error {
 	prefix := t.origin.prefix()
-	return r.Account.Notes(prefix, func(k, v []byte) error {
-		rec, err := DecodeRecord(v)
-		if err != nil || rec.Fate != Quarantined {
-			return nil
+	bad := map[string]Record{}
+	err := r.Account.Notes(prefix, func(k, v []byte) error {
+		if rec, err := DecodeRecord(v); err == nil && rec.Fate == Quarantined && len(bad) < MaxListed {
+			bad[string(k[len(prefix):])] = rec
 		}
-		key := string(k[len(prefix):])
-		r.listBad(t.origin, t.place, whereOf(key), key, &rec)
 		return nil
 	})
+	for _, key := range slices.Sorted(maps.Keys(bad)) {
+		rec := bad[key]
+		r.listBad(t.origin, t.place, whereOf(key), key, &rec)
+	}
+	return err
 }
 
 // file names the file of a message; "" where there is no place for it.

@@ -90,7 +90,7 @@ func (s *standIn) start(t *testing.T) *standIn {
 // source signs in to it.
 func (s *standIn) source(t *testing.T, change ...func(*importer.Server)) *importer.IMAP {
 	t.Helper()
-	conf := importer.Server{Host: "127.0.0.1", Port: uint16(s.at.(*net.TCPAddr).Port), User: "ada", Secret: standPassword, CA: string(s.ca), Connections: 2}
+	conf := importer.Server{Host: "127.0.0.1", Port: s.port(), User: "ada", Secret: standPassword, CA: string(s.ca), Connections: 2}
 	for _, f := range change {
 		f(&conf)
 	}
@@ -301,3 +301,5 @@ func uidSet(set string) (out [][2]uint64) {
 func inSet(set [][2]uint64, uid uint32) bool {
 	return slices.ContainsFunc(set, func(r [2]uint64) bool { return uint64(uid) >= r[0] && uint64(uid) <= r[1] })
 }
+
+func (s *standIn) port() uint16 { return uint16(s.at.(*net.TCPAddr).Port) }

@@ -24,6 +24,7 @@ type importFilesCommand struct {
 
 	KeepUIDs bool     `name:"keep-uids" help:"Number empty mailboxes as they were, so that mail programs need not fetch everything again."`
 	Expunge  bool     `help:"Remove here what came in an earlier run and is gone there."`
+	Retry    bool     `help:"Try quarantined messages again."`
 	Only     []string `sep:"none" help:"Only mailboxes with such a name (a pattern); may be given several times." placeholder:"PATTERN"`
 	Except   []string `sep:"none" help:"No mailboxes with such a name." placeholder:"PATTERN"`
 	Into     string   `help:"Put everything below this mailbox." placeholder:"NAME"`
@@ -47,7 +48,7 @@ func (c *importFilesCommand) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return fmt.Errorf("find the files: %w", err)
 	}
-	o := importer.Options{KeepUIDs: c.KeepUIDs, Expunge: c.Expunge, Only: c.Only, Except: c.Except, Into: c.Into}
+	o := importer.Options{KeepUIDs: c.KeepUIDs, Expunge: c.Expunge, Retry: c.Retry, Only: c.Only, Except: c.Except, Into: c.Into}
 	if c.OnBox {
 		return c.onBox(ctx, e, path, o)
 	}
