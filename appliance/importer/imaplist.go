@@ -58,7 +58,7 @@ func listMailboxes(c *Session) ([]Mailbox, error) {
 		}
 	}
 	if err := cmd.Close(); err != nil {
-		return nil, err
+		return nil, unreadableName(err, found)
 	}
 	if len(found) > MaxMailboxes {
 		return nil, fmt.Errorf("%w: it lists more than %d mailboxes", ErrRefused, MaxMailboxes)
@@ -98,6 +98,20 @@ func listMailboxes(c *Session) ([]Mailbox, error) {
 		out[i] = *mb
 	}
 	return out, nil
+}
+
+// unreadableName says what to do about a name that is not in modified UTF-7
+// (RFC 3501, section 5.1.3), with which the library ends the connection.
+func unreadableName(err error, found []*imap.ListData) error {
+	text := err.Error()
+	if !strings.Contains(text, "in LIST: ") || !strings.Contains(text, "invalid UTF-") {
+		return err
+	}
+	where := "the first mailbox that it lists"
+	if n := len(found); n > 0 {
+		where = fmt.Sprintf("the mailbox that it lists behind %q", found[n-1].Mailbox)
+	}
+	return fmt.Errorf("%w: the name of %s cannot be read, as it is not in modified UTF-7; rename it there (%w)", ErrRefused, where, err)
 }
 
 // guessNamespace finds that all mailboxes lie below INBOX, as Courier and
