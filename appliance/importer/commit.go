@@ -91,6 +91,11 @@ func (r *run) put(ctx context.Context, b *batch) error {
 	}); err != nil {
 		return fmt.Errorf("put messages into %q: %w", t.to, err)
 	}
+	for i := range b.slots {
+		if s := &b.slots[i]; s.again && s.staged != nil {
+			r.unkeep(t.origin, b.msgs[i].Key)
+		}
+	}
 	r.count(t.place, func(m *MailboxReport) { m.add(c) })
 	r.Progress.took(c.Taken, c.TakenBytes)
 	r.Progress.update(func(s *Snapshot) {

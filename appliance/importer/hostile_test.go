@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"pillarbox/appliance/importer"
@@ -22,7 +23,7 @@ const plainCaps = "IMAP4rev1 AUTH=PLAIN SASL-IR"
 // TestMessagesThatAServerDoesNotListAreQuarantined has a server that finds
 // messages and then says nothing of one, and refuses to list another.
 func TestMessagesThatAServerDoesNotListAreQuarantined(t *testing.T) {
-	for _, fate := range []string{"unsaid", "refused"} {
+	for _, fate := range []string{"unsaid", "refused", "ungiven"} {
 		t.Run(fate, func(t *testing.T) {
 			inbox := plainBox(20)
 			inbox.msgs[4].fate = fate
@@ -37,6 +38,73 @@ func TestMessagesThatAServerDoesNotListAreQuarantined(t *testing.T) {
 				t.Errorf("the comparison lists %+v", v.Bad)
 			}
 		})
+	}
+}
+
+// TestFlagsThatCannotBeHadStay has a server that lists messages the first time
+// only.
+func TestFlagsThatCannotBeHadStay(t *testing.T) {
+	inbox := plainBox(20)
+	for i := range inbox.msgs {
+		inbox.msgs[i].flags = `\Seen`
+	}
+	s := (&standIn{caps: plainCaps, boxes: []*standBox{inbox}}).start(t)
+	h := newHere(t)
+	src := s.source(t)
+	h.move(src, importer.Options{})
+	inbox.msgs[3].fate, inbox.msgs[4].fate, inbox.msgs[5].flags = "unsaid", "refused", "[odd]"
+	if r := h.move(src, importer.Options{Expunge: true}); r.Total.Flagged != 0 || r.Total.Expunged != 0 || r.Total.Known != 20 {
+		t.Errorf("%+v", r.Total)
+	}
+	for _, m := range h.contents("INBOX") {
+		if !strings.Contains(m, `\Seen`) {
+			t.Errorf("the flag is gone: %s", m)
+		}
+	}
+}
+
+// TestAServerThatSaysHalfIsAskedAgain tells of a message's flags before its line.
+func TestAServerThatSaysHalfIsAskedAgain(t *testing.T) {
+	s := &standIn{caps: plainCaps, boxes: []*standBox{plainBox(3)}}
+	var told atomic.Bool
+	s.answer = func(_ int, command string) (string, bool) {
+		if strings.HasPrefix(command, "UID FETCH") && strings.Contains(command, "FLAGS") && told.CompareAndSwap(false, true) {
+			return "* 2 FETCH (UID 2 FLAGS (\\Seen))\r\n* 1 FETCH (UID 1 FLAGS () INTERNALDATE \"01-Mar-2024 08:00:00 +0100\" RFC822.SIZE 10)\r\nTAG OK\r\n", false
+		}
+		return "", false
+	}
+	s.start(t)
+	h := newHere(t)
+	src := s.source(t)
+	h.move(src, importer.Options{})
+	got := h.contents("INBOX")
+	if len(got) != 3 {
+		t.Fatalf("there are %q", got)
+	}
+	for _, m := range got {
+		if !strings.Contains(m, "2024-03-01T07:00:00Z") {
+			t.Errorf("the date is lost: %s", m)
+		}
+	}
+	h.verify(src, importer.Options{})
+}
+
+// TestAServerThatHasTooMuch announces messages that would fill the memory.
+func TestAServerThatHasTooMuch(t *testing.T) {
+	s := &standIn{caps: plainCaps + " ESEARCH", boxes: []*standBox{plainBox(1)}}
+	s.answer = func(_ int, command string) (string, bool) {
+		switch {
+		case strings.HasPrefix(command, "EXAMINE"):
+			return "* 100000000 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\nTAG OK\r\n", false
+		case strings.HasPrefix(command, "UID SEARCH"):
+			return "* ESEARCH (TAG \"TAG\") UID ALL 1:100000000\r\nTAG OK\r\n", false
+		}
+		return "", false
+	}
+	s.start(t)
+	h := newHere(t)
+	if _, err := h.engine.Run(t.Context(), h.task(s.source(t), importer.Options{})); !errors.Is(err, importer.ErrRefused) {
+		t.Errorf("it is taken: %v", err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ const (
 	drainOctets  = 4 << 20
 	maxUnread    = 50 // messages of a mailbox whose line cannot be read, before it is given up
 	searchOctets = 64 << 20
+	maxMessages  = 5_000_000 // of a mailbox: each takes memory
 )
 
 // Open implements Source.
@@ -134,15 +136,18 @@ func (r *imapReader) search(criteria *imap.SearchCriteria) ([]imap.UID, error) {
 	if err != nil {
 		return nil, err
 	}
+	n := uint64(0)
 	if set, ok := found.All.(imap.UIDSet); ok {
 		// A set of few octets may stand for four billion messages.
-		n := uint64(0)
 		for _, r := range set {
 			n += uint64(max(r.Start, r.Stop)-min(r.Start, r.Stop)) + 1
 		}
 		if set.Dynamic() || n > uint64(r.state.NumMessages)+1000 {
 			return nil, errTalkative
 		}
+	}
+	if n > maxMessages {
+		return nil, fmt.Errorf("%w: a mailbox has more than %d messages", ErrRefused, maxMessages)
 	}
 	uids := found.AllUIDs()
 	slices.Sort(uids)
@@ -161,7 +166,9 @@ type line struct {
 // connection is lost by it, the others are asked for without it.
 func (r *imapReader) lines(ctx context.Context, mb *Mailbox, uids []imap.UID, unread *int, stop *func() bool) ([]line, error) {
 	list, err := r.fetchLines(mb, uids, "")
-	if err == nil && len(list) < len(uids) {
+	if err == nil {
+		// What comes of its own accord, as other flags, says only half.
+		list = slices.DeleteFunc(list, func(l line) bool { return l.Date.IsZero() })
 		return r.unsaid(mb, uids, list)
 	}
 	var no *imap.Error
@@ -218,28 +225,41 @@ func badLine(mb *Mailbox, uid imap.UID, why error) line {
 // unsaid adds the messages of which the server said nothing, although it has
 // them: what was expunged meanwhile it does not find any more.
 func (r *imapReader) unsaid(mb *Mailbox, uids []imap.UID, list []line) ([]line, error) {
-	var missing imap.UIDSet
-	for _, uid := range uids {
-		if !slices.ContainsFunc(list, func(l line) bool { return l.UID == uid }) {
-			missing.AddNum(uid)
+	said := make(map[imap.UID]bool, len(list))
+	for _, l := range list {
+		said[l.UID] = true
+	}
+	missing, err := r.still(slices.DeleteFunc(slices.Clone(uids), func(uid imap.UID) bool { return said[uid] }))
+	if err != nil {
+		return nil, err
+	}
+	for _, uid := range missing {
+		again, err := r.fetchLines(mb, []imap.UID{uid}, "")
+		if err != nil {
+			return nil, asBusy(err)
 		}
+		if len(again) != 1 || again[0].UID != uid {
+			again = []line{badLine(mb, uid, errors.New("the server says nothing of it, although it has it"))}
+		}
+		list = append(list, again...)
 	}
-	if len(missing) == 0 {
-		return list, nil
+	return list, nil
+}
+
+// still returns those that the mailbox has now.
+func (r *imapReader) still(uids []imap.UID) ([]imap.UID, error) {
+	if len(uids) == 0 {
+		return nil, nil
 	}
-	if err := r.c.Noop().Wait(); err != nil { // lets it tell what was expunged
+	if err := r.c.Noop().Wait(); err != nil { // lets the server tell what was expunged
 		return nil, asBusy(err)
 	}
-	found, err := r.search(&imap.SearchCriteria{UID: []imap.UIDSet{missing}})
+	set := imap.UIDSetNum(uids...)
+	found, err := r.search(&imap.SearchCriteria{UID: []imap.UIDSet{set}})
 	if err != nil {
 		return nil, asBusy(err)
 	}
-	for _, uid := range found {
-		if missing.Contains(uid) {
-			list = append(list, badLine(mb, uid, errors.New("the server says nothing of it, although it has it")))
-		}
-	}
-	return list, nil
+	return slices.DeleteFunc(found, func(uid imap.UID) bool { return !set.Contains(uid) }), nil
 }
 
 // unreadable tells whether the library could not make sense of an answer.
@@ -373,6 +393,9 @@ func (r *imapReader) Read(ctx context.Context, mb *Mailbox, msgs []Message, take
 		}
 	}
 	err := cmd.Close()
+	if err == nil {
+		return r.ungiven(ctx, mb, msgs, place, take)
+	}
 	var no *imap.Error
 	if !errors.As(err, &no) {
 		return err
@@ -384,6 +407,26 @@ func (r *imapReader) Read(ctx context.Context, mb *Mailbox, msgs []Message, take
 		return nil
 	}
 	return take(0, nil, &MessageError{fmt.Errorf("the server cannot give it: %s", plainText(no.Text))})
+}
+
+// ungiven asks for those messages again, one by one, that the server has and did
+// not give although all went well. The others were expunged meanwhile.
+func (r *imapReader) ungiven(ctx context.Context, mb *Mailbox, msgs []Message, place map[imap.UID]int, take func(i int, r io.Reader, err error) error) error {
+	uids, err := r.still(slices.Sorted(maps.Keys(place)))
+	if err != nil {
+		return err
+	}
+	for _, uid := range uids {
+		i := place[uid]
+		if len(msgs) == 1 {
+			return take(i, nil, &MessageError{errors.New("the server does not give it, although it has it")})
+		}
+		err := r.Read(ctx, mb, msgs[i:i+1], func(_ int, in io.Reader, bad error) error { return take(i, in, bad) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hand gives a message to take, and passes over what that leaves of it. With an

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -182,8 +183,10 @@ func (r *run) compare(ctx context.Context, reader Reader, t *target) error {
 			if err := r.passed(t, k, &m); err != nil {
 				return err
 			}
-			if err := changed.add(ctx, k, &m); err != nil {
-				return err
+			if bad == nil && !strings.Contains(m.Lacks, "flags") { // else they are not known
+				if err := changed.add(ctx, k, &m); err != nil {
+					return err
+				}
 			}
 			continue
 		}

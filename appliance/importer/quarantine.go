@@ -67,6 +67,15 @@ func (r *run) file(o Origin, key string) string {
 	return filepath.Join(r.quarantine, hex.EncodeToString(sum[:12])+".eml")
 }
 
+// unkeep removes the file of a message that has come at last.
+func (r *run) unkeep(o Origin, key string) {
+	if name := r.file(o, key); name != "" {
+		if err := removeFile(name); err != nil {
+			r.log.Warn("the file of a message that is no longer quarantined is still there", "file", name, "err", err)
+		}
+	}
+}
+
 // keep writes the octets of a message that cannot be taken to a file, which it
 // names with its size. Without a place for it nothing is kept.
 func (r *run) keep(t *target, m *Message, in io.Reader) (name string, size int64, err error) {

@@ -83,6 +83,14 @@ func TestWhatCannotBeTakenIsQuarantined(t *testing.T) {
 		t.Errorf("again: %+v", r.Total)
 	}
 	h.verify(src, importer.Options{})
+	// One that became small is not kept beside.
+	inbox.msgs[40].body = "Subject: small\r\n\r\n"
+	if r := h.move(src, importer.Options{Retry: true}); r.Total.Taken != 1 {
+		t.Errorf("small: %+v", r.Total)
+	}
+	if kept, _ := filepath.Glob(filepath.Join(h.dir, "quarantine", "*")); len(kept) != 0 {
+		t.Errorf("still kept are %q", kept)
+	}
 }
 
 // TestKeywordsThatDoNotFitAreListed has more keywords than a mailbox can hold.

@@ -47,7 +47,7 @@ type standMessage struct {
 	date  string // "" for a usual one
 	size  int    // 0 for that of the body
 	body  string
-	fate  string // "", no, drop, nil, unsaid (not listed), refused (NO when it is listed)
+	fate  string // "", no, drop, nil, unsaid (not listed), ungiven (OK without it), refused (NO when it is listed)
 }
 
 const standPassword = "correct horse"
@@ -139,7 +139,7 @@ func (s *standIn) serve(c net.Conn) {
 		if s.answer != nil {
 			text, hangUp := s.answer(n, command)
 			if text != "" {
-				fmt.Fprint(c, strings.ReplaceAll(text, "TAG", tag))
+				fmt.Fprint(c, strings.NewReplacer("(TAG", "(TAG", "TAG", tag).Replace(text)) // (TAG "x") is ESEARCH's
 			}
 			if hangUp {
 				return
@@ -265,6 +265,7 @@ func (s *standIn) uid(c io.Writer, say func(string, ...any), tag, rest string, b
 			continue
 		}
 		switch m.fate {
+		case "ungiven":
 		case "no":
 			failed = true
 		case "drop":
