@@ -62,7 +62,7 @@ func (t *IMAP) Put(ctx context.Context, j *Job, mb *Mailbox, msgs []Message) err
 	for _, r := range t.names.remarks[mb.Name] {
 		j.remark("%s", r)
 	}
-	b := &imapBox{name: name, mailbox: mb, job: j, counted: map[imap.UID]bool{}, taken: map[imap.UID]imap.UID{}, sums: map[imap.UID]octets{}}
+	b := &imapBox{name: name, mailbox: mb, job: j, counted: map[imap.UID]bool{}, absent: map[imap.UID]bool{}, taken: map[imap.UID]imap.UID{}, sums: map[imap.UID]octets{}}
 
 	return t.try(ctx, &b.moved, func(c *importer.Session) error { return b.put(ctx, c, t.names, msgs) })
 }

@@ -41,6 +41,7 @@ func (b *imapBox) append(ctx context.Context, c *importer.Session, msgs []Messag
 			defer func() { target = out }()
 			m := &part[i]
 			if gone(err) {
+				b.absent[m.UID] = true
 				return nil
 			}
 			var o octets
@@ -48,7 +49,7 @@ func (b *imapBox) append(ctx context.Context, c *importer.Session, msgs []Messag
 				o, err = identify(body, n)
 			}
 			if err != nil {
-				b.counted[m.UID] = true
+				b.counted[m.UID], b.absent[m.UID] = true, true
 				b.job.bad(m, "it cannot be read on the box: "+err.Error())
 				return nil
 			}
@@ -111,7 +112,7 @@ func (b *imapBox) answer(m *Message, uid imap.UID, err error) error {
 	if b.refused++; b.refused >= maxRefusals {
 		return fmt.Errorf("the server has refused %d messages in a row: %w", b.refused, err)
 	}
-	b.counted[m.UID] = true
+	b.counted[m.UID], b.absent[m.UID] = true, true
 	b.job.bad(m, "the server refuses it: "+importer.PlainText(no.Text))
 
 	return nil

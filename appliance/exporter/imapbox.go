@@ -41,6 +41,7 @@ type imapBox struct {
 
 	moved   bool                  // something got on since it was last reset
 	counted map[imap.UID]bool     // of ours, that were counted as done
+	absent  map[imap.UID]bool     // of ours, that need not be there: refused, or deleted here meanwhile
 	taken   map[imap.UID]imap.UID // of ours, that the server has taken in this run; its UID there, 0 if not told
 	sums    map[imap.UID]octets   // of ours, as far as they were read
 	keep    func(imap.Flag) bool
@@ -512,8 +513,8 @@ func (b *imapBox) verify(ctx context.Context, c *importer.Session, msgs []Messag
 		m := &msgs[i]
 		t := pairs[m.UID]
 		if t == nil {
-			if _, ok := b.taken[m.UID]; ok {
-				b.job.differs("message %d was taken and is not there", m.UID)
+			if !b.absent[m.UID] {
+				b.job.differs("message %d is not there", m.UID)
 			}
 			continue
 		}

@@ -315,6 +315,34 @@ func TestToDovecot(t *testing.T) {
 	}
 }
 
+// TestWhatGoesAtTheTargetMeanwhileIsTold has somebody expunge a message there
+// that an earlier run had brought, while another one is at work.
+func TestWhatGoesAtTheTargetMeanwhileIsTold(t *testing.T) {
+	t.Parallel()
+	s := rig.Dovecot(t, []string{"ada"})
+	a := open(t)
+	for i := range 3 {
+		put(t, a, "INBOX", odd["good"], "", noon.Add(time.Duration(i)*time.Hour))
+	}
+	run(t, a, to(s, ""))
+	c := s.Client(t, "ada")
+	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	expunge := func(exporter.Progress) {
+		if err := errors.Join(
+			c.Store(imap.UIDSetNum(2), &imap.StoreFlags{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{imap.FlagDeleted}}, nil).Close(),
+			c.Expunge().Close(),
+		); err != nil {
+			t.Error(err)
+		}
+	}
+	r, err := exporter.Run(t.Context(), exporter.Stored(a), to(s, ""), &exporter.Options{Account: "ada@office.example", Progress: expunge})
+	if err != nil || r.OK() || len(r.Differences) != 1 || !strings.Contains(r.Differences[0], "is not there") {
+		t.Errorf("%v %+v %q", err, r.Total, r.Differences)
+	}
+}
+
 func TestToCyrus(t *testing.T) {
 	t.Parallel()
 	// Levels are separated by dots, and the person's mailboxes lie below INBOX.
