@@ -19,7 +19,7 @@ func openImports(c *Config, o *office) (*importer.Jobs, error) {
 		Dir:    dir,
 		Logger: log,
 		Engine: importer.New(&importer.Config{
-			Stager: &stager{o.store, o.space}, Logger: log, Quarantine: importer.QuarantineDir(dir),
+			Stager: &stager{o.store, o.space}, Logger: log, Quarantine: importer.QuarantineDir(dir), Room: o.space.roomFor,
 		}),
 		Account: func(ctx context.Context, address string) (*storage.Account, string, error) {
 			found, err := o.directory.Find(ctx, address)

@@ -55,6 +55,16 @@ func (s *space) room() (room, error) {
 	return room{free: fs.Bavail * block, size: fs.Blocks * block, freeFiles: fs.Ffree, files: fs.Files}, nil
 }
 
+// roomFor fails where the disk would be full with so many octets more.
+func (s *space) roomFor(octets int64) error {
+	r, err := s.room()
+	if err != nil {
+		return err
+	}
+
+	return r.holds(octets)
+}
+
 // note takes notice of a message that was refused for a full disk.
 func (s *space) note(err error) {
 	if !errors.Is(err, storage.ErrDiskFull) {
@@ -114,6 +124,15 @@ func (r room) full() error {
 	}
 
 	return nil
+}
+
+// holds fails where so many octets more would fill the disk.
+func (r room) holds(octets int64) error {
+	if r.size > 0 && r.free < r.floor()+uint64(octets) {
+		return fmt.Errorf("the disk would be full: %s are free", r)
+	}
+
+	return r.full()
 }
 
 func (r room) low() error {

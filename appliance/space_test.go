@@ -45,6 +45,19 @@ func TestADiskIsAlmostFull(t *testing.T) {
 	}
 }
 
+func TestWhatADiskHolds(t *testing.T) {
+	small := room{free: 1 << 30, size: 8 << 30}
+	if err := small.holds(900 << 20); err != nil {
+		t.Error(err)
+	}
+	if err := small.holds(1000 << 20); err == nil || !strings.Contains(err.Error(), "would be full") {
+		t.Errorf("it is filled: %v", err)
+	}
+	if err := (room{}).holds(1 << 30); err != nil { // a file system that does not count
+		t.Error(err)
+	}
+}
+
 func TestARefusedMessageIsAFullDiskUntilThereIsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &space{dir: t.TempDir()}

@@ -173,7 +173,7 @@ func (f *fetcher) stage(ctx context.Context, b *batch, s *slot, m *Message, in i
 			return slow.err
 		}
 		if err != nil {
-			f.log.WarnContext(ctx, "the octets of a message are not kept", "mailbox", b.place.from.ID, "message", m.where(), "err", err)
+			s.bad = fmt.Errorf("%w; its octets are not kept: %w", s.bad, err)
 		}
 		return nil
 	}

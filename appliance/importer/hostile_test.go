@@ -3,11 +3,14 @@ package importer_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"pillarbox/appliance/importer"
+	"pillarbox/storage"
 )
 
 func plainBox(n uint32) *standBox {
@@ -171,5 +174,30 @@ func TestANameThatCannotBeReadIsTold(t *testing.T) {
 		if !errors.Is(err, importer.ErrRefused) || !strings.Contains(err.Error(), "rename it there") {
 			t.Errorf("%q: %v", name, err)
 		}
+	}
+}
+
+// TestAFullDiskKeepsNoOctets has no room for what is too big.
+func TestAFullDiskKeepsNoOctets(t *testing.T) {
+	inbox := plainBox(3)
+	inbox.msgs[1].body = "Subject: big\r\n\r\n" + strings.Repeat("0123456789\r\n", 10_000)
+	s := (&standIn{caps: plainCaps, boxes: []*standBox{inbox}}).start(t)
+	h := newHere(t, func(c *storage.Config) { c.MaxMessage = 64 << 10 })
+	quarantine := filepath.Join(t.TempDir(), "quarantine")
+	h.engine = importer.New(&importer.Config{
+		Stager: h.Store, Logger: testLog(t), Quarantine: quarantine,
+		Room: func(octets int64) error {
+			if octets != int64(len(inbox.msgs[1].body)) {
+				t.Errorf("room is asked for %d octets", octets)
+			}
+			return errors.New("the disk is full")
+		},
+	})
+	r := h.move(s.source(t), importer.Options{})
+	if r.Total.Taken != 2 || len(r.Bad) != 1 || r.Bad[0].File != "" || !strings.Contains(r.Bad[0].Reason, "not kept: the disk is full") {
+		t.Errorf("%+v %+v", r.Total, r.Bad)
+	}
+	if _, err := os.Stat(quarantine); err == nil {
+		t.Error("something is kept")
 	}
 }

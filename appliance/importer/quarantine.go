@@ -85,6 +85,11 @@ func (r *run) keep(t *target, m *Message, in io.Reader) (name string, size int64
 	if m.Size > maxKept {
 		return "", m.Size, fmt.Errorf("more than %d MB are not kept as a file", maxKept>>20)
 	}
+	if r.room != nil {
+		if err := r.room(max(m.Size, 0)); err != nil {
+			return "", m.Size, err
+		}
+	}
 	if err := os.MkdirAll(r.quarantine, 0o700); err != nil {
 		return "", m.Size, err
 	}

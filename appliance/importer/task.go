@@ -25,6 +25,9 @@ type Config struct {
 	// Quarantine is the folder for the octets of messages that cannot be taken;
 	// "" means that they are only named.
 	Quarantine string
+	// Room fails where the disk has no room for so many octets of such a message;
+	// nil means that nobody looks.
+	Room func(octets int64) error
 	// Pause is how long the first try again waits, each further one twice as
 	// long up to a minute; 0 means a second.
 	Pause time.Duration
@@ -38,6 +41,7 @@ type Engine struct {
 	stager     Stager
 	log        *slog.Logger
 	quarantine string
+	room       func(octets int64) error
 	pause      time.Duration
 	tries      int
 
@@ -47,7 +51,7 @@ type Engine struct {
 
 // New returns an Engine.
 func New(c *Config) *Engine {
-	e := &Engine{turns: map[storage.AccountID]chan struct{}{}, stager: c.Stager, log: c.Logger, quarantine: c.Quarantine, pause: c.Pause, tries: c.Tries}
+	e := &Engine{turns: map[storage.AccountID]chan struct{}{}, stager: c.Stager, log: c.Logger, quarantine: c.Quarantine, room: c.Room, pause: c.Pause, tries: c.Tries}
 	if e.pause == 0 {
 		e.pause = time.Second
 	}

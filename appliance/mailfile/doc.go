@@ -45,5 +45,11 @@
 //
 // Nothing is held in memory but one line (up to 64 KiB of it) of each message
 // being read, and of a Maildir or a folder of Cyrus the file names with their
-// UIDs and flags. The package knows nothing of accounts or storage.
+// UIDs and flags.
+//
+// # Threats
+//
+// Whoever wrote a Maildir or a spool may be allowed to see less than who reads
+// it here: links are followed within a mailbox's folder only, pipes are not
+// opened. The package knows nothing of accounts or storage.
 package mailfile
