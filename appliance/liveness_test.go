@@ -21,7 +21,7 @@ import (
 
 func TestAProbeTellsWhoAccepts(t *testing.T) {
 	socket := "unix:" + filepath.Join(t.TempDir(), "s")
-	for _, addr := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::]:0", "[::1]:0", socket} {
+	for _, addr := range []string{"127.0.0.1:0", "127.0.8.9:0", "0.0.0.0:0", "[::]:0", "[::1]:0", socket} {
 		t.Run(addr, func(t *testing.T) {
 			network, at := "tcp", addr
 			if path, ok := strings.CutPrefix(addr, "unix:"); ok {
@@ -63,9 +63,11 @@ func TestAProbeTellsWhoAccepts(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 3 {
-				if err := l.check(t.Context()); err != nil {
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				if err := l.check(ctx); err != nil {
 					t.Errorf("it accepts: %v", err)
 				}
+				cancel()
 			}
 			if err := ln.Close(); err != nil {
 				t.Fatal(err)

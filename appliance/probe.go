@@ -130,6 +130,12 @@ func probeSource(to net.Addr) net.Addr {
 		return &net.UnixAddr{Name: "@pillarbox-probe-" + rand.Text(), Net: "unix"}
 	}
 
-	// Dynamic ports: RFC 6335, section 6.
-	return &net.TCPAddr{Port: 49152 + mathrand.N(16384)}
+	// Dynamic ports: RFC 6335, section 6. Of itself the system takes the first
+	// address of a network, also where the listener has a further one.
+	from := &net.TCPAddr{Port: 49152 + mathrand.N(16384)}
+	if tcp, ok := to.(*net.TCPAddr); ok {
+		from.IP, from.Zone = tcp.IP, tcp.Zone
+	}
+
+	return from
 }
