@@ -42,7 +42,7 @@ test: ## Run all tests
 race: ## Run the tests under the race detector, with a server that is under it too (needs gcc)
 	CGO_ENABLED=1 $(GO) build $(RACE) -o $(BIN)-race ./cmd/pillarbox
 	CGO_ENABLED=1 GORACE=halt_on_error=1 PILLARBOX_BINARY=$(CURDIR)/$(BIN)-race \
-		$(GO) test $(RACE) -short -p 4 -timeout 30m $$($(GO) list $(LONGEST) ./... | grep -v -e /images -e /bench -e /buildroot -e /house)
+		$(GO) test $(RACE) -short -p 4 -timeout 30m $$($(GO) list $(LONGEST) ./... | grep -v -e /images -e /bench -e /buildroot -e /house -e /cmd/)
 
 .PHONY: bench
 bench: ## Measure (BENCH=pattern, BENCHTIME=time)
@@ -83,7 +83,7 @@ image-test: ## Boot every image under QEMU: log-in, mail, restart, power cut, da
 
 .PHONY: image-test-short
 image-test-short: ## Build and boot the qemu-amd64 image: log-in, mail, restart, a power cut, firewall (minutes)
-	PILLARBOX_IMAGE_TEST=qemu-amd64 PILLARBOX_POWER_CUTS=1 $(GO) test -count=1 -parallel 3 -timeout 60m -v -run 'Sound|Outlives|Acknowledged|FirmwaresKernel' ./images
+	PILLARBOX_IMAGE_TEST=qemu-amd64 PILLARBOX_POWER_CUTS=1 $(GO) test -count=1 -short -parallel 3 -timeout 60m -v -run 'Sound|Outlives|Acknowledged|FirmwaresKernel' ./images
 
 .PHONY: powercut
 powercut: ## Cut the power of a box under load CUTS times (long; PILLARBOX_SEED=number to repeat)

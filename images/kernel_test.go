@@ -17,10 +17,11 @@ import (
 )
 
 // kernelSuites are the tests whose outcome depends on the kernel, in the short
-// form that runs on that of the firmware too.
-var kernelSuites = []struct{ room, run string }{
-	{"netcfg/firewall", "."},
-	{"netcfg/mdns", "TestPacketsAsTheRFC"},
+// form that runs on that of the firmware too; short are those of them that are
+// run where all together take too long.
+var kernelSuites = []struct{ room, run, short string }{
+	{"netcfg/firewall", ".", "Kernel|Packets|Policy|Bans|Banned|Rate|OpenConnections|Explained"},
+	{"netcfg/mdns", "TestPacketsAsTheRFC", "TestPacketsAsTheRFC"},
 }
 
 // TestNetworkOnTheFirmwaresKernel runs the tests of the firewall and of links
@@ -36,7 +37,11 @@ func TestNetworkOnTheFirmwaresKernel(t *testing.T) {
 	for _, s := range kernelSuites {
 		name := strings.ReplaceAll(s.room, "/", "-")
 		entries = append(entries, program(t, name, "test", "-c", "-o", filepath.Join(dir, name), "../"+s.room))
-		list.WriteString("/" + name + " -test.v -test.short -test.timeout=30m -test.run=" + s.run + "\n")
+		which := s.run
+		if testing.Short() {
+			which = s.short
+		}
+		list.WriteString("/" + name + " -test.v -test.short -test.timeout=30m -test.run=" + which + "\n")
 	}
 	entries = append(entries, rootfs.Entry{Path: "tests", Mode: 0o644, Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader(list.String())), nil

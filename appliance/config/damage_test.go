@@ -203,6 +203,22 @@ func TestAChangeThatCannotBeReadIsTakenBack(t *testing.T) {
 	})
 }
 
+// TestAChangeMayComeBeforeTheStart, as when the socket answers a moment earlier.
+func TestAChangeMayComeBeforeTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBox(t)
+		defer func() { b.stop() }()
+		b.propose(120)
+		if err := b.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if _, err := b.Confirm(t.Context(), "", now()); err != nil {
+			t.Errorf("the change was taken back: %v", err)
+		}
+	})
+}
+
 // TestWhoComesTooLateIsToldWhatBecameOfTheChange, after a restart too.
 func TestWhoComesTooLateIsToldWhatBecameOfTheChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -102,7 +102,14 @@ func (m *Manager) Start(ctx context.Context) error {
 	m.acting.Lock()
 	defer m.acting.Unlock()
 	defer m.nudge()
+	m.mu.Lock()
+	since := !m.applied.IsZero()
+	m.mu.Unlock()
 	if p := m.Pending(); p != nil && p.State != Waiting {
+		if since { // it is of this life: somebody was quicker than Start
+			return nil
+		}
+
 		return m.takeBack(ctx, p, theBox, "the box stopped before the change was confirmed")
 	}
 	m.hold(ctx, false)
