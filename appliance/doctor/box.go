@@ -37,9 +37,9 @@ type Box struct {
 
 // Listener is a port of the box.
 type Listener struct {
-	Service Service
-	Name    string // by which the settings call it
-	Address string // host and port, or the path of a socket
+	Service Service // "" for what is not for mail: who holds it is looked at, not what it says
+	Name    string  // by which the settings call it
+	Address string  // host and port, or the path of a socket
 }
 
 // Condition is something that the box knows to be wrong.
@@ -113,7 +113,7 @@ func (x *examination) listeners(b *Box) []*port {
 			continue
 		}
 		at := &port{number: to.Port(), service: l.Service, addr: netip.AddrPortFrom(reachable(to.Addr()), to.Port())}
-		if x.held(b, at, to.Addr(), sockets) && !slices.ContainsFunc(open, func(o *port) bool { return o.number == at.number }) {
+		if x.held(b, at, to.Addr(), sockets) && l.Service != "" && !slices.ContainsFunc(open, func(o *port) bool { return o.number == at.number }) {
 			open = append(open, at)
 		}
 	}

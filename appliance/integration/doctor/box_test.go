@@ -33,7 +33,7 @@ func box(t *testing.T) *rig.Box {
 	b.AddAccount(t, user, password)
 	b.Args = []string{
 		"--name", mailName, "--imaps", mail4 + ":993", "--imaps", "[" + mail6 + "]:993", "--imaps-legacy", mail4 + ":990",
-		"--imaps-legacy", "[" + mail6 + "]:990",
+		"--imaps-legacy", "[" + mail6 + "]:990", "--http", mail4 + ":80", "--https", mail4 + ":443",
 	}
 	b.Start(t)
 	return b
