@@ -16,6 +16,9 @@ BENCHTIME  ?= 1s
 PEERS      ?= 3
 # Who takes longest begins first, so that nobody waits for it at the end.
 LONGEST    := ./appliance/integration/... ./cmd/...
+# Of the tests from outside those run under the race detector in which much
+# happens at once; the others start hundreds of short commands.
+AT_ONCE    := Killed|Stopping|Idle|Stalled|Conversations|WhoUses|Leaves|Guessing|Revoked|Mbsync|LMTP
 # Hashing passwords takes ten times as long under the detector, and shares
 # nothing that the rest could race for.
 RACE       := -race -gcflags=golang.org/x/crypto/argon2=-race=false
@@ -42,7 +45,9 @@ test: ## Run all tests
 race: ## Run the tests under the race detector, with a server that is under it too (needs gcc)
 	CGO_ENABLED=1 $(GO) build $(RACE) -o $(BIN)-race ./cmd/pillarbox
 	CGO_ENABLED=1 GORACE=halt_on_error=1 PILLARBOX_BINARY=$(CURDIR)/$(BIN)-race \
-		$(GO) test $(RACE) -short -p 4 -timeout 30m $$($(GO) list $(LONGEST) ./... | grep -v -e /images -e /bench -e /buildroot -e /house -e /cmd/)
+		$(GO) test $(RACE) -short -p 4 -timeout 30m $$($(GO) list $(LONGEST) ./... | grep -v -e /images -e /bench -e /buildroot -e /house -e /cmd/ -e '/integration$$')
+	CGO_ENABLED=1 GORACE=halt_on_error=1 PILLARBOX_BINARY=$(CURDIR)/$(BIN)-race \
+		$(GO) test $(RACE) -short -timeout 30m -run '$(AT_ONCE)' ./appliance/integration
 
 .PHONY: bench
 bench: ## Measure (BENCH=pattern, BENCHTIME=time)
