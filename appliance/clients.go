@@ -14,7 +14,6 @@ import (
 	"pillarbox/appliance/ports"
 	"pillarbox/appliance/ports/hostnames"
 	"pillarbox/appliance/scram"
-	"pillarbox/storage"
 )
 
 // openPorts reads who used which port. What belongs to accounts and devices that
@@ -22,7 +21,7 @@ import (
 func openPorts(ctx context.Context, c *Config, o *office, days int) (*ports.Inventory, error) {
 	inv, err := ports.Open(&ports.Config{
 		Logger:   c.Logger.With("service", "ports"),
-		Store:    portStore{o.store.System()},
+		Store:    portStore{sections{o.store.System()}},
 		Find:     hostnames.New(&hostnames.Config{}),
 		Networks: networks,
 		Keep:     days,
@@ -109,33 +108,6 @@ func networks() []netip.Prefix {
 	}
 
 	return all
-}
-
-// portStore shows the system database to the inventory. Nobody misses what it
-// holds so much that the database were to be copied for it.
-type portStore struct{ system *storage.System }
-
-// Load implements ports.Store.
-func (s portStore) Load(section string, f func(key string, value []byte) error) error {
-	return s.system.View(func(tx *storage.SystemTx) error { return tx.All(section, f) })
-}
-
-// Save implements ports.Store.
-func (s portStore) Save(ctx context.Context, changes []ports.Change) error {
-	return s.system.Update(ctx, func(tx *storage.SystemTx) error {
-		for _, c := range changes {
-			var err error
-			if c.Value == nil {
-				err = tx.Delete(c.Section, c.Key)
-			} else {
-				err = tx.PutPassing(c.Section, c.Key, c.Value)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // visitKey is under what a connection's context has its visit.

@@ -59,7 +59,7 @@ func (s *clientSetup) document() (*config.Document, error) {
 	if d := s.active.Load(); d != nil {
 		return d, nil
 	}
-	d, err := config.Stored(settingsStore{s.office.store.System()})
+	d, err := config.Stored(sectionStore{s.office.store.System(), settingsSection})
 
 	return &d, err
 }

@@ -68,7 +68,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	stored, err := config.Stored(settingsStore{store.System()})
+	stored, err := config.Stored(sectionStore{store.System(), settingsSection})
 	if err != nil { // whoever repairs it must get in
 		c.Logger.WarnContext(ctx, "the audit record and the inventory of ports are kept as long as is usual, for the settings cannot be read", "err", err)
 		stored = config.Default()

@@ -19,7 +19,6 @@ import (
 	"pillarbox/appliance/imap"
 	"pillarbox/appliance/ports"
 	"pillarbox/appliance/ports/sunset"
-	"pillarbox/storage"
 )
 
 // plansSection is where plans are kept in the system database.
@@ -363,33 +362,4 @@ func (a *Appliance) planEvidence(ctx context.Context) []sunset.Evidence {
 	}
 
 	return append(all, sunset.Evidence{Name: "The settings", Value: fmt.Sprintf("version %d", a.settings.Current().Number)})
-}
-
-// sectionStore shows a section of the system database.
-type sectionStore struct {
-	system  *storage.System
-	section string
-}
-
-// Load implements the Store of several rooms.
-func (s sectionStore) Load(f func(key string, value []byte) error) error {
-	return s.system.View(func(tx *storage.SystemTx) error { return tx.All(s.section, f) })
-}
-
-// Save implements it, too.
-func (s sectionStore) Save(ctx context.Context, changes map[string][]byte) error {
-	return s.system.Update(ctx, func(tx *storage.SystemTx) error {
-		for key, value := range changes {
-			var err error
-			if value == nil {
-				err = tx.Delete(s.section, key)
-			} else {
-				err = tx.Put(s.section, key, value)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

@@ -13,7 +13,6 @@ import (
 	"pillarbox/appliance/config"
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/network"
-	"pillarbox/storage"
 )
 
 // openSettings opens the configuration. more are those parts of it that belong to
@@ -33,7 +32,7 @@ func openSettings(ctx context.Context, c *Config, o *office, more ...config.Appl
 
 	return config.Open(ctx, &config.Config{
 		Logger:   c.Logger.With("service", "config"),
-		Store:    settingsStore{o.store.System()},
+		Store:    sectionStore{o.store.System(), settingsSection},
 		Appliers: appliers,
 		Record:   o.recordSettings,
 	})
@@ -57,20 +56,7 @@ func (o *office) recordSettings(ctx context.Context, e config.Event) error {
 	return o.audit.Record(ctx, audit.Event{Kind: kinds[e.What], Actor: e.Actor, After: e.Diff, More: more})
 }
 
-// settingsStore shows the system database to the configuration.
-type settingsStore struct{ system *storage.System }
-
 const settingsSection = "config"
-
-// Load implements config.Store.
-func (s settingsStore) Load(f func(key string, value []byte) error) error {
-	return sectionStore{s.system, settingsSection}.Load(f)
-}
-
-// Save implements config.Store.
-func (s settingsStore) Save(ctx context.Context, changes map[string][]byte) error {
-	return sectionStore{s.system, settingsSection}.Save(ctx, changes)
-}
 
 // hostNetwork stands for a network that is not ours to change.
 type hostNetwork struct{}

@@ -12,7 +12,6 @@ import (
 	"pillarbox/appliance/config"
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/directory"
-	"pillarbox/storage"
 	"pillarbox/webui"
 )
 
@@ -39,7 +38,7 @@ func (a *Appliance) openWeb(in *signIn) error {
 	server, err := webui.New(&webui.Config{
 		Logger:    a.log.With("service", "web"),
 		Version:   a.conf.Version,
-		Store:     webStore{a.office.store.System()},
+		Store:     webStore{sections{a.office.store.System()}},
 		Gate:      &webGate{in: in, dir: a.office.directory, bans: a.office.bans},
 		API:       webAPI{a.office.handler},
 		Record:    a.recordWeb,
@@ -104,36 +103,6 @@ func (a *Appliance) recordWeb(ctx context.Context, act webui.Act) error {
 	}
 
 	return nil
-}
-
-// webStore shows the system database to the pages.
-type webStore struct{ system *storage.System }
-
-// All implements webui.Store.
-func (s webStore) All(section string, f func(key string, value []byte) error) error {
-	return s.system.View(func(tx *storage.SystemTx) error { return tx.All(section, f) })
-}
-
-// Save implements webui.Store.
-func (s webStore) Save(ctx context.Context, passing bool, records ...webui.Record) error {
-	return s.system.Update(ctx, func(tx *storage.SystemTx) error {
-		for _, r := range records {
-			put := tx.Put
-			if passing {
-				put = tx.PutPassing
-			}
-			var err error
-			if r.Value == nil {
-				err = tx.Delete(r.Section, r.Key)
-			} else {
-				err = put(r.Section, r.Key, r.Value)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // webAPI shows the commands' requests to the pages and to tokens.
