@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,20 +17,11 @@ import (
 // scramOffice is an office with Anna and what stands in front of it.
 func scramOffice(t *testing.T) *signIn {
 	t.Helper()
-	c := &Config{Dir: filepath.Join(t.TempDir(), "data"), Logger: slog.New(slog.DiscardHandler)}
-	o, err := openOffice(t.Context(), c, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := o.close(c.Logger); err != nil {
-			t.Error(err)
-		}
-	})
+	o := testOffice(t)
 	if _, err := o.directory.Add(t.Context(), directory.NewAccount{Address: "anna@office.example", Password: "long enough"}); err != nil {
 		t.Fatal(err)
 	}
-	return &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, policy: o.policy, log: c.Logger}
+	return testSignIn(o, slog.New(slog.DiscardHandler))
 }
 
 // from is a connection from an address, of which nothing else is asked.
@@ -138,16 +128,7 @@ func TestWhatIsNoScram(t *testing.T) {
 // BenchmarkSignIn is what the server does for one, without the network: the
 // client of SCRAM remembers its keys, as programs do.
 func BenchmarkSignIn(b *testing.B) {
-	c := &Config{Dir: filepath.Join(b.TempDir(), "data"), Logger: slog.New(slog.DiscardHandler)}
-	o, err := openOffice(b.Context(), c, nil, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() {
-		if err := o.close(c.Logger); err != nil {
-			b.Error(err)
-		}
-	}()
+	o := testOffice(b)
 	anna := "anna@office.example"
 	if _, err := o.directory.Add(b.Context(), directory.NewAccount{Address: anna, Password: "long enough"}); err != nil {
 		b.Fatal(err)
@@ -157,7 +138,7 @@ func BenchmarkSignIn(b *testing.B) {
 		b.Fatal(err)
 	}
 	remote := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}
-	s := &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, policy: o.policy, log: c.Logger}
+	s := testSignIn(o, slog.New(slog.DiscardHandler))
 	for name, password := range map[string]string{"password remembered": "long enough", "device": string(device)} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
@@ -170,7 +151,7 @@ func BenchmarkSignIn(b *testing.B) {
 	b.Run("password", func(b *testing.B) {
 		for b.Loop() {
 			b.StopTimer() // a directory that remembers nothing
-			fresh, err := directory.New(&directory.Config{Store: o.store, Logger: c.Logger})
+			fresh, err := directory.New(&directory.Config{Store: o.store, Logger: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,22 +15,13 @@ import (
 
 func TestASharedShortNameIsExplainedToTheLogAlone(t *testing.T) {
 	var log bytes.Buffer
-	c := &Config{Dir: filepath.Join(t.TempDir(), "data"), Logger: slog.New(slog.DiscardHandler)}
-	o, err := openOffice(t.Context(), c, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := o.close(c.Logger); err != nil {
-			t.Error(err)
-		}
-	}()
+	o := testOffice(t)
 	for _, address := range []string{"ben@office.example", "ben@branch.example"} {
 		if _, err := o.directory.Add(t.Context(), directory.NewAccount{Address: address, Password: "long enough"}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s := &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, policy: o.policy, log: slog.New(slog.NewTextHandler(&log, nil))}
+	s := testSignIn(o, slog.New(slog.NewTextHandler(&log, nil)))
 	remote := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
 	for _, tt := range []struct {
 		login  string
@@ -49,22 +39,13 @@ func TestASharedShortNameIsExplainedToTheLogAlone(t *testing.T) {
 // TestABanSparesAPasswordThatWasRight is an account that somebody guesses at
 // from behind the same address.
 func TestABanSparesAPasswordThatWasRight(t *testing.T) {
-	c := &Config{Dir: filepath.Join(t.TempDir(), "data"), Logger: slog.New(slog.DiscardHandler)}
-	o, err := openOffice(t.Context(), c, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := o.close(c.Logger); err != nil {
-			t.Error(err)
-		}
-	}()
+	o := testOffice(t)
 	for _, address := range []string{"anna@office.example", "ben@office.example"} {
 		if _, err := o.directory.Add(t.Context(), directory.NewAccount{Address: address, Password: "long enough"}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s := &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, policy: o.policy, log: c.Logger}
+	s := testSignIn(o, slog.New(slog.DiscardHandler))
 	from := func(host byte) net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, host), Port: 4711} }
 	try := func(login, password string, host byte) error {
 		_, err := s.Authenticate(t.Context(), login, password, from(host))
@@ -106,20 +87,11 @@ func TestABanSparesAPasswordThatWasRight(t *testing.T) {
 // TestABanHoldsForEverySpelling has somebody guess at one account by all the names
 // that lead to it.
 func TestABanHoldsForEverySpelling(t *testing.T) {
-	c := &Config{Dir: filepath.Join(t.TempDir(), "data"), Logger: slog.New(slog.DiscardHandler)}
-	o, err := openOffice(t.Context(), c, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := o.close(c.Logger); err != nil {
-			t.Error(err)
-		}
-	}()
+	o := testOffice(t)
 	if _, err := o.directory.Add(t.Context(), directory.NewAccount{Address: "anna@office.example", Password: "long enough"}); err != nil {
 		t.Fatal(err)
 	}
-	s := &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, policy: o.policy, log: c.Logger}
+	s := testSignIn(o, slog.New(slog.DiscardHandler))
 	remote := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
 	spellings := []string{
 		"anna@office.example", "anna", "ANNA", "Anna@Office.Example",

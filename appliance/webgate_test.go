@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -20,16 +19,7 @@ import (
 
 // TestTheWebPageSharesTheDoorWithMail signs in by both.
 func TestTheWebPageSharesTheDoorWithMail(t *testing.T) {
-	c := &Config{Dir: filepath.Join(t.TempDir(), "data"), Logger: slog.New(slog.DiscardHandler)}
-	o, err := openOffice(t.Context(), c, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := o.close(c.Logger); err != nil {
-			t.Error(err)
-		}
-	}()
+	o := testOffice(t)
 	ctx, anna := t.Context(), "anna@office.example"
 	if _, err := o.directory.Add(ctx, directory.NewAccount{Address: anna, Name: "Anna", Password: "long enough"}); err != nil {
 		t.Fatal(err)
@@ -38,7 +28,7 @@ func TestTheWebPageSharesTheDoorWithMail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mail := &signIn{dir: o.directory, throttle: access.NewThrottle(nil), bans: o.bans, policy: o.policy, log: c.Logger}
+	mail := testSignIn(o, slog.New(slog.DiscardHandler))
 	g := &webGate{in: mail, dir: o.directory, bans: o.bans}
 	from := func(host byte) net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, host), Port: 4711} }
 	refusal := func(what string, err error, words string) {

@@ -18,33 +18,18 @@ import (
 // neither Dovecot nor Postfix staples anything.
 func front(t *testing.T, to string, cert tls.Certificate) (port uint16) {
 	t.Helper()
-	ln, err := tls.Listen("tcp", client4+":0", &tls.Config{Certificates: []tls.Certificate{cert}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	go func() {
-		for {
-			inside, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer inside.Close()
-				if inside.(*tls.Conn).Handshake() != nil {
-					return
-				}
-				outside, err := tls.Dial("tcp", to, &tls.Config{InsecureSkipVerify: true})
-				if err != nil {
-					return
-				}
-				defer outside.Close()
-				go func() { _, _ = io.Copy(outside, inside); _ = outside.Close() }()
-				_, _ = io.Copy(inside, outside)
-			}()
+	return serve(t, &tls.Config{Certificates: []tls.Certificate{cert}}, func(inside net.Conn) {
+		if inside.(*tls.Conn).Handshake() != nil {
+			return
 		}
-	}()
-	return uint16(ln.Addr().(*net.TCPAddr).Port)
+		outside, err := tls.Dial("tcp", to, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			return
+		}
+		defer outside.Close()
+		go func() { _, _ = io.Copy(outside, inside); _ = outside.Close() }()
+		_, _ = io.Copy(inside, outside)
+	})
 }
 
 func TestStaples(t *testing.T) {

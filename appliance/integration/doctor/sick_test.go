@@ -23,36 +23,21 @@ func sick(t *testing.T, p *pki, to string, change func(line string) string) (por
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := tls.Listen("tcp", client4+":0", &tls.Config{Certificates: []tls.Certificate{cert}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	go func() {
+	return serve(t, &tls.Config{Certificates: []tls.Certificate{cert}}, func(inside net.Conn) {
+		outside, err := tls.Dial("tcp", to, &tls.Config{RootCAs: p.roots(), ServerName: mailName})
+		if err != nil {
+			return
+		}
+		defer outside.Close()
+		go func() { _, _ = io.Copy(outside, inside); _ = outside.Close() }()
+		r := bufio.NewReader(outside)
 		for {
-			inside, err := ln.Accept()
-			if err != nil {
+			line, err := r.ReadString('\n')
+			if _, wrong := io.WriteString(inside, change(line)); err != nil || wrong != nil {
 				return
 			}
-			go func() {
-				defer inside.Close()
-				outside, err := tls.Dial("tcp", to, &tls.Config{RootCAs: p.roots(), ServerName: mailName})
-				if err != nil {
-					return
-				}
-				defer outside.Close()
-				go func() { _, _ = io.Copy(outside, inside); _ = outside.Close() }()
-				r := bufio.NewReader(outside)
-				for {
-					line, err := r.ReadString('\n')
-					if _, wrong := io.WriteString(inside, change(line)); err != nil || wrong != nil {
-						return
-					}
-				}
-			}()
 		}
-	}()
-	return uint16(ln.Addr().(*net.TCPAddr).Port)
+	})
 }
 
 // tagged answers commands that the server carried out by something else.

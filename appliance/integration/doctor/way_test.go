@@ -15,29 +15,42 @@ import (
 	"pillarbox/appliance/doctor"
 )
 
-// middlebox passes connections on to a server and changes what the server says
-// before TLS.
-func middlebox(t *testing.T, to string, change func(line string) string) (port uint16) {
+// serve answers connections, with TLS if there is a configuration of it, until
+// the test ends.
+func serve(t *testing.T, c *tls.Config, answer func(net.Conn)) (port uint16) {
 	t.Helper()
 	ln, err := net.Listen("tcp", client4+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	if c != nil {
+		ln = tls.NewListener(ln, c)
+	}
 	t.Cleanup(func() { _ = ln.Close() })
 	go func() {
 		for {
-			inside, err := ln.Accept()
+			conn, err := ln.Accept()
 			if err != nil {
 				return
 			}
-			go pass(inside, to, change)
+			go func() {
+				defer conn.Close()
+				answer(conn)
+			}()
 		}
 	}()
+
 	return uint16(ln.Addr().(*net.TCPAddr).Port)
 }
 
+// middlebox passes connections on to a server and changes what the server says
+// before TLS.
+func middlebox(t *testing.T, to string, change func(line string) string) (port uint16) {
+	t.Helper()
+	return serve(t, nil, func(inside net.Conn) { pass(inside, to, change) })
+}
+
 func pass(inside net.Conn, to string, change func(string) string) {
-	defer inside.Close()
 	outside, err := net.Dial("tcp", to)
 	if err != nil {
 		return
@@ -95,27 +108,13 @@ func TestInjection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", client4+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go credulous(conn, &tls.Config{Certificates: []tls.Certificate{cert}})
-		}
-	}()
-	r := &doctor.Request{Host: client4, Name: mailName, Port: uint16(ln.Addr().(*net.TCPAddr).Port), Service: doctor.SMTP}
+	port := serve(t, nil, func(conn net.Conn) { credulous(conn, &tls.Config{Certificates: []tls.Certificate{cert}}) })
+	r := &doctor.Request{Host: client4, Name: mailName, Port: port, Service: doctor.SMTP}
 	expect(t, ask(t, p, r), "starttls-injection")
 }
 
 // credulous keeps its buffer when TLS begins.
 func credulous(conn net.Conn, c *tls.Config) {
-	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	w := io.Writer(conn)
 	fmt.Fprint(w, "220 old\r\n")
@@ -161,21 +160,7 @@ func TestTheWayThere(t *testing.T) {
 			t.Fatalf("ip %s: %v\n%s", command, err, out)
 		}
 	}
-	noise, err := net.Listen("tcp", client4+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer noise.Close()
-	go func() {
-		for {
-			conn, err := noise.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.2\r\n")
-			_ = conn.Close()
-		}
-	}()
+	noise := serve(t, nil, func(conn net.Conn) { _, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.2\r\n") })
 	for _, tt := range []struct {
 		name string
 		r    doctor.Request
@@ -186,7 +171,7 @@ func TestTheWayThere(t *testing.T) {
 		{"no program on the port", doctor.Request{Host: "empty.office.example", Port: 993}, []string{"port-closed"}},
 		{"a firewall that drops", doctor.Request{Host: "silent.office.example", Port: 993}, []string{"port-silent"}},
 		{"no way there", doctor.Request{Host: "203.0.113.5", Port: 993}, []string{"no-route"}},
-		{"another program on the port", doctor.Request{Host: client4, Port: uint16(noise.Addr().(*net.TCPAddr).Port)}, []string{"not-mail"}},
+		{"another program on the port", doctor.Request{Host: client4, Port: noise}, []string{"not-mail"}},
 		{"a domain that nobody knows", doctor.Request{Host: "empty.office.example", Domain: "nowhere.example"}, []string{"port-closed", "domain-unknown"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) { expect(t, ask(t, nil, &tt.r), tt.want...) })
