@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"slices"
 	"time"
 )
 
@@ -206,14 +205,3 @@ func Kinds() []Spec {
 
 // planValues are those of what concerns plans.
 func planValues() []string { return []string{"actor", "plan", "before", "after", "reason"} }
-
-// spec finds a kind.
-func spec(k Kind) (Spec, bool) {
-	all := Kinds()
-	i := slices.IndexFunc(all, func(s Spec) bool { return s.Kind == k })
-	if i < 0 {
-		return Spec{}, false
-	}
-
-	return all[i], true
-}

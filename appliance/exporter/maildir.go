@@ -121,11 +121,10 @@ type maildirFolder struct {
 	mailbox *Mailbox
 	job     *Job
 
-	have    map[imap.UID]string // what an export put there under this UIDVALIDITY: "cur/name"
-	left    []string            // what came from elsewhere, or from an earlier mailbox of the name: "cur/name"
-	old     []string            // of left, what an export put there
-	letters []imap.Flag         // what has the letters a to z
-	many    map[imap.UID][]imap.Flag
+	have    map[imap.UID]string   // what an export put there under this UIDVALIDITY: "cur/name"
+	left    []string              // what came from elsewhere, or from an earlier mailbox of the name: "cur/name"
+	old     []string              // of left, what an export put there
+	letters []imap.Flag           // what has the letters a to z
 	sums    map[imap.UID][32]byte // of what was put in this run
 }
 

@@ -35,9 +35,7 @@ func openWithin(dir, name string) (*os.File, error) {
 
 // statWithin describes a file below a folder.
 func statWithin(dir, name string) (fs.FileInfo, error) {
-	path := filepath.Join(dir, name)
-	fi, err := os.Stat(path)
-	if err != nil {
+	if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 		return nil, err
 	}
 	root, err := os.OpenRoot(dir)
@@ -45,7 +43,8 @@ func statWithin(dir, name string) (fs.FileInfo, error) {
 		return nil, err
 	}
 	defer root.Close()
-	if fi, err = root.Stat(name); err != nil {
+	fi, err := root.Stat(name)
+	if err != nil {
 		return nil, elsewhere(dir, name, err)
 	}
 

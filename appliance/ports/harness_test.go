@@ -71,13 +71,13 @@ const day = 24 * time.Hour
 
 // visit is how somebody comes; what is left out is usual.
 type visit struct {
-	account, from, port  string
-	version              uint16
-	id                   ports.ID
-	kind                 ports.Kind
-	device, mechanism    string
-	better, resumed      bool
-	serverName, password string
+	account, from, port string
+	version             uint16
+	id                  ports.ID
+	kind                ports.Kind
+	device, mechanism   string
+	better, resumed     bool
+	serverName          string
 }
 
 func (o *office) connect(v visit) *ports.Visit {

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"strconv"
-	"strings"
 )
 
 // The mechanisms' names.
@@ -102,9 +101,4 @@ func (s *Server) Final(message []byte) (*Proof, error) {
 // Success returns the server's final message to a client whose proof matches keys.
 func (p *Proof) Success(k *Keys) []byte {
 	return []byte("v=" + base64.StdEncoding.EncodeToString(mac(k.Server, p.message)))
-}
-
-// ValidMechanism tells whether a name is one of the two, and which.
-func ValidMechanism(name string) (plus, ok bool) {
-	return strings.HasSuffix(name, "-PLUS"), name == Mechanism || name == MechanismPlus
 }
