@@ -50,7 +50,7 @@ func (s auditSettings) Check(ctx context.Context, from, to *config.Document) (r 
 		r.Steps = append(r.Steps, "mail checkpoints of the audit record to nobody")
 		return r, nil
 	}
-	if err := s.office.delivery.Check(ctx, reader); err != nil {
+	if err := s.office.delivery.Known(ctx, reader); err != nil {
 		return r, fmt.Errorf("audit.checkpoints_to: nobody here has the address %s: %w", reader, err)
 	}
 	r.Steps = append(r.Steps, "mail a checkpoint of the audit record to "+reader+" each day, and one at once")
@@ -85,7 +85,7 @@ func (o *office) checkpointMail() *bymail.Mailer {
 
 // deliver files a message of the box itself with somebody here.
 func (o *office) deliver(ctx context.Context, to string, message io.Reader) error {
-	for _, r := range o.delivery.Deliver(ctx, &delivery.Envelope{Recipients: []string{to}}, message) {
+	for _, r := range o.delivery.Deliver(ctx, &delivery.Envelope{Recipients: []string{to}, Own: true}, message) {
 		if r.Err != nil {
 			return r.Err
 		}

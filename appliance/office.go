@@ -198,3 +198,13 @@ func (r recipients) Resolve(ctx context.Context, address string) ([]delivery.Acc
 
 	return accounts, nil
 }
+
+// Admits implements delivery.Directory.
+func (r recipients) Admits(ctx context.Context, sender, recipient string) error {
+	err := r.dir.Admits(ctx, sender, recipient)
+	if errors.Is(err, directory.ErrNotAdmitted) {
+		return fmt.Errorf("%w: %w", delivery.ErrNotAdmitted, err)
+	}
+
+	return err
+}

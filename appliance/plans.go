@@ -275,7 +275,7 @@ type letters struct{ *delivery.Pipeline }
 
 // Deliver implements sunset.Mailer.
 func (l letters) Deliver(ctx context.Context, account string, message []byte) error {
-	results := l.Pipeline.Deliver(ctx, &delivery.Envelope{Recipients: []string{account}}, strings.NewReader(string(message)))
+	results := l.Pipeline.Deliver(ctx, &delivery.Envelope{Recipients: []string{account}, Own: true}, strings.NewReader(string(message)))
 
 	return results[0].Err
 }

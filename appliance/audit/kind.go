@@ -27,6 +27,7 @@ const (
 	DeviceRevoked   Kind = "device.revoked"
 	AliasAdded      Kind = "alias.added"
 	AliasRemoved    Kind = "alias.removed"
+	AliasChanged    Kind = "alias.changed"
 	AdminPassword   Kind = "admin.password"
 
 	AccountQuota     Kind = "account.quota"
@@ -146,6 +147,7 @@ func Kinds() []Spec {
 		{DeviceRevoked, Acts, Notice, "the password of a device was revoked", []string{"actor", "account", "device", "before"}, true, 0, false},
 		{AliasAdded, Acts, Notice, "an alias was made or got targets", []string{"actor", "alias", "before", "after"}, true, 0, false},
 		{AliasRemoved, Acts, Notice, "an alias or some of its targets were removed", []string{"actor", "alias", "before", "after"}, true, 0, false},
+		{AliasChanged, Acts, Notice, "a group or alias was made or changed, with who may write to it", []string{"actor", "alias", "before", "after"}, true, 0, false},
 		{MetricsToken, Acts, Notice, "the token that opens the metrics was made or taken away", []string{"actor", "after"}, false, 0, false},
 		{PortForCA, Acts, Notice, "the firewall let everybody in for a CA to look, or not any more", []string{"actor", "port", "reason", "after"}, false, 0, false},
 		{AdminPassword, Acts, Warning, "the administrator's password was set", []string{"actor"}, false, 0, false},

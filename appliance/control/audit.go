@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"pillarbox/appliance/audit"
-	"pillarbox/appliance/directory"
 	"pillarbox/appliance/peer"
 )
 
@@ -120,32 +119,6 @@ func inJSON(v any) string {
 	}
 
 	return string(b)
-}
-
-// targets returns what an alias leads to, in words; "" if there is none.
-func (h *Handler) targets(ctx context.Context, address string) string {
-	addr, err := directory.ParseAddress(address)
-	if err != nil {
-		return ""
-	}
-	aliases, err := h.directory.Aliases(ctx)
-	if err != nil {
-		return ""
-	}
-	for _, a := range aliases {
-		if a.Address == addr.String() {
-			return strings.Join(a.Targets, ", ")
-		}
-	}
-
-	return ""
-}
-
-func (h *Handler) recordAlias(ctx context.Context, kind audit.Kind, address, before string) error {
-	return h.record(ctx, audit.Event{
-		Kind: kind, Before: before, After: h.targets(ctx, address),
-		More: map[string]string{"alias": strings.ToLower(address)},
-	})
 }
 
 // recordMessages counts the messages that were put into mailboxes.

@@ -110,24 +110,6 @@ func (c *Client) SetAdmin(ctx context.Context, password directory.Secret) error 
 	return c.call(ctx, http.MethodPut, "/v1/admin/password", passwordChange{Password: string(password)}, nil)
 }
 
-// Aliases lists the aliases.
-func (c *Client) Aliases(ctx context.Context) ([]directory.Alias, error) {
-	var list []directory.Alias
-
-	return list, c.call(ctx, http.MethodGet, "/v1/aliases", nil, &list)
-}
-
-// AddAlias makes an alias, or adds targets to one.
-func (c *Client) AddAlias(ctx context.Context, a directory.Alias) error {
-	return c.call(ctx, http.MethodPost, "/v1/aliases", a, nil)
-}
-
-// RemoveAlias removes targets from an alias, or the alias where none is given.
-func (c *Client) RemoveAlias(ctx context.Context, address string, targets ...string) error {
-	return c.call(ctx, http.MethodDelete,
-		"/v1/aliases/"+url.PathEscape(address)+"?"+url.Values{"target": targets}.Encode(), nil, nil)
-}
-
 // call sends a request and decodes the answer into out, unless that is nil.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader

@@ -90,6 +90,14 @@ func (r recipients) Resolve(ctx context.Context, address string) ([]delivery.Acc
 	return all, nil
 }
 
+func (r recipients) Admits(ctx context.Context, sender, recipient string) error {
+	if err := r.dir.Admits(ctx, sender, recipient); err != nil {
+		return fmt.Errorf("%w: %w", delivery.ErrNotAdmitted, err)
+	}
+
+	return nil
+}
+
 // newClient returns a client in memory, with an account anna.
 func newClient(t *testing.T) *control.Client {
 	t.Helper()

@@ -18,6 +18,8 @@
 //	DELETE /v1/accounts/{address}/devices?device=… → device
 //	GET    /v1/aliases                         → [alias…]
 //	POST   /v1/aliases                         {address, targets}
+//	GET    /v1/aliases/{address}               → alias
+//	PUT    /v1/aliases/{address}               AliasChange → alias
 //	DELETE /v1/aliases/{address}?target=…
 //	GET    /v1/certificate                     → certs.State
 //	PUT    /v1/certificate                     {settings, check} → certs.Report

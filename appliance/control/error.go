@@ -33,6 +33,7 @@ const (
 	CodeTooMany      = "too-many"
 	CodeBusy         = "busy"
 	CodeNoRecipient  = string(delivery.UnknownRecipient)
+	CodeNotAdmitted  = string(delivery.NotAdmitted)
 	CodeDiskFull     = string(delivery.DiskFull)
 	CodeUnrecorded   = "unrecorded" // it was done, but the audit record does not have it
 	CodeInternal     = "internal"
@@ -58,12 +59,14 @@ func asError(err error) *Error {
 		{directory.ErrNoAlias, CodeNoAlias, http.StatusNotFound},
 		{directory.ErrAliasLoop, CodeAlias, http.StatusConflict},
 		{directory.ErrAliasTarget, CodeAlias, http.StatusConflict},
+		{directory.ErrAlias, CodeAlias, http.StatusBadRequest},
 		{directory.ErrPassword, CodePassword, http.StatusBadRequest},
 		{directory.ErrDeviceName, CodeDevice, http.StatusBadRequest},
 		{directory.ErrDeviceTaken, CodeDeviceTaken, http.StatusConflict},
 		{directory.ErrNoDevice, CodeNoDevice, http.StatusNotFound},
 		{directory.ErrTooMany, CodeTooMany, http.StatusConflict},
 		{directory.ErrBusy, CodeBusy, http.StatusServiceUnavailable},
+		{delivery.ErrNotAdmitted, CodeNotAdmitted, http.StatusForbidden},
 		{delivery.ErrUnknownRecipient, CodeNoRecipient, http.StatusNotFound},
 		{storage.ErrDiskFull, CodeDiskFull, http.StatusInsufficientStorage},
 	} {

@@ -63,7 +63,11 @@ func resultOf(r delivery.Result) Result {
 func (h *Handler) takeMessages(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	to := q.Get("to")
-	if err := h.delivery.Check(r.Context(), to); err != nil {
+	check := func() error { return h.delivery.Known(r.Context(), to) }
+	if q.Has("from") {
+		check = func() error { return h.delivery.Check(r.Context(), q.Get("from"), to) }
+	}
+	if err := check(); err != nil {
 		return err
 	}
 	frames := &frameReader{br: bufio.NewReaderSize(r.Body, maxFrameLine)}

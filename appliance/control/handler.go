@@ -199,9 +199,6 @@ func NewHandler(c *Config) *Handler {
 		"DELETE /v1/accounts/{address}":       h.removeAccount,
 		"PUT /v1/accounts/{address}/password": h.setPassword,
 		"PUT /v1/admin/password":              h.setAdmin,
-		"GET /v1/aliases":                     h.listAliases,
-		"POST /v1/aliases":                    h.addAlias,
-		"DELETE /v1/aliases/{address}":        h.removeAlias,
 		"POST /v1/messages":                   h.takeMessages,
 		"POST /v1/check":                      h.check,
 		"POST /v1/doctor":                     h.examine,
@@ -213,6 +210,7 @@ func NewHandler(c *Config) *Handler {
 	})
 	h.serve(h.deviceRoutes())
 	h.serve(h.peopleRoutes())
+	h.serve(h.aliasRoutes())
 	h.serve(h.exportRoutes())
 	h.serve(h.settingsRoutes())
 	h.serve(h.networkRoutes())
@@ -414,51 +412,6 @@ func (h *Handler) setAdmin(w http.ResponseWriter, r *http.Request) error {
 	}
 	h.log.InfoContext(r.Context(), "the administrator's password changed")
 	if err := h.record(r.Context(), audit.Event{Kind: audit.AdminPassword}); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-
-	return nil
-}
-
-func (h *Handler) listAliases(w http.ResponseWriter, r *http.Request) error {
-	aliases, err := h.directory.Aliases(r.Context())
-	if err != nil {
-		return err
-	}
-	if aliases == nil {
-		aliases = []directory.Alias{}
-	}
-
-	return writeJSON(w, http.StatusOK, aliases)
-}
-
-func (h *Handler) addAlias(w http.ResponseWriter, r *http.Request) error {
-	var a directory.Alias
-	if err := readJSON(w, r, &a); err != nil {
-		return err
-	}
-	before := h.targets(r.Context(), a.Address)
-	if err := h.directory.AddAlias(r.Context(), a.Address, a.Targets...); err != nil {
-		return err
-	}
-	h.log.InfoContext(r.Context(), "alias added", "alias", a.Address, "targets", a.Targets)
-	if err := h.recordAlias(r.Context(), audit.AliasAdded, a.Address, before); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-
-	return nil
-}
-
-func (h *Handler) removeAlias(w http.ResponseWriter, r *http.Request) error {
-	address, targets := r.PathValue("address"), r.URL.Query()["target"]
-	before := h.targets(r.Context(), address)
-	if err := h.directory.RemoveAlias(r.Context(), address, targets...); err != nil {
-		return err
-	}
-	h.log.InfoContext(r.Context(), "alias removed", "alias", address, "targets", targets)
-	if err := h.recordAlias(r.Context(), audit.AliasRemoved, address, before); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

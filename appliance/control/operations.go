@@ -38,6 +38,8 @@ func operations() map[string]operation {
 
 		"GET /v1/aliases":              {summary: "All aliases", role: roleAuditor, out: []directory.Alias{}},
 		"POST /v1/aliases":             {summary: "Make an alias, or add targets to one", role: roleOperator, in: directory.Alias{}},
+		"GET /v1/aliases/{address}":    {summary: "One alias", role: roleAuditor, out: directory.Alias{}},
+		"PUT /v1/aliases/{address}":    {summary: "Make a group or alias, or replace its members, description and who may write to it", role: roleOperator, in: AliasChange{}, out: directory.Alias{}},
 		"DELETE /v1/aliases/{address}": {summary: "Remove an alias, or targets of one", role: roleOperator, query: []string{"target"}},
 
 		"POST /v1/messages": {

@@ -35,6 +35,9 @@ type Config struct {
 // ErrUnknownRecipient where a recipient leads to nobody.
 type Directory interface {
 	Resolve(ctx context.Context, recipient string) ([]Account, error)
+	// Admits returns an error that wraps ErrNotAdmitted where a recipient takes
+	// mail from some senders only, and not from this one.
+	Admits(ctx context.Context, sender, recipient string) error
 }
 
 // Account is one that a recipient address leads to.
@@ -58,6 +61,7 @@ type Envelope struct {
 	Helo       string   // how the peer introduced itself; may be empty
 	Remote     string   // where it connected from; may be empty
 	With       string   // the protocol (RFC 5321, section 4.4), such as "LMTP"; may be empty
+	Own        bool     // the box or its administrator sends it: every recipient takes it
 }
 
 // Result tells what became of a message for one recipient.
@@ -98,17 +102,34 @@ func New(c *Config) *Pipeline {
 	return p
 }
 
-// Check tells whether mail for a recipient would find an account.
-func (p *Pipeline) Check(ctx context.Context, recipient string) error {
+// Known tells whether a recipient leads to an account.
+func (p *Pipeline) Known(ctx context.Context, recipient string) error {
 	_, err := p.resolve(ctx, recipient)
 
 	return err
 }
 
+// Check tells whether mail of a sender for a recipient would find an account.
+func (p *Pipeline) Check(ctx context.Context, sender, recipient string) error {
+	if err := p.Known(ctx, recipient); err != nil {
+		return err
+	}
+
+	return p.admits(ctx, sender, recipient)
+}
+
+func (p *Pipeline) admits(ctx context.Context, sender, recipient string) error {
+	if err := p.directory.Admits(ctx, sender, recipient); err != nil {
+		return fmt.Errorf("admit sender: %w", err)
+	}
+
+	return nil
+}
+
 // Deliver reads a message that arrives to its end and delivers it. The results
 // stand in the order of the recipients.
 func (p *Pipeline) Deliver(ctx context.Context, env *Envelope, r io.Reader) []Result {
-	results, targets := p.targets(ctx, env.Recipients)
+	results, targets := p.targets(ctx, env)
 	size, began := int64(0), time.Now()
 	defer func() {
 		failed := 0
@@ -172,13 +193,16 @@ type target struct {
 }
 
 // targets resolves recipients; an account appears once.
-func (p *Pipeline) targets(ctx context.Context, recipients []string) ([]Result, []*target) {
-	results := make([]Result, len(recipients))
+func (p *Pipeline) targets(ctx context.Context, env *Envelope) ([]Result, []*target) {
+	results := make([]Result, len(env.Recipients))
 	var targets []*target
 	byID := map[storage.AccountID]*target{}
-	for i, rcpt := range recipients {
+	for i, rcpt := range env.Recipients {
 		results[i].Recipient = rcpt
 		accounts, err := p.resolve(ctx, rcpt)
+		if err == nil && !env.Own {
+			err = p.admits(ctx, env.From, rcpt)
+		}
 		if err != nil {
 			results[i].Err = err
 			continue

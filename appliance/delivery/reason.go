@@ -9,6 +9,7 @@ import (
 // Errors that callers tell apart, beside those of storage.
 var (
 	ErrUnknownRecipient = errors.New("no such recipient")
+	ErrNotAdmitted      = errors.New("the sender may not write to this address")
 	ErrLoop             = errors.New("the message goes in circles")
 )
 
@@ -20,6 +21,7 @@ type Reason string
 const (
 	Delivered        Reason = ""
 	UnknownRecipient Reason = "unknown-recipient"
+	NotAdmitted      Reason = "not-admitted"
 	OverQuota        Reason = "over-quota"
 	TooBig           Reason = "too-big"
 	Loop             Reason = "loop"
@@ -49,6 +51,7 @@ func ReasonOf(err error) Reason {
 		reason Reason
 	}{
 		{ErrUnknownRecipient, UnknownRecipient},
+		{ErrNotAdmitted, NotAdmitted},
 		{storage.ErrOverQuota, OverQuota},
 		{storage.ErrTooBig, TooBig},
 		{ErrLoop, Loop},

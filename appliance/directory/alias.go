@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"pillarbox/storage"
 )
@@ -12,10 +13,13 @@ import (
 // maxTargets bounds the addresses one alias leads to.
 const maxTargets = 1000
 
-// Alias is an address that leads to others.
+// Alias is an address that leads to others: a group of the office, or another
+// name of one person.
 type Alias struct {
-	Address string   `json:"address"` // canonical
-	Targets []string `json:"targets"` // canonical, in the order they were given
+	Address     string   `json:"address"` // canonical
+	Targets     []string `json:"targets"` // canonical, in the order they were given
+	Description string   `json:"description,omitempty"`
+	Writers     Writers  `json:"writers,omitempty"`
 }
 
 // AddAlias makes an alias, or adds targets to one that exists. Targets are
@@ -40,16 +44,30 @@ func (d *Directory) addAlias(ctx context.Context, address string, targets []stri
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.state.Load()
-	r := aliasRecord{Created: d.now().UTC()}
+	r, err := s.aliasRecord(addr, d.now())
+	if err != nil {
+		return err
+	}
+	return d.putAlias(ctx, s, addr, r, targets)
+}
+
+// aliasRecord returns what is stored of an alias, or what a new one begins with.
+func (s *state) aliasRecord(addr Address, now time.Time) (aliasRecord, error) {
 	switch old := s.aliases[addr]; {
 	case old != nil:
-		r = old.record
+		r := old.record
 		r.Targets = slices.Clone(r.Targets)
+		return r, nil
 	case s.taken(addr):
-		return fmt.Errorf("%w: %s is an account", ErrAddressTaken, addr)
+		return aliasRecord{}, fmt.Errorf("%w: %s is an account", ErrAddressTaken, addr)
 	case len(s.aliases) >= maxAliases:
-		return fmt.Errorf("%w: %d aliases", ErrTooMany, maxAliases)
+		return aliasRecord{}, fmt.Errorf("%w: %d aliases", ErrTooMany, maxAliases)
 	}
+	return aliasRecord{Created: now.UTC()}, nil
+}
+
+// putAlias adds targets to a record and writes it. d.mu is held.
+func (d *Directory) putAlias(ctx context.Context, s *state, addr Address, r aliasRecord, targets []string) error {
 	for _, t := range targets {
 		target, err := s.aliasTarget(addr, t)
 		if err != nil {
@@ -76,7 +94,10 @@ func (s *state) aliasTarget(from Address, target string) (string, error) {
 	if t == from || s.leadsTo(t, from) {
 		return "", fmt.Errorf("%w: %s", ErrAliasLoop, t)
 	}
-	if s.byAddress[t] == nil && s.aliases[t] == nil {
+	if !s.known(t) {
+		if !s.ours(t.Domain) {
+			return "", fmt.Errorf("%w: %s is outside the office, and the box does not send mail to other servers yet", ErrAliasTarget, t)
+		}
 		return "", fmt.Errorf("%w: %s", ErrAliasTarget, t)
 	}
 	return t.String(), nil
@@ -207,7 +228,7 @@ func (d *Directory) Aliases(context.Context) ([]Alias, error) {
 	s := d.state.Load()
 	all := make([]Alias, 0, len(s.aliases))
 	for _, addr := range slices.SortedFunc(maps.Keys(s.aliases), Address.compare) {
-		all = append(all, Alias{Address: addr.String(), Targets: slices.Clone(s.aliases[addr].record.Targets)})
+		all = append(all, s.aliases[addr].shown(addr))
 	}
 	return all, nil
 }

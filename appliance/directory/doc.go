@@ -11,13 +11,23 @@
 //	directory/accounts    account id → {address, name, created, quota, state}
 //	directory/credentials account id "/" credential id → {kind, hash, label, created, scram, no_sending}
 //	directory/uses        credential id → {at, remote}, of devices, written once an hour at most
-//	directory/aliases     address → {targets, created}
+//	directory/aliases     address → {targets, created, description, writers}
 //	directory/admin       "password" → {kind, hash, created}
 //
 // Addresses are kept in their canonical form, see [ParseAddress]. All of it is
 // also held in memory as one immutable state that each change replaces, so that
 // a log-in or a recipient costs no read of the database. An office has some
 // hundreds of accounts at most.
+//
+// # Groups
+//
+// A group is an alias: an address that leads to people and to other groups, with
+// a word on what it is for and on who may write to it. There is no second kind of
+// address, so that each has one place. A version that does not know the writers
+// of an alias lets everybody write to it, and forgets them when it changes the
+// alias; the format stays 1, because an update that is taken back must find a
+// directory that it can read. An alias whose last member goes, goes with it:
+// mail for nobody is refused, and not lost.
 //
 // # Order of writes
 //

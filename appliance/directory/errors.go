@@ -11,6 +11,8 @@ var (
 	ErrNoAlias          = errors.New("no such alias")
 	ErrAliasLoop        = errors.New("the alias would lead back to itself")
 	ErrAliasTarget      = errors.New("the alias leads to an address that does not exist here")
+	ErrAlias            = errors.New("the alias cannot be so")
+	ErrNotAdmitted      = errors.New("only people of the office may write to this address")
 	ErrUnknownRecipient = errors.New("no such recipient")
 	ErrPassword         = errors.New("the password cannot be used")
 	ErrTooMany          = errors.New("the directory holds as many as it can")

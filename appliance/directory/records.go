@@ -66,8 +66,10 @@ type credentialRecord struct {
 }
 
 type aliasRecord struct {
-	Targets []string  `json:"targets"`
-	Created time.Time `json:"created"`
+	Targets     []string  `json:"targets"`
+	Created     time.Time `json:"created"`
+	Description string    `json:"description,omitempty"`
+	Writers     Writers   `json:"writers,omitempty"`
 }
 
 func credentialKey(id storage.AccountID, credential string) string {

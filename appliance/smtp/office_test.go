@@ -98,6 +98,14 @@ func (r recipients) Resolve(ctx context.Context, address string) ([]delivery.Acc
 	return all, nil
 }
 
+func (r recipients) Admits(ctx context.Context, sender, recipient string) error {
+	if err := r.dir.Admits(ctx, sender, recipient); err != nil {
+		return fmt.Errorf("%w: %w", delivery.ErrNotAdmitted, err)
+	}
+
+	return nil
+}
+
 // mail returns the messages in an account's INBOX.
 func (o *office) mail(t *testing.T, address string) []string {
 	t.Helper()

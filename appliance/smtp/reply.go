@@ -21,6 +21,9 @@ func replyTo(err error) reply {
 		return reply{250, "2.0.0", "delivered"}
 	case delivery.UnknownRecipient:
 		return reply{550, "5.1.1", "no such recipient here"}
+	case delivery.NotAdmitted:
+		// RFC 3463, section 3.8.
+		return reply{550, "5.7.2", "only people of the office may write to this address"}
 	case delivery.OverQuota:
 		// Final, so that the sender learns of it at once and not after the
 		// days that a queue waits.

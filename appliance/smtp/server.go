@@ -25,7 +25,7 @@ type Config struct {
 
 // Deliverer takes messages. *delivery.Pipeline is one.
 type Deliverer interface {
-	Check(ctx context.Context, recipient string) error
+	Check(ctx context.Context, sender, recipient string) error
 	Deliver(ctx context.Context, env *delivery.Envelope, r io.Reader) []delivery.Result
 }
 

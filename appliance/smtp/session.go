@@ -206,7 +206,7 @@ func (c *session) recipient(ctx context.Context, arg string) {
 		c.reply(452, "4.5.3", "too many recipients")
 		return
 	}
-	if err := c.srv.deliverer.Check(ctx, p.address); err != nil {
+	if err := c.srv.deliverer.Check(ctx, *c.from, p.address); err != nil {
 		r := replyTo(err)
 		c.log.WarnContext(ctx, "recipient refused", "from", *c.from, "recipient", p.address,
 			"reason", delivery.ReasonOf(err), "err", err)

@@ -22,7 +22,7 @@ type commands struct {
 	Status   statusCommand   `cmd:"" help:"Tell how the server is."`
 	Log      logCommand      `cmd:"" help:"Show the newest lines of the server's log."`
 	Account  accountCommand  `cmd:"" help:"Keep the accounts."`
-	Alias    aliasCommand    `cmd:"" help:"Keep addresses that lead to accounts."`
+	Alias    aliasCommand    `cmd:"" aliases:"group" help:"Keep groups, and other addresses that lead to accounts."`
 	Ban      banCommand      `cmd:"" help:"See and change who may not connect."`
 	Cert     certCommand     `cmd:"" help:"Keep the certificate and how strict TLS is."`
 	Setup    setupCommand    `cmd:"" help:"Tell mail programs, and people, how to connect."`
