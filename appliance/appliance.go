@@ -303,7 +303,6 @@ func (a *Appliance) fitCA() {
 // disconnect ends the sessions of an account that must log in anew, or never
 // again.
 func (a *Appliance) disconnect(c directory.Change) {
-	a.web.forget(context.Background(), c)
 	switch c.What {
 	case directory.AccountAdded:
 		a.fitCA()

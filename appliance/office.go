@@ -24,6 +24,7 @@ import (
 	"pillarbox/appliance/ports/sunset"
 	"pillarbox/appliance/setup"
 	"pillarbox/storage"
+	"pillarbox/webui"
 )
 
 // office is an opened data folder: what a server and a command have in common.
@@ -48,6 +49,7 @@ type office struct {
 	checkpoints *bymail.Mailer
 	clients     *clientSetup
 	setup       *setup.Service
+	pages       *webui.Book
 
 	certsOpening sync.Mutex // held by who opens them
 	certs        *certs.Manager
@@ -115,9 +117,14 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 	if o.imports, err = openImports(c, o); err != nil {
 		return nil, errors.Join(err, o.close(c.Logger))
 	}
+	if o.pages, err = webui.OpenBook(webStore{sections{store.System()}}, c.Logger.With("service", "web"), nil); err != nil {
+		return nil, errors.Join(err, o.close(c.Logger))
+	}
+	dir.Watch(o.tellPages)
 	o.handler = control.NewHandler(&control.Config{
 		Certs:     o.openCerts,
 		Setup:     o.setup,
+		Pages:     pageBook{o.pages},
 		Directory: dir,
 		Delivery:  o.delivery,
 		Store:     store,

@@ -11,7 +11,6 @@ import (
 	"pillarbox/appliance/certs"
 	"pillarbox/appliance/config"
 	"pillarbox/appliance/control"
-	"pillarbox/appliance/directory"
 	"pillarbox/webui"
 )
 
@@ -39,6 +38,7 @@ func (a *Appliance) openWeb(in *signIn) error {
 		Logger:    a.log.With("service", "web"),
 		Version:   a.conf.Version,
 		Store:     webStore{sections{a.office.store.System()}},
+		Book:      a.office.pages,
 		Gate:      &webGate{in: in, dir: a.office.directory, bans: a.office.bans},
 		API:       webAPI{a.office.handler},
 		Record:    a.recordWeb,
@@ -118,14 +118,3 @@ func (w webAPI) Routes() map[string]string { return w.handler.Roles() }
 
 // OpenAPI implements webui.API.
 func (w webAPI) OpenAPI() []byte { return w.handler.OpenAPI() }
-
-// forget has the pages forget who was removed, and ends the sessions of who has
-// another password.
-func (w *web) forget(ctx context.Context, c directory.Change) {
-	switch c.What {
-	case directory.AccountRemoved:
-		w.server.Forget(ctx, string(c.Account))
-	case directory.PasswordChanged, directory.AccountSuspended:
-		w.server.EndSessions(ctx, string(c.Account))
-	}
-}

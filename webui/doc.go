@@ -20,6 +20,11 @@
 //     the same thing and the audit record says who did it. Decode the answer
 //     into a struct of your own with the fields that the page shows. An error
 //     that says what is wrong is an *APIError; v.explain puts it beside the form.
+//   - Undo: where what was done can be taken back, v.undoable says so with a
+//     button that sends another form. Where it cannot, the page asks before.
+//   - API: whatever a form does, a program can do. pageActs of package
+//     appliance's tests names the request for each form, or says why there is
+//     none; the role of both is the same.
 //   - Template: pages/NAME.html defines "main"; v.show("NAME", title, data) fills
 //     it, as .D. Forms are written with the blocks "field" and "problem" of
 //     parts.html, which keep what was typed and tie an explanation to its field.
@@ -51,6 +56,12 @@
 //	web/tokens    SHA-256 of the token → name, role, by whom
 //	web/office    "office" → name, mail domain, time zone, how far the first steps went
 //	web/doctor    when it began → an examination and what it found
+//
+// A [Book] holds all but the office's facts. It is open without the pages, too: who
+// lost a telephone at night gets in by a command (account reset-factor), whether
+// the server runs or not. What others do to a user or a token goes by package
+// control, which asks the Book; only what somebody proves of themselves, such as
+// a new passkey, is done here alone.
 //
 // Cookies and tokens have 256 random bits, so that a plain hash is enough.
 // Recovery codes are kept as hashes, too; the secret of a second factor has to

@@ -161,15 +161,61 @@ type api struct {
 	mu      sync.Mutex
 	calls   []call
 	answers map[string]func(w http.ResponseWriter, r *http.Request) // by "METHOD path"
+	book    *webui.Book                                             // of the box, for what the API does to it
+}
+
+// answerBook does what the API does to the pages' own book, so that tests can
+// see what comes of it; false for other requests.
+func (a *api) answerBook(w http.ResponseWriter, r *http.Request, body []byte) bool {
+	ctx, in := r.Context(), struct {
+		Name, Role string
+		Days       int
+	}{}
+	_ = json.Unmarshal(body, &in)
+	var (
+		out any
+		err error
+	)
+	switch what := r.Method + " " + r.URL.Path; {
+	case what == "PUT /v1/accounts/anna@office.example/role":
+		_, err = a.book.SetRole(ctx, "id-anna", "anna@office.example", in.Role)
+	case what == "DELETE /v1/accounts/anna@office.example/factor":
+		var had bool
+		had, err = a.book.ResetFactor(ctx, "id-anna")
+		out = map[string]bool{"had": had}
+	case what == "DELETE /v1/accounts/anna@office.example/sessions":
+		var n int
+		n, err = a.book.EndSessions(ctx, "id-anna", r.URL.Query().Get("session"))
+		out = map[string]int{"ended": n}
+	case what == "POST /v1/tokens":
+		var secret string
+		_, secret, err = a.book.AddToken(ctx, in.Name, in.Role, in.Days, "a test")
+		out = map[string]string{"secret": secret}
+	case strings.HasPrefix(what, "DELETE /v1/tokens/"):
+		var t webui.TokenState
+		t, _, err = a.book.RevokeToken(ctx, strings.TrimPrefix(r.URL.Path, "/v1/tokens/"))
+		out = map[string]string{"name": t.Name}
+	default:
+		return false
+	}
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		out = map[string]string{"code": "token", "message": err.Error()}
+	}
+	_ = json.NewEncoder(w).Encode(out)
+
+	return true
 }
 
 func (a *api) Answer(w http.ResponseWriter, r *http.Request, by webui.Caller) {
 	body, _ := io.ReadAll(r.Body)
+	if w.Header().Set("Content-Type", "application/json"); a.answerBook(w, r, body) {
+		return
+	}
 	a.mu.Lock()
 	a.calls = append(a.calls, call{r.Method, r.URL.RequestURI(), by.Name, string(body), by.Began})
 	f := a.answers[r.Method+" "+r.URL.Path]
 	a.mu.Unlock()
-	w.Header().Set("Content-Type", "application/json")
 	if f != nil {
 		f(w, r)
 		return
@@ -180,7 +226,7 @@ func (a *api) Answer(w http.ResponseWriter, r *http.Request, by webui.Caller) {
 func (a *api) Routes() map[string]string {
 	return map[string]string{
 		"GET /v1/status": "auditor", "POST /v1/accounts": "operator", "PUT /v1/admin/password": "administrator",
-		"GET /v1/accounts/{address}/devices": "auditor",
+		"GET /v1/accounts/{address}/devices": "auditor", "POST /v1/accounts/{address}/devices/certificate": "operator",
 	}
 }
 
@@ -258,8 +304,14 @@ func (b *box) open() {
 	plain, secure := listen(), listen()
 	b.plain, b.secure = plain.Addr().String(), secure.Addr().String()
 	port := func(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
+	log := slog.New(slog.NewTextHandler(b.t.Output(), nil))
+	book, err := webui.OpenBook(b.store, log, b.clock.now)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.api.book = book
 	s, err := webui.New(&webui.Config{
-		Logger: slog.New(slog.NewTextHandler(b.t.Output(), nil)), Version: "test", Store: b.store, Gate: b.gate, API: b.api, Now: b.clock.now,
+		Logger: log, Version: "test", Store: b.store, Book: book, Gate: b.gate, API: b.api, Now: b.clock.now,
 		Record: func(_ context.Context, a webui.Act) error {
 			b.mu.Lock()
 			defer b.mu.Unlock()

@@ -99,7 +99,14 @@ func filled(t testing.TB) *box {
 	now := time.Now()
 	anna := map[string]any{"id": "id-anna", "address": "anna@office.example", "name": "Anna", "created": now, "quota": 5e9, "used_bytes": 4.9e9, "suspended": true, "error": "damaged"}
 	b.api.say("GET /v1/accounts", []any{anna})
-	b.api.say("GET /v1/aliases", []any{map[string]any{"address": "info@office.example", "targets": []string{"anna@office.example"}}})
+	b.api.say("GET /v1/aliases", []any{
+		map[string]any{"address": "info@office.example", "targets": []string{"anna@office.example", "all@office.example"}, "description": "Who <asks>", "writers": "office"},
+		map[string]any{"address": "all@office.example", "targets": []string{"anna@office.example", "info@office.example"}},
+		map[string]any{"address": "a@office.example", "targets": []string{"anna@office.example"}},
+	})
+	sheet := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<!DOCTYPE html><p>Hello</p>") }
+	b.api.answers["GET /v1/setup/people/anna@office.example/sheet"] = sheet
+	b.api.say("GET /v1/setup", map[string]any{"imap": map[string]any{"host": "mail.office.example", "port": 993}, "outgoing": map[string]any{"host": "x", "port": 587, "security": "starttls"}})
 	b.api.say("GET /v1/accounts/anna@office.example/devices", []any{map[string]any{"id": "x", "name": "Telephone", "created": now, "last_used": now, "last_remote": "192.0.2.1", "expires": now}})
 	b.api.say("GET /v1/audit/records", []any{
 		map[string]any{"kind": "signin.ok", "time": now, "severity": "warning", "values": map[string]string{"remote": "192.0.2.1", "count": "3", "after": `{"a":1}`}},
@@ -128,7 +135,7 @@ func filled(t testing.TB) *box {
 func path(pattern string) string {
 	_, p, _ := strings.Cut(pattern, " ")
 
-	return strings.NewReplacer("{address}", "anna@office.example", "{number}", "1", "{$}", "", "{id}", "x", "{step}", "1").Replace(p)
+	return strings.NewReplacer("{address}", "anna@office.example", "{group}", "info@office.example", "{number}", "1", "{$}", "", "{id}", "x", "{step}", "1").Replace(p)
 }
 
 func TestPagesAreValid(t *testing.T) {
@@ -167,18 +174,22 @@ func TestFormsThatAreWrongComeBack(t *testing.T) {
 	b := filled(t)
 	w := b.as(webui.Administrator)
 	for p, form := range map[string][]string{
-		"/people/new":                         {"name", "Ben <b>", "address", "", "quota", "much"},
-		"/people/anna@office.example/quota":   {"quota", "-1"},
-		"/people/anna@office.example/devices": {"name", ""},
-		"/people/anna@office.example/role":    {"role", "king"},
-		"/people/anna@office.example/remove":  {"address", "ben@office.example"},
-		"/tokens/new":                         {"name", "", "role", "king"},
-		"/first/1":                            {"zone", "Mars/Olympus"},
-		"/first/2":                            {"name", "", "domain", "x y"},
-		"/first/5":                            {"people", "Ada Lovelace\nnobody <>;;;"},
-		"/me/password":                        {"old", "x", "password", "y", "again", "z"},
-		"/certificates/upload":                {},
-		"/factor":                             {"secret", "", "code", ""},
+		"/people/new":                                     {"name", "Ben <b>", "address", "", "quota", "much"},
+		"/people/anna@office.example/quota":               {"quota", "-1"},
+		"/people/anna@office.example/devices":             {"name", ""},
+		"/people/anna@office.example/role":                {"role", "king"},
+		"/people/anna@office.example/remove":              {"address", "ben@office.example"},
+		"/people/many":                                    {"people", "Ben,ben@office.example\nAnna,anna@office.example\nX,x@y\n", "quota", ""},
+		"/groups/new":                                     {"address", "", "members", "", "description", "x"},
+		"/groups/info@office.example/add":                 {"members", " , "},
+		"/people/anna@office.example/devices/certificate": {"name", ""},
+		"/tokens/new":                                     {"name", "", "role", "king"},
+		"/first/1":                                        {"zone", "Mars/Olympus"},
+		"/first/2":                                        {"name", "", "domain", "x y"},
+		"/first/5":                                        {"people", "Ada Lovelace\nnobody <>;;;"},
+		"/me/password":                                    {"old", "x", "password", "y", "again", "z"},
+		"/certificates/upload":                            {},
+		"/factor":                                         {"secret", "", "code", ""},
 	} {
 		got := w.post(p, form...)
 		if p == "/factor" {

@@ -16,6 +16,30 @@ type mine struct {
 	NewName  string
 	Passkeys bool // they can work under the name by which the page is open
 	Host     string
+
+	Setup        setupFacts
+	Certificates bool // devices can have one
+}
+
+// setupFacts are how mail programs connect.
+type setupFacts struct {
+	IMAP     setupServer  `json:"imap"`
+	Outgoing *setupServer `json:"outgoing"`
+}
+
+type setupServer struct {
+	Host     string `json:"host"`
+	Port     int    `json:"port"`
+	Security string `json:"security"`
+}
+
+// Words is how mail programs call the way by which the connection is encrypted.
+func (s setupServer) Words() string {
+	if s.Security == "starttls" {
+		return "STARTTLS"
+	}
+
+	return "SSL/TLS"
 }
 
 func (s *Server) meRoutes() []Route {
@@ -23,7 +47,10 @@ func (s *Server) meRoutes() []Route {
 		{Pattern: "GET /me", Role: Person, Nav: "My account", Section: "Me", Handle: (*visit).me},
 		{Pattern: "POST /me/password", Role: Person, Handle: (*visit).changePassword},
 		{Pattern: "POST /me/devices", Role: Person, Handle: (*visit).addOwnDevice},
+		{Pattern: "POST /me/devices/certificate", Role: Person, Handle: (*visit).certifyOwnDevice},
 		{Pattern: "POST /me/devices/revoke", Role: Person, Handle: (*visit).revokeOwnDevice},
+		{Pattern: "GET /me/sheet", Role: Person, Handle: (*visit).ownSheet},
+		{Pattern: "GET /me/mail.mobileconfig", Role: Person, Handle: (*visit).ownProfile},
 		{Pattern: "POST /me/sessions/end", Role: Person, Handle: (*visit).endOtherSessions},
 	}
 }
@@ -37,6 +64,10 @@ func (v *visit) myData() (d mine, err error) {
 		if err := v.call(http.MethodGet, "/v1/accounts/"+url.PathEscape(v.who.Address)+"/devices", nil, &d.Devices); err != nil {
 			return d, err
 		}
+		if err := v.call(http.MethodGet, "/v1/setup", nil, &d.Setup); err != nil {
+			return d, err
+		}
+		_, d.Certificates = v.s.conf.API.Routes()[certificatePattern]
 	}
 	d.History, err = v.signIns(v.who.account(), 20)
 
@@ -92,7 +123,7 @@ func (v *visit) changePassword() error {
 		return v.again("me", "My account", d, bad)
 	}
 	// Every session ends, and this one begins anew.
-	v.s.EndSessions(v.ctx(), v.who.User)
+	v.s.endSessions(v.ctx(), v.who.User)
 	who := *v.who
 	if err := v.begin(who, who.Means, "/me"); err != nil {
 		return err
@@ -123,6 +154,61 @@ func (v *visit) addOwnDevice() error {
 	return v.show("secret", secret.Title, secret)
 }
 
+func (v *visit) certifyOwnDevice() error {
+	if v.who.Address == "" {
+		return errNotFound
+	}
+	name := v.value("name")
+	made, bad, err := v.makeCertificate(v.who.Address, name)
+	if err != nil {
+		return err
+	}
+	if len(bad) > 0 {
+		d, err := v.myData()
+		if err != nil {
+			return err
+		}
+		d.NewName = name
+		return v.again("me", "My account", d, bad)
+	}
+	made.Back = "/me"
+
+	return v.show("certificate", "Certificate for "+made.Name, made)
+}
+
+func (v *visit) ownSheet() error {
+	if v.who.Address == "" {
+		return errNotFound
+	}
+
+	return v.sheet(v.who.Address)
+}
+
+// sheetPolicy is of a page that brings its own style and nothing else.
+const sheetPolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+
+// sheet shows the page that tells somebody how to connect their devices. It is
+// one that is printed or sent on, and so is none of ours by its looks.
+func (v *visit) sheet(address string) error {
+	var text []byte
+	if err := v.call(http.MethodGet, "/v1/setup/people/"+url.PathEscape(address)+"/sheet", nil, &text); err != nil {
+		return err
+	}
+	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	v.w.Header().Set("Content-Security-Policy", sheetPolicy)
+	_, _ = v.w.Write(text) // a browser that has gone asks again
+
+	return nil
+}
+
+func (v *visit) ownProfile() error {
+	if v.who.Address == "" {
+		return errNotFound
+	}
+
+	return v.pass(http.MethodGet, "/v1/setup/people/"+url.PathEscape(v.who.Address)+"/profile", nil, "mail.mobileconfig")
+}
+
 func (v *visit) revokeOwnDevice() error {
 	if v.who.Address == "" {
 		return errNotFound
@@ -135,12 +221,20 @@ func (v *visit) revokeOwnDevice() error {
 	return nil
 }
 
+// endOtherSessions ends one that is named, or all but the one that asks.
 func (v *visit) endOtherSessions() error {
-	err := v.s.sessions.end(v.ctx(), func(x *session) bool { return x.User == v.who.User && x.ID != v.who.ID })
+	one := v.value("session")
+	err := v.s.sessions.end(v.ctx(), func(x *session) bool {
+		return x.User == v.who.User && x.ID != v.who.ID && (one == "" || x.ID == one)
+	})
 	if err != nil {
 		return err
 	}
-	v.flash("ok", "You are signed out everywhere else.")
+	if one == "" {
+		v.flash("ok", "You are signed out everywhere else.")
+	} else {
+		v.flash("ok", "You are signed out there.")
+	}
 	v.seeOther("/me")
 
 	return nil

@@ -163,7 +163,19 @@ func (v *visit) seeOther(path string) {
 // flash keeps a message for the next page.
 func (v *visit) flash(kind, text string) {
 	if v.who != nil {
-		v.s.sessions.flash(v.who.ID, flash{kind, text})
+		v.s.sessions.flash(v.who.ID, flash{Kind: kind, Text: text})
+	}
+}
+
+// undoable says that something was done, and offers to take it back: by a form
+// that sends pairs of names and values to a path.
+func (v *visit) undoable(text, path string, pairs ...string) {
+	f := flash{Kind: "ok", Text: text, Undo: path, Fields: map[string]string{}}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		f.Fields[pairs[i]] = pairs[i+1]
+	}
+	if v.who != nil {
+		v.s.sessions.flash(v.who.ID, f)
 	}
 }
 

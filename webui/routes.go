@@ -12,6 +12,8 @@ func (s *Server) allRoutes() []Route {
 		s.firstRoutes(),
 		s.overviewRoutes(),
 		s.peopleRoutes(),
+		s.personRoutes(),
+		s.groupRoutes(),
 		s.portsRoutes(),
 		s.planRoutes(),
 		s.movingRoutes(),

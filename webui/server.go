@@ -19,6 +19,7 @@ type Config struct {
 	Logger  *slog.Logger
 	Version string
 	Store   Store
+	Book    *Book
 	Gate    Gate
 	API     API
 	// Record writes down what was done here; an error is the answer to who did it.
@@ -126,7 +127,8 @@ func New(c *Config) (*Server, error) {
 	if s.pages, err = s.loadPages(); err != nil {
 		return nil, fmt.Errorf("open the web page: %w", err)
 	}
-	if err := s.load(); err != nil {
+	s.sessions, s.users, s.tokens, s.rounds = c.Book.sessions, c.Book.users, c.Book.tokens, c.Book.rounds
+	if s.office, err = loadOffice(s.conf.Store); err != nil {
 		return nil, fmt.Errorf("open the web page: %w", err)
 	}
 	s.claim.code = newClaimCode()
@@ -134,24 +136,6 @@ func New(c *Config) (*Server, error) {
 	s.registerAPI()
 
 	return s, nil
-}
-
-func (s *Server) load() (err error) {
-	if s.sessions, err = loadSessions(s.conf.Store, s.now); err != nil {
-		return err
-	}
-	if s.users, err = loadUsers(s.conf.Store); err != nil {
-		return err
-	}
-	if s.tokens, err = loadTokens(s.conf.Store, s.now); err != nil {
-		return err
-	}
-	if s.office, err = loadOffice(s.conf.Store); err != nil {
-		return err
-	}
-	s.rounds, err = loadRounds(s.conf.Store, s.log)
-
-	return err
 }
 
 // The bounds of a connection.
@@ -225,18 +209,10 @@ func (s *Server) ClaimCode() string {
 	return s.claim.code
 }
 
-// Forget removes what is known of a person's account that is gone.
-func (s *Server) Forget(ctx context.Context, account string) {
-	s.EndSessions(ctx, account)
-	if err := s.users.forget(ctx, account); err != nil {
-		s.log.ErrorContext(ctx, "what the web page knew of a removed account stays", "account", account, "err", err)
-	}
-}
-
-// EndSessions signs a person out everywhere.
-func (s *Server) EndSessions(ctx context.Context, account string) {
-	if err := s.sessions.end(ctx, func(x *session) bool { return x.User == account }); err != nil {
-		s.log.ErrorContext(ctx, "sessions of the web page may come back at the next start", "account", account, "err", err)
+// endSessions signs somebody out everywhere.
+func (s *Server) endSessions(ctx context.Context, user string) {
+	if err := s.sessions.end(ctx, func(x *session) bool { return x.User == user }); err != nil {
+		s.log.ErrorContext(ctx, "sessions of the web page may come back at the next start", "user", user, "err", err)
 	}
 }
 

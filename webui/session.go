@@ -245,6 +245,10 @@ func recordOf(s *session) Record {
 type flash struct {
 	Kind string // "ok", "warning" or "error"
 	Text string
+	// Undo is the path of a form that takes back what was done, "" where that
+	// cannot be; Fields are what it sends.
+	Undo   string
+	Fields map[string]string
 }
 
 // flash keeps a message for a session's next page.

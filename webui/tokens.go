@@ -1,9 +1,8 @@
 package webui
 
 import (
-	"errors"
 	"net/http"
-	"time"
+	"net/url"
 )
 
 // tokensPage is the tokens, and what is typed for a new one.
@@ -36,53 +35,48 @@ func (v *visit) makeToken() error {
 	if err != nil || role < Auditor {
 		bad.add("role", "Choose one of them.")
 	}
-	if d.Name == "" || len(d.Name) > 60 {
+	if d.Name == "" || len(d.Name) > maxTokenName {
 		bad.add("name", "Give the token a name of at most 60 characters: what it is for.")
 	}
 	days, ok := map[string]int{"30": 30, "90": 90, "365": 365}[v.value("days")]
 	if !ok {
 		days = 90
 	}
-	secret := ""
+	var made struct {
+		Secret string `json:"secret"`
+	}
 	if len(bad) == 0 {
-		secret, err = v.s.tokens.add(v.ctx(), token{
-			Name: d.Name, Role: role, By: v.who.account(), Expires: v.s.now().Add(time.Duration(days) * 24 * time.Hour),
-		})
-		var refused *Refusal
-		switch {
-		case errors.As(err, &refused):
-			bad.add("name", refused.Text)
-		case err != nil:
-			return err
+		err := v.call(http.MethodPost, "/v1/tokens", map[string]any{"name": d.Name, "role": d.Role, "days": days}, &made)
+		if err != nil {
+			if err := v.explain(err, bad, map[string]string{"token": "name"}); err != nil {
+				return err
+			}
 		}
 	}
 	if len(bad) > 0 {
 		return v.again("tokennew", "Make an access token", d, bad)
 	}
-	if err := v.record("token.made", "", map[string]string{"text": d.Name, "after": role.String()}); err != nil {
-		return err
-	}
 
 	return v.show("secret", "Token "+d.Name, shownSecret{
-		Title: "Token " + d.Name, Secret: secret, Back: "/tokens",
+		Title: "Token " + d.Name, Secret: made.Secret, Back: "/tokens",
 		Text: "Give it to the program as “Authorization: Bearer …”. It is shown this once.",
 	})
 }
 
 func (v *visit) revokeToken() error {
-	gone, ok, err := v.s.tokens.revoke(v.ctx(), v.value("id"))
-	if err != nil {
-		return err
+	var gone struct {
+		Name string `json:"name"`
 	}
-	if !ok {
+	err := v.call(http.MethodDelete, "/v1/tokens/"+url.PathEscape(v.value("id")), nil, &gone)
+	switch {
+	case isCode(err, "no-token"):
 		v.flash("warning", "That token was revoked already.")
-	} else {
-		if err := v.record("token.revoked", "", map[string]string{"text": gone.Name}); err != nil {
-			return err
-		}
+	case err != nil:
+		return err
+	default:
 		v.flash("ok", "The token "+gone.Name+" opens nothing any more.")
 	}
-	http.Redirect(v.w, v.r, "/tokens", http.StatusSeeOther)
+	v.seeOther("/tokens")
 
 	return nil
 }

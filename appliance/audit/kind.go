@@ -30,12 +30,14 @@ const (
 	AliasChanged    Kind = "alias.changed"
 	AdminPassword   Kind = "admin.password"
 
+	AccountName      Kind = "account.name"
 	AccountQuota     Kind = "account.quota"
 	AccountSuspended Kind = "account.suspended"
 	BoxClaimed       Kind = "box.claimed"
 	RoleSet          Kind = "role.set"
 	FactorSet        Kind = "factor.set"
 	FactorRemoved    Kind = "factor.removed"
+	SessionsEnded    Kind = "sessions.ended"
 	TokenMade        Kind = "token.made"
 	TokenRevoked     Kind = "token.revoked"
 	OfficeChanged    Kind = "office.changed"
@@ -141,6 +143,7 @@ func Kinds() []Spec {
 		{AccountAdded, Acts, Notice, "an account was made", []string{"actor", "account", "after"}, true, 0, false},
 		{AccountRemoved, Acts, Warning, "an account was deleted with its mail", []string{"actor", "account", "before"}, true, 0, false},
 		{AccountPassword, Acts, Notice, "an account got another password", []string{"actor", "account"}, true, 0, false},
+		{AccountName, Acts, Notice, "a person got another name", []string{"actor", "account", "before", "after"}, true, 0, false},
 		{AccountQuota, Acts, Notice, "how much mail an account may keep was changed", []string{"actor", "account", "before", "after"}, true, 0, false},
 		{AccountSuspended, Acts, Warning, "an account was suspended, or let sign in again", []string{"actor", "account", "after"}, true, 0, false},
 		{DeviceAdded, Acts, Notice, "a device got a password or a certificate of its own", []string{"actor", "account", "device", "after", "fingerprint"}, true, 0, false},
@@ -155,6 +158,7 @@ func Kinds() []Spec {
 		{RoleSet, Acts, Warning, "a person got another role on the web page", []string{"actor", "account", "remote", "port", "before", "after"}, true, 0, false},
 		{FactorSet, Acts, Notice, "somebody got a second factor, recovery codes or a passkey", []string{"actor", "account", "remote", "port", "text"}, true, 0, false},
 		{FactorRemoved, Acts, Warning, "a second factor or a passkey was removed", []string{"actor", "account", "remote", "port", "text"}, true, 0, false},
+		{SessionsEnded, Acts, Notice, "somebody was signed out of the web page by somebody else", []string{"actor", "account", "text"}, true, 0, false},
 		{TokenMade, Acts, Warning, "a token for the API was made", []string{"actor", "account", "remote", "port", "text", "after"}, true, 0, false},
 		{TokenRevoked, Acts, Notice, "a token for the API was revoked", []string{"actor", "account", "remote", "port", "text"}, true, 0, false},
 		{OfficeChanged, Acts, Notice, "the office's name, domain or time zone was changed", []string{"actor", "account", "remote", "port", "before", "after"}, true, 0, false},

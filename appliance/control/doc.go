@@ -11,11 +11,21 @@
 //	POST   /v1/accounts                        {address, name, password, quota} → Account
 //	DELETE /v1/accounts/{address}
 //	PUT    /v1/accounts/{address}/password     {password}
+//	PUT    /v1/accounts/{address}/name         {name}
 //	PUT    /v1/accounts/{address}/quota        {quota}
 //	PUT    /v1/accounts/{address}/suspended    {suspended}
 //	GET    /v1/accounts/{address}/devices      → [device…]
 //	POST   /v1/accounts/{address}/devices      {name, no_sending} → AddedDevice
 //	DELETE /v1/accounts/{address}/devices?device=… → device
+//	GET    /v1/accounts/{address}/web          → PageUser: role, second factor, passkeys, sessions of the web page
+//	PUT    /v1/accounts/{address}/role         {role}
+//	DELETE /v1/accounts/{address}/factor       → {had}; recovery codes and passkeys go, too
+//	DELETE /v1/accounts/{address}/sessions?session=… → {ended}
+//	GET    /v1/admin/web                       → PageUser, of the administrator
+//	DELETE /v1/admin/factor, /v1/admin/sessions as of an account
+//	GET    /v1/tokens                          → [Token…]
+//	POST   /v1/tokens                          {name, role, days} → AddedToken
+//	DELETE /v1/tokens/{id}                     → Token
 //	GET    /v1/aliases                         → [alias…]
 //	POST   /v1/aliases                         {address, targets}
 //	GET    /v1/aliases/{address}               → alias

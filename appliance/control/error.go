@@ -22,6 +22,7 @@ const (
 	CodeRequest      = "request"
 	CodeAddress      = "address"
 	CodeAddressTaken = "address-taken"
+	CodeName         = "name"
 	CodeNoAccount    = "no-account"
 	CodeNoAlias      = "no-alias"
 	CodeNoDomain     = "no-domain"
@@ -39,6 +40,16 @@ const (
 	CodeInternal     = "internal"
 )
 
+// Wrong returns an answer that says what is wrong with what was asked for.
+func Wrong(code, message string) *Error {
+	return &Error{Code: code, Message: message, status: http.StatusBadRequest}
+}
+
+// NotFound returns an answer that says that there is no such thing.
+func NotFound(code, message string) *Error {
+	return &Error{Code: code, Message: message, status: http.StatusNotFound}
+}
+
 // Error implements error.
 func (e *Error) Error() string { return e.Message }
 
@@ -55,6 +66,7 @@ func asError(err error) *Error {
 	}{
 		{directory.ErrAddress, CodeAddress, http.StatusBadRequest},
 		{directory.ErrAddressTaken, CodeAddressTaken, http.StatusConflict},
+		{directory.ErrName, CodeName, http.StatusBadRequest},
 		{directory.ErrNoAccount, CodeNoAccount, http.StatusNotFound},
 		{directory.ErrNoAlias, CodeNoAlias, http.StatusNotFound},
 		{directory.ErrAliasLoop, CodeAlias, http.StatusConflict},

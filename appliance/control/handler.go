@@ -65,6 +65,9 @@ type Config struct {
 	Certs func(context.Context) (*certs.Manager, error)
 	// Setup knows how mail programs connect; without it there are no such requests.
 	Setup *setup.Service
+	// Pages is what the web page keeps of its users; without it there are no such
+	// requests.
+	Pages PageBook
 	// Describe adds what the process that answers knows of itself.
 	Describe func(*Status)
 	// Metrics writes what was counted; nil means that nothing is.
@@ -124,6 +127,8 @@ type Account struct {
 
 	UsedBytes    int64 `json:"used_bytes"`
 	UsedMessages int64 `json:"used_messages"`
+	// Role is what the person may do on the web page; see PageUser.
+	Role string `json:"role,omitempty"`
 	// Error says why its mail cannot be read, and what it uses is not known.
 	Error string `json:"error,omitempty"`
 }
@@ -144,6 +149,7 @@ type Handler struct {
 	audit     *audit.Log
 	certs     func(context.Context) (*certs.Manager, error)
 	setup     *setup.Service
+	pages     PageBook
 	bans      *access.Bans
 	ports     *ports.Inventory
 	imports   *importer.Jobs
@@ -173,6 +179,7 @@ func NewHandler(c *Config) *Handler {
 		audit:     c.Audit,
 		certs:     c.Certs,
 		setup:     c.Setup,
+		pages:     c.Pages,
 		bans:      c.Bans,
 		ports:     c.Ports,
 		imports:   c.Imports,
@@ -234,6 +241,9 @@ func NewHandler(c *Config) *Handler {
 	}
 	if h.bans != nil {
 		h.serve(h.banRoutes())
+	}
+	if h.pages != nil {
+		h.serve(h.pageRoutes())
 	}
 
 	return h
@@ -316,6 +326,9 @@ func (h *Handler) listAccounts(w http.ResponseWriter, r *http.Request) error {
 			}
 			h.log.ErrorContext(r.Context(), "account not readable", "account", a.Address, "err", err)
 			list[i] = Account{Account: a, Error: firstLine(err)}
+		}
+		if h.pages != nil {
+			list[i].Role = h.pages.User(string(a.ID)).Role
 		}
 	}
 
@@ -409,6 +422,11 @@ func (h *Handler) setAdmin(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := h.directory.SetAdmin(r.Context(), directory.Secret(p.Password)); err != nil {
 		return err
+	}
+	if h.pages != nil {
+		if _, err := h.pages.EndSessions(r.Context(), "", ""); err != nil {
+			return err
+		}
 	}
 	h.log.InfoContext(r.Context(), "the administrator's password changed")
 	if err := h.record(r.Context(), audit.Event{Kind: audit.AdminPassword}); err != nil {

@@ -28,6 +28,7 @@ func whole() *control.Handler {
 		Plans:   func() *sunset.Planner { return nil },
 		Imports: &importer.Jobs{},
 		Setup:   &setup.Service{},
+		Pages:   struct{ control.PageBook }{},
 		Certs:   func(context.Context) (*certs.Manager, error) { return nil, nil },
 		Metrics: func(io.Writer) error { return nil },
 		Version: "test",

@@ -27,9 +27,23 @@ func operations() map[string]operation {
 		"POST /v1/accounts":                    {summary: "Make an account", role: roleOperator, in: NewAccount{}, out: Account{}},
 		"DELETE /v1/accounts/{address}":        {summary: "Delete an account with its mail", role: roleAdministrator},
 		"PUT /v1/accounts/{address}/password":  {summary: "Set an account's password", role: roleOperator, in: passwordChange{}},
+		"PUT /v1/accounts/{address}/name":      {summary: "Change how a person is called", role: roleOperator, in: NewName{}},
 		"PUT /v1/accounts/{address}/quota":     {summary: "Change how much mail an account may keep", role: roleOperator, in: NewQuota{}},
 		"PUT /v1/accounts/{address}/suspended": {summary: "Keep everybody from signing in to an account, or let them again", role: roleOperator, in: Suspension{}},
 		"PUT /v1/admin/password":               {summary: "Set the administrator's password", role: roleAdministrator, in: passwordChange{}},
+
+		"GET /v1/accounts/{address}/web":         {summary: "A person's role, second factor, passkeys and sessions on the web page", role: roleAuditor, out: PageUser{}},
+		"PUT /v1/accounts/{address}/role":        {summary: "Give a person another role on the web page; it signs them out there", role: roleAdministrator, in: RoleChange{}},
+		"DELETE /v1/accounts/{address}/factor":   {summary: "Take a person's second factor, recovery codes and passkeys away; it signs them out of the web page", role: roleAdministrator, out: FactorReset{}},
+		"DELETE /v1/accounts/{address}/sessions": {summary: "Sign a person out of the web page, everywhere or of one session", role: roleOperator, query: []string{"session"}, out: EndedSessions{}},
+
+		"GET /v1/admin/web":         {summary: "The administrator's second factor, passkeys and sessions on the web page", role: roleAuditor, out: PageUser{}},
+		"DELETE /v1/admin/factor":   {summary: "Take the administrator's second factor, recovery codes and passkeys away", role: roleAdministrator, out: FactorReset{}},
+		"DELETE /v1/admin/sessions": {summary: "Sign the administrator out of the web page, everywhere or of one session", role: roleAdministrator, query: []string{"session"}, out: EndedSessions{}},
+
+		"GET /v1/tokens":         {summary: "The tokens that open this API", role: roleAdministrator, out: []Token{}},
+		"POST /v1/tokens":        {summary: "Make a token; its secret is told this once", role: roleAdministrator, in: NewToken{}, out: AddedToken{}},
+		"DELETE /v1/tokens/{id}": {summary: "Revoke a token", role: roleAdministrator, out: Token{}},
 
 		"GET /v1/accounts/{address}/devices":              {summary: "An account's devices", role: roleAuditor, out: []directory.Device{}},
 		"POST /v1/accounts/{address}/devices":             {summary: "Make a password for a device", role: roleOperator, in: NewDevice{}, out: AddedDevice{}},
@@ -79,6 +93,8 @@ func operations() map[string]operation {
 		"POST /v1/check":  {summary: "Read all stored mail and say what is damaged, or mend it", role: roleAdministrator, query: []string{"repair"}, kind: "application/x-ndjson"},
 		"POST /v1/doctor": {summary: "Examine this box or another server", role: roleOperator, in: ExamineRequest{}, out: doctor.Report{}},
 
+		"GET /v1/doctor/rounds": {summary: "What was examined on the web page, and found", role: roleAuditor, kind: "application/json"},
+
 		"GET /v1/metrics":          {summary: "What was counted, as Prometheus reads it", role: roleAuditor, kind: "text/plain"},
 		"POST /v1/metrics/token":   {summary: "Make another token for the metrics", role: roleAdministrator, out: MetricsToken{}},
 		"DELETE /v1/metrics/token": {summary: "Take the metrics' token away", role: roleAdministrator},
@@ -89,13 +105,22 @@ func operations() map[string]operation {
 		"GET /v1/ports/strangers":    {summary: "Who connected without signing in", role: roleAuditor, query: chosen, out: []ports.Stranger{}},
 		"GET /v1/ports/simulate":     {summary: "What closing a port, or another rule, would have broken", role: roleAuditor, query: []string{"change", "port"}, out: ports.Forecast{}},
 
-		"GET /v1/plans":               {summary: "The plans to leave a port or an old way of signing in", role: roleAuditor, out: []sunset.Plan{}},
-		"POST /v1/plans":              {summary: "Make a plan; it does nothing before it is started", role: roleAdministrator, in: sunset.Spec{}, out: sunset.Status{}},
-		"GET /v1/plans/{kind}":        {summary: "One plan: where it stands, and what keeps it from its next step", role: roleAuditor, out: sunset.Status{}},
-		"POST /v1/plans/{kind}/{act}": {summary: "Decide about a plan", role: roleAdministrator, in: PlanAct{}, out: sunset.Status{}},
-		"POST /v1/plans-report":       {summary: "What was found, decided and done about the plans, for an auditor", role: roleAuditor, query: []string{"form"}, out: sunset.Report{}},
-		"GET /v1/port-990":            {summary: "Why port 990 is open, and who answers for it", role: roleAuditor, out: sunset.Ownership{}},
-		"PUT /v1/port-990":            {summary: "Say why port 990 is open, and who answers for it", role: roleAdministrator, in: sunset.Ownership{}, out: sunset.Ownership{}},
+		"GET /v1/plans":        {summary: "The plans to leave a port or an old way of signing in", role: roleAuditor, out: []sunset.Plan{}},
+		"POST /v1/plans":       {summary: "Make a plan; it does nothing before it is started", role: roleAdministrator, in: sunset.Spec{}, out: sunset.Status{}},
+		"GET /v1/plans/{kind}": {summary: "One plan: where it stands, and what keeps it from its next step", role: roleAuditor, out: sunset.Status{}},
+
+		"POST /v1/plans/{kind}/start":    {summary: "Approve a plan and start it", role: roleAdministrator, in: PlanAct{}, out: sunset.Status{}},
+		"POST /v1/plans/{kind}/next":     {summary: "Go to a plan's next step", role: roleAdministrator, in: PlanAct{}, out: sunset.Status{}},
+		"POST /v1/plans/{kind}/pause":    {summary: "Stop a plan for now", role: roleOperator, in: PlanAct{}, out: sunset.Status{}},
+		"POST /v1/plans/{kind}/resume":   {summary: "Go on with a plan", role: roleAdministrator, in: PlanAct{}, out: sunset.Status{}},
+		"POST /v1/plans/{kind}/rollback": {summary: "Take a plan back", role: roleOperator, in: PlanAct{}, out: sunset.Status{}},
+		"POST /v1/plans/{kind}/accept":   {summary: "Accept that a plan cuts some people off", role: roleAdministrator, in: PlanAct{}, out: sunset.Status{}},
+		"POST /v1/plans/{kind}/brownout": {summary: "Plan a brown-out, or end it", role: roleAdministrator, in: PlanAct{}, out: sunset.Status{}},
+		"POST /v1/plans/{kind}/drop":     {summary: "Drop a plan", role: roleAdministrator, in: PlanAct{}, out: sunset.Status{}},
+
+		"POST /v1/plans-report": {summary: "What was found, decided and done about the plans, for an auditor", role: roleAuditor, query: []string{"form"}, out: sunset.Report{}},
+		"GET /v1/port-990":      {summary: "Why port 990 is open, and who answers for it", role: roleAuditor, out: sunset.Ownership{}},
+		"PUT /v1/port-990":      {summary: "Say why port 990 is open, and who answers for it", role: roleAdministrator, in: sunset.Ownership{}, out: sunset.Ownership{}},
 
 		"GET /v1/imports":                {summary: "The moves of mail to the box", role: roleAuditor, out: []importer.Job{}},
 		"POST /v1/imports":               {summary: "Begin to move mail in", role: roleAdministrator, in: importer.NewJob{}, out: importer.Job{}},

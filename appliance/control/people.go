@@ -20,12 +20,39 @@ type Suspension struct {
 	Suspended bool `json:"suspended"`
 }
 
+// NewName asks for another name of a person.
+type NewName struct {
+	Name string `json:"name"`
+}
+
 // peopleRoutes are the requests that change an account which is there.
 func (h *Handler) peopleRoutes() map[string]func(http.ResponseWriter, *http.Request) error {
 	return map[string]func(http.ResponseWriter, *http.Request) error{
+		"PUT /v1/accounts/{address}/name":      h.setName,
 		"PUT /v1/accounts/{address}/quota":     h.setQuota,
 		"PUT /v1/accounts/{address}/suspended": h.suspend,
 	}
+}
+
+func (h *Handler) setName(w http.ResponseWriter, r *http.Request) error {
+	var n NewName
+	if err := readJSON(w, r, &n); err != nil {
+		return err
+	}
+	before, err := h.directory.Find(r.Context(), r.PathValue("address"))
+	if err != nil {
+		return err
+	}
+	if err := h.directory.SetName(r.Context(), before.Address, n.Name); err != nil {
+		return err
+	}
+	h.log.InfoContext(r.Context(), "name changed", "account", before.Address)
+	if err := h.record(r.Context(), audit.Event{Kind: audit.AccountName, Account: before.Address, Before: before.Name, After: n.Name}); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+
+	return nil
 }
 
 func (h *Handler) setQuota(w http.ResponseWriter, r *http.Request) error {
@@ -74,6 +101,11 @@ func (h *Handler) suspend(w http.ResponseWriter, r *http.Request) error {
 	w.WriteHeader(http.StatusNoContent)
 
 	return nil
+}
+
+// SetName changes how a person is called.
+func (c *Client) SetName(ctx context.Context, address, name string) error {
+	return c.call(ctx, http.MethodPut, "/v1/accounts/"+url.PathEscape(address)+"/name", NewName{name}, nil)
 }
 
 // SetQuota changes how many octets an account may use; 0 means no limit.

@@ -36,15 +36,21 @@ type PlanAct struct {
 
 // planRoutes are the requests about plans.
 func (h *Handler) planRoutes() map[string]func(http.ResponseWriter, *http.Request) error {
-	return map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET /v1/plans":               h.listPlans,
-		"POST /v1/plans":              h.makePlan,
-		"GET /v1/plans/{kind}":        h.showPlan,
-		"POST /v1/plans/{kind}/{act}": h.actOnPlan,
-		"GET /v1/port-990":            h.getOwnership,
-		"PUT /v1/port-990":            h.setOwnership,
-		"POST /v1/plans-report":       h.reportPlans,
+	routes := map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET /v1/plans":         h.listPlans,
+		"POST /v1/plans":        h.makePlan,
+		"GET /v1/plans/{kind}":  h.showPlan,
+		"GET /v1/port-990":      h.getOwnership,
+		"PUT /v1/port-990":      h.setOwnership,
+		"POST /v1/plans-report": h.reportPlans,
 	}
+	// Each act is a request of its own: not everybody who may pause a plan may
+	// start one.
+	for _, act := range []string{"start", "next", "pause", "resume", "rollback", "accept", "brownout", "drop"} {
+		routes["POST /v1/plans/{kind}/"+act] = func(w http.ResponseWriter, r *http.Request) error { return h.actOnPlan(w, r, act) }
+	}
+
+	return routes
 }
 
 func (h *Handler) planner() (*sunset.Planner, error) {
@@ -102,7 +108,7 @@ func (h *Handler) answerPlan(w http.ResponseWriter, status int, p *sunset.Planne
 	return writeJSON(w, status, s)
 }
 
-func (h *Handler) actOnPlan(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) actOnPlan(w http.ResponseWriter, r *http.Request, act string) error {
 	p, err := h.planner()
 	if err != nil {
 		return err
@@ -112,7 +118,7 @@ func (h *Handler) actOnPlan(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx, k, by := r.Context(), sunset.Kind(r.PathValue("kind")), Actor(r.Context())
-	switch r.PathValue("act") {
+	switch act {
 	case "start":
 		_, err = p.Start(ctx, k, by, a.Why)
 	case "next":
@@ -133,8 +139,6 @@ func (h *Handler) actOnPlan(w http.ResponseWriter, r *http.Request) error {
 		} else {
 			_, err = p.Brownout(ctx, k, a.Begins, a.For, by, a.Why)
 		}
-	default:
-		return &Error{Code: CodeRequest, Message: "nothing like that can be done with a plan", status: http.StatusNotFound}
 	}
 	if err != nil {
 		return planError(err)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/emersion/go-imap/v2"
@@ -69,8 +70,8 @@ func (d *Directory) add(ctx context.Context, n NewAccount) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	if len(n.Name) > maxName || !utf8.ValidString(n.Name) {
-		return Account{}, fmt.Errorf("the name is not UTF-8 or longer than %d octets", maxName)
+	if err := checkName(n.Name); err != nil {
+		return Account{}, err
 	}
 	if n.Quota < 0 {
 		return Account{}, errors.New("the quota is negative")
@@ -109,6 +110,13 @@ func (d *Directory) add(ctx context.Context, n NewAccount) (Account, error) {
 	r.State = stateActive
 	d.keepOwner(ctx, id, r)
 	return d.state.Load().accounts[id].Account, nil
+}
+
+func checkName(name string) error {
+	if len(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return fmt.Errorf("%w: it is not one line of text, or longer than %d octets", ErrName, maxName)
+	}
+	return nil
 }
 
 func (d *Directory) finishAdd(ctx context.Context, id storage.AccountID, r accountRecord, cred credential) error {
@@ -203,6 +211,28 @@ func (d *Directory) SetQuota(ctx context.Context, address string, quota int64) e
 	if err := acct.SetQuota(ctx, quota); err != nil {
 		return fmt.Errorf("set quota: %w", err)
 	}
+	return nil
+}
+
+// SetName changes how a person is called. ErrName if nobody can be called so.
+func (d *Directory) SetName(ctx context.Context, address, name string) error {
+	if err := checkName(name); err != nil {
+		return fmt.Errorf("set name: %w", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e, err := d.find(address)
+	if err != nil {
+		return fmt.Errorf("set name: %w", err)
+	}
+	r := e.record()
+	r.Name = name
+	if err := d.update(ctx, func(tx *storage.SystemTx) error {
+		return put(tx, sectionAccounts, string(e.ID), r)
+	}); err != nil {
+		return fmt.Errorf("set name: %w", err)
+	}
+	d.keepOwner(ctx, e.ID, r)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import "errors"
 var (
 	ErrAddress          = errors.New("the address is not valid")
 	ErrAddressTaken     = errors.New("the address is in use already")
+	ErrName             = errors.New("the name cannot be used")
 	ErrNoAccount        = errors.New("no such account")
 	ErrNoAlias          = errors.New("no such alias")
 	ErrAliasLoop        = errors.New("the alias would lead back to itself")

@@ -18,6 +18,16 @@ type accountCommand struct {
 	Passwd accountPasswdCommand `cmd:"" help:"Change an account's password."`
 	Remove accountRemoveCommand `cmd:"" help:"Delete an account with all its mail."`
 	Device deviceCommand        `cmd:"" help:"Passwords for single devices, which can be revoked one by one."`
+
+	Name      accountNameCommand      `cmd:"" help:"Change how a person is called."`
+	Quota     accountQuotaCommand     `cmd:"" help:"Change how much mail an account may hold."`
+	Suspend   accountSuspendCommand   `cmd:"" help:"Keep everybody from signing in to an account; mail still comes in."`
+	Unsuspend accountUnsuspendCommand `cmd:"" help:"Let a suspended person sign in again."`
+
+	Web         accountWebCommand         `cmd:"" help:"Show a person's role, second factor, passkeys and sessions on the web page."`
+	Role        accountRoleCommand        `cmd:"" help:"Say what a person may do on the web page."`
+	ResetFactor accountResetFactorCommand `cmd:"" help:"Take a person's second factor and passkeys away, for instance with a lost telephone."`
+	SignOut     accountSignOutCommand     `cmd:"" name:"sign-out" help:"Sign a person out of the web page everywhere."`
 }
 
 type accountAddCommand struct {
@@ -121,17 +131,17 @@ func (c *accountListCommand) Run(ctx context.Context, e *env) error {
 			return err
 		}
 		w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "ADDRESS\tNAME\tMESSAGES\tUSED\tQUOTA")
+		fmt.Fprintln(w, "ADDRESS\tNAME\tMESSAGES\tUSED\tQUOTA\tROLE")
 		for _, a := range accounts {
 			quota := "none"
 			if a.Quota > 0 {
 				quota = size(a.Quota).String()
 			}
 			if a.Error != "" {
-				fmt.Fprintf(w, "%s\t%s\tdamaged\t-\t%s\n", a.Address, a.Name, quota)
+				fmt.Fprintf(w, "%s\t%s\tdamaged\t-\t%s\t%s\n", a.Address, a.Name, quota, roleText(a))
 				continue
 			}
-			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", a.Address, a.Name, a.UsedMessages, size(a.UsedBytes), quota)
+			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", a.Address, a.Name, a.UsedMessages, size(a.UsedBytes), quota, roleText(a))
 		}
 
 		return w.Flush()

@@ -9,6 +9,10 @@ import (
 
 type adminCommand struct {
 	Passwd adminPasswdCommand `cmd:"" help:"Set or change the administrator's password."`
+
+	Web         adminWebCommand         `cmd:"" help:"Show the administrator's second factor, passkeys and sessions on the web page."`
+	ResetFactor adminResetFactorCommand `cmd:"" help:"Take the administrator's second factor and passkeys away, for instance with a lost telephone."`
+	SignOut     adminSignOutCommand     `cmd:"" name:"sign-out" help:"Sign the administrator out of the web page everywhere."`
 }
 
 type adminPasswdCommand struct {
@@ -34,4 +38,31 @@ func (c *adminPasswdCommand) Run(ctx context.Context, e *env) error {
 
 		return nil
 	})
+}
+
+// administrator is what the box's own administrator is called.
+const administrator = "the administrator"
+
+type adminWebCommand struct {
+	dataFlag
+	jsonFlag
+}
+
+// Run tells of the administrator on the web page.
+func (c *adminWebCommand) Run(ctx context.Context, e *env) error {
+	return c.with(ctx, e, false, func(client *control.Client) error { return showPageUser(ctx, e, client, "", c.JSON) })
+}
+
+type adminResetFactorCommand struct{ dataFlag }
+
+// Run resets the administrator's second factor.
+func (c *adminResetFactorCommand) Run(ctx context.Context, e *env) error {
+	return c.with(ctx, e, false, func(client *control.Client) error { return resetFactor(ctx, e, client, "", administrator) })
+}
+
+type adminSignOutCommand struct{ dataFlag }
+
+// Run ends the administrator's sessions.
+func (c *adminSignOutCommand) Run(ctx context.Context, e *env) error {
+	return c.with(ctx, e, false, func(client *control.Client) error { return signOut(ctx, e, client, "", administrator) })
 }

@@ -26,7 +26,8 @@ type commands struct {
 	Ban      banCommand      `cmd:"" help:"See and change who may not connect."`
 	Cert     certCommand     `cmd:"" help:"Keep the certificate and how strict TLS is."`
 	Setup    setupCommand    `cmd:"" help:"Tell mail programs, and people, how to connect."`
-	Admin    adminCommand    `cmd:"" help:"Keep the administrator's password."`
+	Admin    adminCommand    `cmd:"" help:"Keep the administrator's password and second factor."`
+	Token    tokenCommand    `cmd:"" help:"Keep the tokens by which programs use the API."`
 	Deliver  deliverCommand  `cmd:"" help:"Put messages into a mailbox."`
 	Export   exportCommand   `cmd:"" help:"Move accounts out: to another IMAP server, Maildir or mbox."`
 	Import   importCommand   `cmd:"" help:"Move mail in from another server."`

@@ -113,6 +113,8 @@ func explainAnswer(e *control.Error) string {
 		return text + ".\nSee which there are: pillarbox account list"
 	case control.CodeNoDevice:
 		return text + ".\nSee which there are: pillarbox account device list ADDRESS"
+	case control.CodeNoToken:
+		return text + ".\nSee which there are: pillarbox token list"
 	case control.CodeNoAlias:
 		return text + ".\nSee which there are: pillarbox alias list"
 	case control.CodeNoRecipient:

@@ -1,0 +1,108 @@
+package webui
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// maxMany bounds how many people one list adds: hashing a password takes some
+// 50 ms.
+const maxMany = 250
+
+// manyPage is a list of people that is typed or pasted, what is wrong with it
+// line by line, and who was added.
+type manyPage struct {
+	Text, Quota, Domain string
+	Wrong               []wrongLine
+	Made                []newcomer
+	Skipped             []string
+	Back                string // where newcomers.html leads on
+}
+
+// wrongLine is a person of the list who cannot be added.
+type wrongLine struct{ Who, Why string }
+
+func (v *visit) newPeople() error {
+	return v.show("peoplenew", "Add many people", manyPage{Domain: v.s.office.now().Domain})
+}
+
+// addPeople adds nobody unless all can be added, as far as that shows before.
+func (v *visit) addPeople() error {
+	d := manyPage{Text: v.r.PostFormValue("people"), Quota: v.value("quota"), Domain: v.s.office.now().Domain, Back: "/people"}
+	bad := problems{}
+	quota, ok := parseQuota(d.Quota)
+	if !ok {
+		bad.add("quota", "Type a number of gigabytes such as 5, or leave it empty for no limit.")
+	}
+	rows, err := parsePeople(d.Text, d.Domain)
+	switch {
+	case err != nil:
+		bad.add("people", err.Error())
+	case len(rows) == 0:
+		bad.add("people", "Type a line for each person: a name, a comma and an address.")
+	case len(rows) > maxMany:
+		bad.add("people", "These are more than "+strconv.Itoa(maxMany)+" people. Add them in several parts.")
+	}
+	if len(bad) > 0 {
+		return v.again("peoplenew", "Add many people", d, bad)
+	}
+	if d.Wrong, err = v.lookThrough(rows); err != nil {
+		return err
+	}
+	if len(d.Wrong) > 0 {
+		bad.add("people", "Nobody was added yet. Put right what the list below names, and send it again.")
+		return v.again("peoplenew", "Add many people", d, bad)
+	}
+	v.deadline(longAnswer)
+	for _, n := range rows {
+		n.Password = newPassword()
+		err := v.call(http.MethodPost, "/v1/accounts", map[string]any{
+			"address": n.Address, "name": n.Name, "password": n.Password, "quota": quota,
+		}, nil)
+		var api *APIError
+		switch {
+		case errors.As(err, &api) && len(d.Made) == 0 && api.Status < http.StatusInternalServerError:
+			d.Wrong = append(d.Wrong, wrongLine{n.Address, sentence(api.Message)})
+			bad.add("people", "Nobody was added yet. Put right what the list below names, and send it again.")
+			return v.again("peoplenew", "Add many people", d, bad)
+		case err != nil && len(d.Made) == 0:
+			return err
+		case err != nil:
+			// Passwords that were made must be shown whatever happens.
+			d.Skipped = append(d.Skipped, n.Address+" ("+err.Error()+")")
+			continue
+		}
+		d.Made = append(d.Made, n)
+	}
+
+	return v.show("newcomers", "Passwords of the new people", d)
+}
+
+// lookThrough finds what is wrong with people before any is added.
+func (v *visit) lookThrough(rows []newcomer) (wrong []wrongLine, err error) {
+	groups, everybody, err := v.listGroups()
+	if err != nil {
+		return nil, err
+	}
+	taken := map[string]string{}
+	for _, m := range everybody {
+		taken[m.Address] = "There is an account with this address already."
+	}
+	for _, g := range groups {
+		taken[g.Address] = "A group or alias has this address."
+	}
+	for _, n := range rows {
+		address := strings.ToLower(n.Address)
+		switch {
+		case taken[address] != "":
+			wrong = append(wrong, wrongLine{n.Address, taken[address]})
+		case !isAddress(address):
+			wrong = append(wrong, wrongLine{n.Address, "This is no address. One is such as ada@office.example."})
+		}
+		taken[address] = "This address stands in the list twice."
+	}
+
+	return wrong, nil
+}
