@@ -74,6 +74,10 @@ type Config struct {
 	// firewall; "" means that the machine's network is not ours.
 	NetworkSocket string
 
+	// PowerSocket leads to the process that starts the machine anew or switches it
+	// off (package power); "" means that the machine is not ours.
+	PowerSocket string
+
 	Hostname string   // "" means the machine's
 	Names    []string // more names for the certificate
 

@@ -48,6 +48,7 @@ func (a *Appliance) openWeb(in *signIn) error {
 		Proof:     http.HandlerFunc(a.certs.ServeProof),
 		ProofPath: certs.ACMEPath,
 		Public:    a.office.setup.Handler,
+		Power:     a.conf.PowerSocket != "",
 	})
 	if err != nil {
 		return err

@@ -29,6 +29,8 @@
 //     it, as .D. Forms are written with the blocks "field" and "problem" of
 //     parts.html, which keep what was typed and tie an explanation to its field.
 //     Every table has a caption and an empty state in words.
+//   - A page for what not every machine has, such as its power, has its routes left
+//     out by what Config says: no page for what is not there.
 //   - Strings stand in the templates and in what is beside v.flash: plain
 //     English, what happened and what to do next.
 //   - Live parts: an element with data-live="/path" is filled again whenever

@@ -319,6 +319,7 @@ func (b *box) open() {
 			return nil
 		},
 		Names:  func() []string { return []string{"mail.office.example", "box"} },
+		Power:  true,
 		Inside: func(a netip.Addr) bool { return a.IsLoopback() },
 		Ports:  func() (int, int) { return port(plain), port(secure) },
 		Proof:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "proof") }), ProofPath: "/.well-known/acme-challenge/",

@@ -126,6 +126,7 @@ func filled(t testing.TB) *box {
 	b.api.say("GET /v1/status", map[string]any{"version": "x", "health": []any{
 		map[string]any{"title": "a", "severity": "high", "text": "b"}, map[string]any{"title": "a", "severity": "medium", "text": "b"},
 	}, "listeners": []any{map[string]any{"name": "imaps", "address": "x"}}})
+	b.api.say("GET /v1/power", powerState(now))
 	b.api.say("GET /v1/pulse", map[string]any{"hours": []any{map[string]any{"begins": now, "delivered": 5, "failed": 1}}, "ports": []any{map[string]any{"name": "imaps", "port": 993}}, "disk_size": 100, "disk_free": 5, "certificate": now})
 
 	return b
@@ -135,7 +136,7 @@ func filled(t testing.TB) *box {
 func path(pattern string) string {
 	_, p, _ := strings.Cut(pattern, " ")
 
-	return strings.NewReplacer("{address}", "anna@office.example", "{group}", "info@office.example", "{number}", "1", "{$}", "", "{id}", "x", "{step}", "1").Replace(p)
+	return strings.NewReplacer("{address}", "anna@office.example", "{group}", "info@office.example", "{number}", "1", "{$}", "", "{id}", "x", "{step}", "1", "{order}", "restart").Replace(p)
 }
 
 func TestPagesAreValid(t *testing.T) {

@@ -26,6 +26,7 @@ func (s *Server) allRoutes() []Route {
 		s.auditRoutes(),
 		s.tokenRoutes(),
 		s.settingsRoutes(),
+		s.powerRoutes(),
 		s.logRoutes(),
 		s.meRoutes(),
 		s.factorRoutes(),

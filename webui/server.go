@@ -38,6 +38,9 @@ type Config struct {
 	// too, under whatever name; it returns nil for what is not its own. nil means
 	// that there is no such thing.
 	Public func(r *http.Request, secure bool) http.Handler
+	// Power tells whether the box has its machine to itself, so that it can be
+	// started anew from here; otherwise there is no page for that.
+	Power bool
 	// Now is nil for time.Now.
 	Now func() time.Time
 }

@@ -78,6 +78,7 @@ const (
 
 	ServerStarted  Kind = "server.started"
 	ServerStopped  Kind = "server.stopped"
+	PowerOrdered   Kind = "power.ordered"
 	FactoryReset   Kind = "factory.reset"
 	UpdateApplied  Kind = "update.applied"
 	UpdateReverted Kind = "update.reverted"
@@ -196,6 +197,7 @@ func Kinds() []Spec {
 
 		{ServerStarted, Acts, Info, "the server started", []string{"version", "fingerprint"}, false, 0, false},
 		{ServerStopped, Acts, Info, "the server stopped in order", []string{"version"}, false, 0, false},
+		{PowerOrdered, Acts, Warning, "the box was told to start anew or to switch off", []string{"actor", "order", "reason"}, true, 0, false},
 		{FactoryReset, Acts, Alert, "the box was reset, with its mail kept or deleted", []string{"actor", "mail", "requested"}, false, 0, false},
 		{UpdateApplied, Acts, Warning, "the firmware was updated", []string{"actor", "before", "after"}, false, 0, false},
 		{UpdateReverted, Acts, Warning, "an update of the firmware was taken back", []string{"before", "after", "reason"}, false, 0, false},

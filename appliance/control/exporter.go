@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"sync"
@@ -189,6 +190,14 @@ func (rs *readings) remove(id string) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	delete(rs.all, id)
+}
+
+func (rs *readings) count() int {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	maps.DeleteFunc(rs.all, func(_ string, r reading) bool { return time.Now().After(r.until) })
+
+	return len(rs.all)
 }
 
 func (h *Handler) closeReading(w http.ResponseWriter, r *http.Request) error {

@@ -58,6 +58,8 @@ type Config struct {
 	Plans func() *sunset.Planner
 	// Firewall tells of the box's firewall; nil means that it has none.
 	Firewall Firewall
+	// Machine ends the machine that this runs on; nil means that it is not ours.
+	Machine Machine
 	// Network tells which network is found, as JSON; nil means that nobody looks.
 	Network func() (json.RawMessage, error)
 	// Certs opens the certificates, or returns those that are open; without it
@@ -156,6 +158,7 @@ type Handler struct {
 	settings  func() *config.Manager
 	plans     func() *sunset.Planner
 	firewall  Firewall
+	machine   Machine
 	network   func() (json.RawMessage, error)
 	log       *slog.Logger
 	status    Status
@@ -166,6 +169,7 @@ type Handler struct {
 	tokens    MetricsTokens
 	dir       string
 	readings  readings
+	works     works
 	mux       *http.ServeMux
 	patterns  []string // of all requests
 }
@@ -186,6 +190,7 @@ func NewHandler(c *Config) *Handler {
 		settings:  c.Settings,
 		plans:     c.Plans,
 		firewall:  c.Firewall,
+		machine:   c.Machine,
 		network:   c.Network,
 		log:       c.Logger,
 		status:    Status{Version: c.Version, PID: os.Getpid(), Started: time.Now()},
@@ -221,6 +226,7 @@ func NewHandler(c *Config) *Handler {
 	h.serve(h.exportRoutes())
 	h.serve(h.settingsRoutes())
 	h.serve(h.networkRoutes())
+	h.serve(h.powerRoutes())
 	if h.metrics != nil {
 		h.serve(h.metricsRoutes())
 	}
@@ -252,7 +258,11 @@ func NewHandler(c *Config) *Handler {
 // serve takes requests on.
 func (h *Handler) serve(routes map[string]func(http.ResponseWriter, *http.Request) error) {
 	for pattern, f := range routes {
-		h.mux.Handle(pattern, h.handle(f))
+		answer := h.handle(f)
+		if _, long := longWork[pattern]; long {
+			answer = h.works.counted(pattern, answer)
+		}
+		h.mux.Handle(pattern, answer)
 		h.patterns = append(h.patterns, pattern)
 	}
 	slices.Sort(h.patterns)

@@ -86,6 +86,9 @@ func operations() map[string]operation {
 		"POST /v1/settings/confirm":          {summary: "Keep the change that is applied; by a connection that is newer than it", role: roleOperator, in: endSettings{}, out: config.Version{}},
 		"POST /v1/settings/revert":           {summary: "Take the change that is applied back", role: roleOperator, in: endSettings{}},
 
+		"GET /v1/power":          {summary: "What there is to know before the box is started anew or switched off", role: roleAuditor, out: PowerState{}},
+		"POST /v1/power/{order}": {summary: "Start the box anew (restart) or switch it off (off); answered when it is under way", role: roleAdministrator},
+
 		"GET /v1/network":          {summary: "The interfaces and addresses that are found", role: roleAuditor, kind: "application/json"},
 		"GET /v1/firewall":         {summary: "The firewall's rules, in words too", role: roleAuditor, out: FirewallRules{}},
 		"GET /v1/firewall/explain": {summary: "Whether an address would get in", role: roleAuditor, query: []string{"source", "port"}, out: FirewallDecision{}},

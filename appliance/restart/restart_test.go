@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -23,7 +24,7 @@ const crashEnv = "PILLARBOX_TEST_CRASH"
 
 func TestMain(m *testing.M) {
 	if how := os.Getenv(crashEnv); how != "" {
-		crash(how, os.Args[1])
+		crash(how, os.Args[1], os.Args[2:])
 		return
 	}
 	os.Exit(m.Run())
@@ -34,10 +35,22 @@ func config(dir string) *restart.Config {
 }
 
 // crash is a run in a process of its own.
-func crash(how, dir string) {
-	r, err := restart.Begin(config(dir))
+func crash(how, dir string, orders []string) {
+	c := config(dir)
+	if how == "order" {
+		c.BootID = "1"
+	}
+	r, err := restart.Begin(c)
 	if err != nil {
 		os.Exit(3)
+	}
+	if how == "order" {
+		how = orders[len(orders)-1]
+		for _, o := range orders[:len(orders)-1] {
+			if r.Order(o, "admin") != nil {
+				os.Exit(3)
+			}
+		}
 	}
 	switch how {
 	case "panic":
@@ -66,19 +79,21 @@ func crash(how, dir string) {
 }
 
 // ends runs the program until it ends.
-func ends(t *testing.T, how, dir string) {
+func ends(t *testing.T, how, dir string, orders ...string) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(exe, dir)
+	cmd := exec.Command(exe, append([]string{dir}, orders...)...)
 	cmd.Env = append(os.Environ(), crashEnv+"="+how)
 	err = cmd.Run()
-	if code := cmd.ProcessState.ExitCode(); (err == nil) != (how == "well") || code == 3 || code == 4 {
+	if code := cmd.ProcessState.ExitCode(); (err == nil) != (slices.Contains([]string{how, last(orders)}, "well")) || code == 3 || code == 4 {
 		t.Fatalf("%s ended with %v", how, err)
 	}
 }
+
+func last(all []string) string { return strings.Join(all[max(0, len(all)-1):], "") }
 
 // begin starts a run that the test ends.
 func begin(t *testing.T, c *restart.Config) *restart.Run {
@@ -96,18 +111,23 @@ func TestHowARunEnded(t *testing.T) {
 		how    string
 		reason string // "" means well
 		words  string // that are kept
+		why    restart.Why
 	}{
-		{"well", "", ""},
-		{"panic", "panic: the cat walked over the disk", "restart_test.crash.func1"},
-		{"hang", "Storage does not work: no answer for 10s", "LastWords"},
-		{"kill", "killed without a word: by somebody, or for want of memory", ""},
-		{"fail", "open listener:; port is taken", ""},
+		{"well", "", "", restart.Stopped},
+		{"panic", "panic: the cat walked over the disk", "restart_test.crash.func1", restart.Crashed},
+		{"hang", "Storage does not work: no answer for 10s", "LastWords", restart.Crashed},
+		{"kill", "killed without a word: by somebody, or for want of memory", "", restart.Killed},
+		{"fail", "open listener:; port is taken", "", restart.Failed},
 	} {
 		t.Run(tt.how, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
 			ends(t, tt.how, dir)
 			r := begin(t, config(dir))
 			h := r.History()
+			if last := h.Starts[len(h.Starts)-1]; len(h.Starts) != 2 || h.Starts[0].Why != restart.First || last.Why != tt.why || last.Machine {
+				t.Errorf("starts %+v", h.Starts)
+			}
+			h.Starts = nil
 			if tt.reason == "" {
 				if diff := cmp.Diff(restart.History{}, h); diff != "" {
 					t.Error(diff)
@@ -148,11 +168,58 @@ func TestAPowerCutIsNotCounted(t *testing.T) {
 	c := config(dir)
 	c.BootID = "another boot"
 	r := begin(t, c)
-	if h := r.History(); h.Bad != 0 || h.LastCrash != nil {
+	if h := r.History(); h.Bad != 0 || h.LastCrash != nil || h.Starts[1].Why != restart.PowerCut || !h.Starts[1].Machine {
 		t.Errorf("history %+v", h)
 	}
 	if err := r.End(nil); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAnOrderToTheMachineIsRemembered(t *testing.T) {
+	for _, tt := range []struct {
+		how, order string
+		boot       string // that comes next
+		want       restart.Why
+	}{
+		{"well", "restart", "2", restart.Restarted},
+		{"well", "off", "2", restart.Off},
+		{"kill", "restart", "2", restart.Restarted}, // it was not given the time to end
+		{"well", "", "2", restart.Stopped},          // an order that was not taken
+		{"well", "restart", "1", restart.Stopped},   // the machine is still the same
+		{"kill", "", "2", restart.PowerCut},
+	} {
+		t.Run(tt.how+" after "+tt.order+" with boot "+tt.boot, func(t *testing.T) {
+			dir := t.TempDir()
+			ends(t, "order", dir, "restart", tt.order, tt.how)
+			c := config(dir)
+			c.BootID = tt.boot
+			r := begin(t, c)
+			got := r.History().Starts[1]
+			by := ""
+			if tt.want == restart.Why(tt.order) {
+				by = "admin"
+			}
+			if got.Why != tt.want || got.Reason != by || got.Machine != (tt.boot == "2") || got.Stopped.IsZero() != (tt.how == "kill") {
+				t.Errorf("start %+v; want %s by %q", got, tt.want, by)
+			}
+			if err := r.End(nil); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestOnlyTheNewestStartsAreRemembered(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 15 {
+		r := begin(t, config(dir))
+		if got, want := len(r.History().Starts), min(i+1, 10); got != want {
+			t.Errorf("%d starts after %d", got, i+1)
+		}
+		if err := r.End(nil); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -58,6 +58,9 @@ type History struct {
 	NotReady int `json:"not_ready,omitempty"`
 	// LastCrash is the newest run that ended badly, nil if none is known.
 	LastCrash *Crash `json:"last_crash,omitempty"`
+	// Starts are the newest ones, at most 10, the oldest first; this run's is the
+	// last.
+	Starts []Start `json:"starts,omitempty"`
 }
 
 // record is what run.json holds.
@@ -71,6 +74,9 @@ type record struct {
 	Ended   bool      `json:"ended"`  // it came to its end
 	Reason  string    `json:"reason"` // why, if not because it was told to
 	Stopped time.Time `json:"stopped,omitzero"`
+
+	Order   string `json:"order,omitempty"` // that was given the machine
+	OrderBy string `json:"order_by,omitempty"`
 }
 
 // Run is one run of the program.
@@ -110,7 +116,7 @@ func Begin(c *Config) (r *Run, err error) {
 		return r, fmt.Errorf("note the start: %w", err)
 	}
 	r.rec = record{
-		History: r.before(), Boot: r.conf.BootID, Version: c.Version, Started: time.Now().UTC(),
+		History: r.before(time.Now().UTC()), Boot: r.conf.BootID, Version: c.Version, Started: time.Now().UTC(),
 	}
 	if err := r.write(); err != nil {
 		return r, fmt.Errorf("note the start: %w", err)
@@ -155,11 +161,11 @@ func readRecord(dir string) (record, error) {
 	return rec, err
 }
 
-// before tells how the runs before this one ended.
-func (r *Run) before() History {
+// before tells how the runs before this one ended, which begins now.
+func (r *Run) before(now time.Time) History {
 	old, err := readRecord(r.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return History{}
+		return History{Starts: []Start{{Time: now, Version: r.conf.Version, Why: First}}}
 	}
 	if err != nil {
 		// The count is not worth a start that fails.
@@ -168,6 +174,12 @@ func (r *Run) before() History {
 	}
 	words, ended := r.keepCrash(old.Version)
 	h := old.History
+	start := old.next(words, r.conf.BootID)
+	if err != nil {
+		start = Start{Why: Unknown}
+	}
+	start.Time, start.Version = now, r.conf.Version
+	h.Starts = append(h.Starts[max(0, len(h.Starts)-maxStarts+1):], start)
 	switch {
 	case words != nil:
 		h.LastCrash = words

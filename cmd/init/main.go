@@ -36,7 +36,9 @@ func run(ctx context.Context, log *slog.Logger) error {
 	if err := gokrazy.SuperviseServices(services(log, system)); err != nil {
 		return fmt.Errorf("supervise services: %w", err)
 	}
-	serveConsoles(ctx, log, system)
+	supervisor := newSupervisor(gokrazy.HTTPUnixSocket)
+	go supervisor.serveOrders(ctx, log)
+	serveConsoles(ctx, log, system, supervisor)
 	select {}
 }
 

@@ -16,7 +16,7 @@ import (
 const settleTime = 20 * time.Second
 
 // serveConsoles shows the menu on each console.
-func serveConsoles(ctx context.Context, log *slog.Logger, s *firmware.System) {
+func serveConsoles(ctx context.Context, log *slog.Logger, s *firmware.System, above *supervisor) {
 	terminals, err := console.Open()
 	if err != nil {
 		log.Error("consoles", "err", err)
@@ -24,7 +24,7 @@ func serveConsoles(ctx context.Context, log *slog.Logger, s *firmware.System) {
 	}
 	c := &console.Config{
 		Status:  func(ctx context.Context) []string { return screen(ctx, s) },
-		Actions: actions(s),
+		Actions: actions(s, above),
 	}
 	settled := make(chan struct{})
 	go func() {
@@ -42,9 +42,9 @@ func serveConsoles(ctx context.Context, log *slog.Logger, s *firmware.System) {
 
 // actions returns the menu: what a person needs who cannot reach the box by
 // the network.
-func actions(s *firmware.System) []console.Action {
+func actions(s *firmware.System, above *supervisor) []console.Action {
 	var all []console.Action
-	restart, off := power(newSupervisor())
+	restart, off := endings(above)
 	if s.ReadOnly {
 		all = append(all, mending(s))
 	} else {

@@ -35,7 +35,8 @@ func services(log *slog.Logger, s *firmware.System) []*gokrazy.Service {
 // again after it ended badly: gokrazy starts it again after a second, for ever.
 func mailCommand(s *firmware.System) *exec.Cmd {
 	c := exec.Command(mailProgram, "serve", "--data", firmware.DataDir, "--back-off", "--log-file",
-		"--conditions", firmware.ConditionsFile, "--network-socket", network.SocketFile)
+		"--conditions", firmware.ConditionsFile, "--network-socket", network.SocketFile,
+		"--power-socket", powerSocket)
 	if s.Settings.Host != "" {
 		c.Args = append(c.Args, "--name", s.Settings.Host)
 	}

@@ -126,7 +126,7 @@ func TestServicesOfTheSettings(t *testing.T) {
 	s := &firmware.System{Settings: provision.Settings{Host: "mail", Admin: "$argon2id$…"}}
 	args := strings.Join(mailCommand(s).Args, " ")
 	want := "/user/pillarbox serve --data /perm/pillarbox --back-off --log-file --conditions /run/pillarbox-conditions.json" +
-		" --network-socket /run/pillarbox-network.sock" +
+		" --network-socket /run/pillarbox-network.sock --power-socket /run/pillarbox-power.sock" +
 		" --name mail --admin-password-hash-file /run/pillarbox-admin-password-hash"
 	if args != want {
 		t.Errorf("the server is started by\n%s, want\n%s", args, want)

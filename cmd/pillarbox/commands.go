@@ -39,6 +39,7 @@ type commands struct {
 	Plan     planCommand     `cmd:"" help:"Leave port 990, TLS 1.2 or passwords behind, step by step."`
 	Network  networkCommand  `cmd:"" aliases:"net" help:"Show and change the network, the firewall and the ports."`
 	Firewall firewallCommand `cmd:"" help:"Show what the firewall lets in, and why."`
+	Power    powerCommand    `cmd:"" help:"Start the box anew, or switch it off."`
 	Factory  factoryCommand  `cmd:"" name:"factory-reset" help:"Make the box as new, with or without its mail."`
 	Version  versionCommand  `cmd:"" help:"Tell the version."`
 }

@@ -37,6 +37,7 @@ type serveCommand struct {
 	LogFile     bool       `help:"Keep the log in the data folder too, in log/pillarbox.log: at most 5 MB, and written seldom."`
 	Conditions  string     `help:"A file in which the firmware tells what is wrong with the machine; pillarbox status shows it too." type:"path" placeholder:"FILE"`
 	NetSocket   string     `name:"network-socket" help:"The socket of the service that keeps the network and the firewall (firmware)." type:"path" placeholder:"FILE"`
+	PowerSocket string     `name:"power-socket" help:"The socket of the process that starts the machine anew and switches it off (firmware)." type:"path" placeholder:"FILE"`
 	BackOff     bool       `help:"After runs that ended badly wait before serving, longer each time: for supervisors that restart at once and for ever."`
 	AdminHash   string     `name:"admin-password-hash-file" help:"A file with the argon2id hash of the administrator's first password. It is taken where there is no password yet." type:"path" placeholder:"FILE"`
 	AuditSyslog string     `name:"audit-syslog" help:"A log server that is sent the signed checkpoints of the audit record: udp://HOST:514, tcp://HOST:601 or tls://HOST:6514, with ?ca=FILE where its certificate is of a CA of one's own." placeholder:"URL"`
@@ -86,6 +87,7 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 		AdminHash:   c.AdminHash,
 
 		NetworkSocket: c.NetSocket,
+		PowerSocket:   c.PowerSocket,
 	}
 	if err := conf.Validate(); err != nil {
 		return &usageError{err: err}

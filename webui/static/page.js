@@ -30,6 +30,18 @@ for (const clock of document.querySelectorAll("[data-left]")) {
   }, 1000);
 }
 
+// A box that starts anew: as soon as another run of it answers, the page leads on.
+for (const wait of document.querySelectorAll("[data-wait]")) {
+  const look = async () => {
+    try {
+      const answer = await fetch(wait.dataset.wait, { cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(5000) });
+      if (answer.type === "opaqueredirect" || (answer.ok && (await answer.text()) !== wait.dataset.run)) return location.assign(wait.dataset.then);
+    } catch {}
+    setTimeout(look, 2000);
+  };
+  setTimeout(look, 2000);
+}
+
 // A form is sent once.
 addEventListener("submit", (e) => {
   if (e.defaultPrevented) return;
