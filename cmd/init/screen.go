@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"pillarbox/appliance/firmware"
@@ -24,6 +26,7 @@ func serveConsoles(ctx context.Context, log *slog.Logger, s *firmware.System, ab
 	}
 	c := &console.Config{
 		Status:  func(ctx context.Context) []string { return screen(ctx, s) },
+		Signs:   (&signs{readOnly: s.ReadOnly}).look,
 		Actions: actions(s, above),
 	}
 	settled := make(chan struct{})
@@ -38,6 +41,27 @@ func serveConsoles(ctx context.Context, log *slog.Logger, s *firmware.System, ab
 			log.Warn("console ended", "console", tty.Name(), "err", err)
 		}()
 	}
+}
+
+// signs tell of the box what is typed elsewhere: by what it is reached, and by
+// what it is claimed.
+type signs struct {
+	readOnly bool
+	claimed  atomic.Bool // then the mail server needs not be asked any more
+}
+
+func (s *signs) look(ctx context.Context) string {
+	said := fmt.Sprint(addresses())
+	if s.readOnly || s.claimed.Load() {
+		return said
+	}
+	mail, err := askMail(ctx)
+	if err != nil {
+		return said + " not served"
+	}
+	s.claimed.Store(mail.Claim == "")
+
+	return said + mail.Claim
 }
 
 // actions returns the menu: what a person needs who cannot reach the box by
@@ -77,7 +101,8 @@ func awaitNetwork(ctx context.Context, s *firmware.System) {
 	ctx, stop := context.WithTimeout(ctx, settleTime)
 	defer stop()
 	for ctx.Err() == nil {
-		if len(addresses()) > 0 && (s.ReadOnly || reachable(993)) {
+		// Routers give addresses of IPv6 before DHCP one that people can type.
+		if here := addresses(); len(here) > 0 && here[0].ip.To4() != nil && (s.ReadOnly || reachable(993)) {
 			return
 		}
 		time.Sleep(500 * time.Millisecond)

@@ -19,6 +19,7 @@ type runCommand struct {
 	Memory      int    `help:"The machine's memory, in MiB." default:"512"`
 	Imaps       int    `help:"The port of this host that leads to 993." default:"9993" placeholder:"PORT"`
 	ImapsLegacy int    `help:"The port of this host that leads to 990." default:"9990" placeholder:"PORT"`
+	HTTPS       int    `name:"https" help:"The port of this host that leads to the web page." default:"9443" placeholder:"PORT"`
 }
 
 // Run runs the machine before the person who called.
@@ -29,16 +30,16 @@ func (c *runCommand) Run(ctx context.Context, e *env) error {
 	kind := map[string]string{"qemu-amd64": machine.Q35, "qemu-arm64": machine.Virt, "pc-amd64": machine.PC}[c.Image]
 	config := &machine.Config{
 		Kind: kind, Disk: c.Disk, Dir: filepath.Dir(c.Disk), Memory: c.Memory,
-		IMAPS: c.Imaps, IMAPSLegacy: c.ImapsLegacy,
+		IMAPS: c.Imaps, IMAPSLegacy: c.ImapsLegacy, HTTPS: c.HTTPS,
 	}
 	in, ok := e.stdin.(*os.File)
 	if !ok {
 		return errors.New("a machine needs a terminal")
 	}
 
-	return machine.Run(ctx, config, in, e.stdout, func(imaps, legacy string) {
-		fmt.Fprintf(e.stderr, "IMAP over TLS will answer at %s and %s, in half a minute.\n"+
-			"The console below has a menu by which accounts are made. Ctrl-A X ends the machine.\n", imaps, legacy)
+	return machine.Run(ctx, config, in, e.stdout, func(imaps, legacy, https string) {
+		fmt.Fprintf(e.stderr, "IMAP over TLS will answer at %s and %s, and the web page at https://%s/, in half a minute.\n"+
+			"The console below shows the code that claims the box, and has a menu. Ctrl-A X ends the machine.\n", imaps, legacy, https)
 	})
 }
 

@@ -36,8 +36,13 @@ type Config struct {
 	// timers broken and may stop at its start. It costs a third more work.
 	Steady bool
 
-	// Ports on this host that lead to 993 and 990; 0 takes free ones.
-	IMAPS, IMAPSLegacy int
+	// Ports on this host that lead to 993, 990, 80 and 443; 0 takes free ones.
+	IMAPS, IMAPSLegacy, HTTP, HTTPS int
+
+	// Wire is a UDP port of this host to which the Ethernet frames of the machine's
+	// network are sent; those that are sent back enter it. 0 means that nobody
+	// listens.
+	Wire int
 
 	// For RaspberryVirt, which has no firmware to load them; a Q35 with a kernel
 	// starts it and not what is on the disk.
@@ -46,8 +51,8 @@ type Config struct {
 
 // Machine is a running emulator.
 type Machine struct {
-	IMAPS, IMAPSLegacy string // addresses on this host
-	Started            time.Time
+	IMAPS, IMAPSLegacy, HTTP, HTTPS string // addresses on this host
+	Started                         time.Time
 
 	cmd     *exec.Cmd
 	console *transcript
@@ -85,7 +90,7 @@ func start(ctx context.Context, c Config) (*Machine, error) {
 	if m.cmd, err = c.prepare(ctx, "stdio"); err != nil {
 		return nil, err
 	}
-	m.IMAPS, m.IMAPSLegacy = c.addresses()
+	m.IMAPS, m.IMAPSLegacy, m.HTTP, m.HTTPS = onHost(c.IMAPS), onHost(c.IMAPSLegacy), onHost(c.HTTP), onHost(c.HTTPS)
 	m.cmd.Stdout, m.cmd.Stderr = m.console, m.console
 	if m.stdin, err = m.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -105,13 +110,13 @@ func start(ctx context.Context, c Config) (*Machine, error) {
 
 // Run runs a machine before a person, whose terminal is the console, until it
 // switches itself off. ready is told the addresses.
-func Run(ctx context.Context, c *Config, terminal *os.File, out io.Writer, ready func(imaps, legacy string)) error {
+func Run(ctx context.Context, c *Config, terminal *os.File, out io.Writer, ready func(imaps, legacy, https string)) error {
 	cmd, err := c.prepare(ctx, "mon:stdio")
 	if err != nil {
 		return err
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, out, out
-	ready(c.addresses())
+	ready(onHost(c.IMAPS), onHost(c.IMAPSLegacy), onHost(c.HTTPS))
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("run QEMU: %w", err)
 	}
@@ -119,14 +124,12 @@ func Run(ctx context.Context, c *Config, terminal *os.File, out io.Writer, ready
 	return nil
 }
 
-// addresses returns where the machine's ports are on this host.
-func (c *Config) addresses() (imaps, legacy string) {
-	return fmt.Sprintf("127.0.0.1:%d", c.IMAPS), fmt.Sprintf("127.0.0.1:%d", c.IMAPSLegacy)
-}
+// onHost returns the address of a port of this host.
+func onHost(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 // prepare returns the emulator with ports chosen.
 func (c *Config) prepare(ctx context.Context, serial string) (*exec.Cmd, error) {
-	for _, port := range []*int{&c.IMAPS, &c.IMAPSLegacy} {
+	for _, port := range []*int{&c.IMAPS, &c.IMAPSLegacy, &c.HTTP, &c.HTTPS} {
 		if *port != 0 {
 			continue
 		}
@@ -163,8 +166,8 @@ func (c *Config) command(serial string) (string, []string, error) {
 	args := []string{
 		"-nodefaults", "-display", "none", "-serial", serial, "-m", strconv.Itoa(memory),
 		"-drive", "file=" + c.Disk + ",format=raw,if=none,id=disk",
-		"-netdev", fmt.Sprintf("user,id=net,hostfwd=tcp:127.0.0.1:%d-:993,hostfwd=tcp:127.0.0.1:%d-:990", c.IMAPS, c.IMAPSLegacy),
 	}
+	args = append(args, c.network()...)
 	switch c.Kind {
 	case Q35, PC, BIOS:
 		args = append(args, "-M", "q35,accel=tcg", "-cpu", "max", "-smp", "1", "-device", "i6300esb")
@@ -201,6 +204,26 @@ func (c *Config) command(serial string) (string, []string, error) {
 	}
 
 	return name, args, nil
+}
+
+// network returns the arguments for the machine's network, which is called "net".
+func (c *Config) network() []string {
+	user := "user,id=net"
+	if c.Wire != 0 {
+		user = "user,id=user"
+	}
+	for guest, host := range map[int]int{993: c.IMAPS, 990: c.IMAPSLegacy, 80: c.HTTP, 443: c.HTTPS} {
+		user += fmt.Sprintf(",hostfwd=tcp:%s-:%d", onHost(host), guest)
+	}
+	if c.Wire == 0 {
+		return []string{"-netdev", user}
+	}
+	// A hub has three at it: the network, the wire and the machine.
+	return []string{
+		"-netdev", user, "-netdev", "hubport,id=hub1,hubid=0,netdev=user",
+		"-netdev", fmt.Sprintf("socket,id=wire,udp=%s,localaddr=127.0.0.1:0", onHost(c.Wire)), "-netdev", "hubport,id=hub2,hubid=0,netdev=wire",
+		"-netdev", "hubport,id=net,hubid=0",
+	}
 }
 
 // variables returns the arguments for the UEFI firmware and its memory, which

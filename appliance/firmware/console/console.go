@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync"
+	"time"
 )
 
 // Action is an entry of the menu.
@@ -14,10 +16,16 @@ type Action struct {
 	Run   func(ctx context.Context, t *Terminal) error
 }
 
-// Config tells what to show. No field may be nil.
+// lookTime is how often is looked for a change while nobody types.
+const lookTime = 10 * time.Second
+
+// Config tells what to show. Nothing but what says so may be nil.
 type Config struct {
 	Status  func(ctx context.Context) []string // lines
 	Actions []Action
+	// Signs tells of the state what nobody is to read when it is old: when it
+	// becomes another, all is shown anew. nil means that there is no such thing.
+	Signs func(ctx context.Context) string
 }
 
 // Run shows the menu on a terminal until reading fails or the context ends
@@ -25,8 +33,14 @@ type Config struct {
 func Run(ctx context.Context, c *Config, tty io.ReadWriter) error {
 	t := &Terminal{in: bufio.NewReader(tty), out: tty}
 	for ctx.Err() == nil {
+		var signs string
+		if c.Signs != nil {
+			signs = c.Signs(ctx) // before, so that no change is missed
+		}
 		c.show(ctx, t)
+		stop := c.watch(ctx, t, signs)
 		choice, err := t.line()
+		stop()
 		if err != nil {
 			return fmt.Errorf("read from the console: %w", err)
 		}
@@ -40,6 +54,32 @@ func Run(ctx context.Context, c *Config, tty io.ReadWriter) error {
 	}
 
 	return ctx.Err()
+}
+
+// watch shows all anew when it has changed, until stop is called.
+func (c *Config) watch(ctx context.Context, t *Terminal, before string) (stop func()) {
+	if c.Signs == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(lookTime)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if now := c.Signs(ctx); now != before && ctx.Err() == nil {
+				before = now
+				c.show(ctx, t)
+			}
+		}
+	})
+
+	return func() { cancel(); wg.Wait() }
 }
 
 // show prints the state and the menu.

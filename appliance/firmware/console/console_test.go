@@ -11,7 +11,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"pillarbox/appliance/firmware/console"
 )
@@ -56,6 +59,42 @@ func TestMenuRunsTheChosenAction(t *testing.T) {
 			t.Errorf("the screen lacks %q:\n%s", text, out)
 		}
 	}
+}
+
+func TestWhatHasChangedIsShownByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var (
+			mu    sync.Mutex
+			state = "no address"
+		)
+		now := func(context.Context) string {
+			mu.Lock()
+			defer mu.Unlock()
+			return state
+		}
+		keys, fingers := io.Pipe()
+		screen := &tty{Reader: keys}
+		ended := make(chan error, 1)
+		go func() {
+			ended <- console.Run(t.Context(), &console.Config{Signs: now, Status: func(ctx context.Context) []string { return []string{now(ctx)} }}, screen)
+		}()
+		time.Sleep(time.Hour)
+		mu.Lock()
+		state = "192.0.2.7"
+		mu.Unlock()
+		time.Sleep(time.Hour)
+		if _, err := io.WriteString(fingers, "\n"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		fingers.Close()
+		if err := <-ended; !errors.Is(err, io.EOF) {
+			t.Errorf("Run = %v", err)
+		}
+		if out := screen.String(); strings.Count(out, "no address") != 1 || strings.Count(out, "192.0.2.7") != 2 {
+			t.Errorf("the screen was\n%s", out)
+		}
+	})
 }
 
 func TestEndlessLineIsForgotten(t *testing.T) {

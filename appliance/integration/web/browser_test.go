@@ -27,13 +27,15 @@ const (
 type office struct {
 	*rig.Box
 	url, plain string
+	machine    *machine
 }
 
 // newOffice starts a fresh box.
 func newOffice(t *testing.T) *office {
 	t.Helper()
 	o := &office{Box: rig.NewBox(t, binary)}
-	o.Args = []string{"--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--name", "mail.office.example"}
+	o.machine = newMachine(t, o.Dir)
+	o.Args = []string{"--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--name", "mail.office.example", "--power-socket", o.machine.socket}
 	o.Start(t)
 	plain, secure := o.Web(t)
 	_, port, _ := strings.Cut(secure, ":")
