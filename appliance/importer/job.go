@@ -128,14 +128,7 @@ func (n *NewJob) Validate() error {
 	if len(n.People) == 0 || len(n.People) > MaxPeople {
 		errs = append(errs, fmt.Errorf("people: at least one and at most %d are wanted", MaxPeople))
 	}
-	if n.From.IMAP != nil && n.From.IMAP.SignIn == ByXOAUTH2 && len(n.People) > 1 && n.Secret != "" {
-		errs = append(errs, errors.New("secret: a token is one person's"))
-	}
-	for _, p := range n.People {
-		if n.From.IMAP != nil && p.Secret == "" && n.Secret == "" && len(errs) < maxProblems {
-			errs = append(errs, fmt.Errorf("people: there is no password for %q", p.User))
-		}
-	}
+	errs = append(errs, n.validateSecrets())
 	if n.PollSeconds != 0 && (n.PollSeconds < minPoll || n.PollSeconds > maxPoll) {
 		errs = append(errs, fmt.Errorf("poll_seconds: a number from %d to %d is wanted", minPoll, maxPoll))
 	}
@@ -143,6 +136,31 @@ func (n *NewJob) Validate() error {
 		errs = append(errs, fmt.Errorf("together: a number from 1 to %d is wanted", maxTogether))
 	}
 	errs = append(errs, n.Options.Validate())
+	return errors.Join(errs...)
+}
+
+// validateSecrets looks whether everybody can sign in.
+func (n *NewJob) validateSecrets() error {
+	if n.From.IMAP == nil {
+		return nil
+	}
+	var errs []error
+	common, own := n.Secret != "", "password"
+	if n.From.IMAP.SignIn == ByXOAUTH2 {
+		switch o := n.From.IMAP.OAuth; {
+		case o == nil && len(n.People) > 1 && common:
+			errs = append(errs, errors.New("secret: a token is one person's"))
+		case o != nil && o.Grant == ByRefreshToken:
+			common, own = false, "refresh token"
+		case o != nil && !common:
+			return errors.New("secret: the application's is wanted")
+		}
+	}
+	for _, p := range n.People {
+		if p.Secret == "" && !common && len(errs) < maxProblems {
+			errs = append(errs, fmt.Errorf("people: there is no %s for %q", own, p.User))
+		}
+	}
 	return errors.Join(errs...)
 }
 

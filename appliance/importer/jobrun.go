@@ -36,7 +36,7 @@ func (j *Jobs) work(ctx context.Context, r *running) {
 	_ = g.Wait() // each person's error is their own
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	r.stop = nil
+	r.stop, r.tokens = nil, nil
 	if r.State != Running || ctx.Err() != nil {
 		return // paused, cancelled, or the server stops
 	}
@@ -105,7 +105,7 @@ func (j *Jobs) person(ctx context.Context, r *running, i int, turn chan struct{}
 				src, wait = nil, r.poll()
 			}
 		}
-		j.await(ctx, r, src, wait)
+		j.await(ctx, r, src, wait, err != nil)
 		closeSource(src)
 	}
 }
@@ -126,11 +126,11 @@ func isClosed(ch <-chan struct{}) bool {
 }
 
 // await waits for the next run: until the source tells of a change, the time is
-// over, or the last run is asked for.
-func (j *Jobs) await(ctx context.Context, r *running, src Source, wait time.Duration) {
+// over, or the last run is asked for. A last run that failed waits all the same.
+func (j *Jobs) await(ctx context.Context, r *running, src Source, wait time.Duration, failed bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if !isClosed(r.cutOver) {
+	if !failed || !isClosed(r.cutOver) {
 		go func() {
 			select {
 			case <-r.cutOver:
@@ -160,18 +160,19 @@ func (j *Jobs) await(ctx context.Context, r *running, src Source, wait time.Dura
 func (j *Jobs) once(ctx context.Context, r *running, i int, last bool) (Source, *Report, error) {
 	var job Job
 	var keys secrets
+	var t *tokens
 	j.set(r, func() {
 		p := &r.People[i]
 		if p.Stage != StageFollowing { // who follows looks often, and mostly in vain
 			p.Stage, p.Next = StageMoving, time.Time{}
 		}
-		job, keys = r.Job, r.secrets
+		job, keys, t = r.Job, r.secrets, r.tokens
 	})
 	account, address, err := j.conf.Account(ctx, job.People[i].Account)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	src, err := j.open(&job, i, keys)
+	src, err := j.open(&job, i, keys, t)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -81,6 +81,7 @@ type running struct {
 	Job
 
 	secrets  secrets
+	tokens   *tokens            // nil where the source wants none, and while nobody works on it
 	stop     context.CancelFunc // nil while nobody works on it
 	ended    chan struct{}      // closed when nobody does any more
 	cutOver  chan struct{}      // closed when the last run is asked for
@@ -153,11 +154,30 @@ func (j *Jobs) start(r *running) {
 	ctx, stop := context.WithCancel(j.ctx)
 	ended := make(chan struct{})
 	r.stop, r.ended = stop, ended
+	r.tokens = newTokens(r.From.IMAP, &j.conf.Way, j.refreshed(r))
 	j.wg.Go(func() {
 		defer close(ended)
 		defer stop()
 		j.work(ctx, r)
 	})
+}
+
+// refreshed returns what keeps a person's new refresh token in place of the old.
+func (j *Jobs) refreshed(r *running) func(user, refresh string) {
+	return func(user, refresh string) {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if r.secrets == nil {
+			return // the job has ended
+		}
+		r.secrets = withSecrets(r.secrets, []Login{{User: user, Secret: Secret(refresh)}}, "")
+		if !r.KeepSecrets {
+			return
+		}
+		if err := writeFile(j.shelf.secret(r.ID), r.secrets); err != nil {
+			j.log.Error("a new refresh token is not kept; after a restart the import may ask for one", "job", r.ID, "err", err)
+		}
+	}
 }
 
 // Add begins a job. It first tries to sign in as the first person, so that
@@ -191,7 +211,7 @@ func (j *Jobs) Add(ctx context.Context, n *NewJob, by string) (Job, error) {
 	if n.From.IMAP != nil {
 		job.Warning = n.From.IMAP.Warning()
 	}
-	src, err := j.open(&job, 0, keys)
+	src, err := j.open(&job, 0, keys, newTokens(job.From.IMAP, &j.conf.Way, func(user, refresh string) { keys[user] = refresh }))
 	if err == nil {
 		_, err = src.Mailboxes(ctx)
 		src.Close()
@@ -240,7 +260,7 @@ func describeJob(job *Job) string {
 }
 
 // open opens the source of a person.
-func (j *Jobs) open(job *Job, person int, keys secrets) (Source, error) {
+func (j *Jobs) open(job *Job, person int, keys secrets, t *tokens) (Source, error) {
 	p := &job.People[person]
 	if job.From.IMAP == nil {
 		if j.conf.Files == nil {
@@ -258,7 +278,11 @@ func (j *Jobs) open(job *Job, person int, keys secrets) (Source, error) {
 	if s.Secret == "" || s.Admin != "" {
 		s.Secret = Secret(keys[""])
 	}
-	return NewIMAP(&IMAPConfig{Server: s, Way: j.conf.Way, Logger: j.log})
+	way := j.conf.Way
+	if t != nil {
+		way.Token = t.of(p.User, s.Secret, Secret(keys[""]))
+	}
+	return NewIMAP(&IMAPConfig{Server: s, Way: way, Logger: j.log})
 }
 
 // Try does the same as Add for the first person and then tells what would
@@ -277,7 +301,8 @@ func (j *Jobs) Try(ctx context.Context, n *NewJob, person int) (*Report, error) 
 	}
 	job := Job{From: n.From, People: make([]Person, len(n.People))}
 	job.People[person].User = p.User
-	src, err := j.open(&job, person, secrets{"": string(n.Secret), p.User: string(p.Secret)})
+	t := newTokens(job.From.IMAP, &j.conf.Way, func(string, string) {})
+	src, err := j.open(&job, person, secrets{"": string(n.Secret), p.User: string(p.Secret)}, t)
 	if err != nil {
 		return nil, err
 	}
@@ -490,14 +515,17 @@ func (j *Jobs) Verify(ctx context.Context, id string, person int, given []Login,
 		j.mu.Unlock()
 		return nil, ErrNoJob
 	}
-	job, keys := r.Job, withSecrets(r.secrets, given, common)
+	job, keys, t := r.Job, withSecrets(r.secrets, given, common), r.tokens
 	job.People = slices.Clone(job.People)
 	j.mu.Unlock()
 	account, address, err := j.conf.Account(ctx, job.People[person].Account)
 	if err != nil {
 		return nil, err
 	}
-	src, err := j.open(&job, person, keys)
+	if t == nil {
+		t = newTokens(job.From.IMAP, &j.conf.Way, j.refreshed(r))
+	}
+	src, err := j.open(&job, person, keys, t)
 	if err != nil {
 		return nil, err
 	}

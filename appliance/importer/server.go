@@ -37,7 +37,7 @@ type SignIn string
 // The mechanisms.
 const (
 	ByPassword SignIn = ""        // SASL PLAIN where the server has it, else LOGIN
-	ByXOAUTH2  SignIn = "xoauth2" // Secret is an access token
+	ByXOAUTH2  SignIn = "xoauth2" // Secret is an access token, unless OAuth says where one is had
 )
 
 // Server says how an IMAP server is reached and signed in to, for import and
@@ -55,6 +55,7 @@ type Server struct {
 
 	User   string `json:"user"`
 	SignIn SignIn `json:"sign_in,omitempty"`
+	OAuth  *OAuth `json:"oauth,omitempty"`
 	// Admin signs in instead of User, with Secret: an account that may act for
 	// others. AdminBy says how the server is told for whom.
 	Admin   string  `json:"admin,omitempty"`
@@ -104,6 +105,12 @@ func (s *Server) Validate() error {
 	case s.SignIn == ByXOAUTH2 && s.Admin != "":
 		wrong("admin: with a token nobody signs in for others; the token itself says for whom it is")
 	}
+	if s.OAuth != nil {
+		if s.SignIn != ByXOAUTH2 {
+			wrong("oauth: it goes with sign_in xoauth2")
+		}
+		errs = append(errs, s.OAuth.validate())
+	}
 	if s.AdminBy != ByAuthzid && s.AdminBy != ByMasterUser {
 		wrong("admin_by: %q is none of master and nothing", s.AdminBy)
 	}
@@ -114,6 +121,12 @@ func (s *Server) Validate() error {
 		wrong("connections: a number from 1 to %d is wanted", MaxConnections)
 	}
 	return errors.Join(errs...)
+}
+
+// OneSecret tells whether one secret signs in for everybody: an administrator's
+// or an application's.
+func (s *Server) OneSecret() bool {
+	return s.Admin != "" || s.OAuth != nil && s.OAuth.Grant == ByApplication
 }
 
 func (s *Server) security() Security {

@@ -26,6 +26,9 @@ type Way struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Roots are the CAs that are trusted; nil means the system's.
 	Roots *x509.CertPool
+	// Token returns an access token for Server.OAuth, another one if the server
+	// did not take the last; nil means that Server.Secret is one.
+	Token func(ctx context.Context, another bool) (Secret, error)
 }
 
 // Session is a connection that is signed in.
@@ -44,7 +47,10 @@ func (s *Server) Connect(ctx context.Context, way *Way) (*Session, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
-	c, err := s.connect(ctx, way)
+	c, err := s.connect(ctx, way, false)
+	if way.Token != nil && errors.Is(err, errToken) {
+		c, err = s.connect(ctx, way, true) // it may have been taken back, or clocks differ
+	}
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrTrust) {
 		return nil, fmt.Errorf("connect to %s: %w", s.address(), ctx.Err())
 	}
@@ -54,7 +60,14 @@ func (s *Server) Connect(ctx context.Context, way *Way) (*Session, error) {
 	return c, nil
 }
 
-func (s *Server) connect(ctx context.Context, way *Way) (*Session, error) {
+func (s *Server) connect(ctx context.Context, way *Way, another bool) (*Session, error) {
+	secret := s.Secret
+	if way.Token != nil {
+		var err error
+		if secret, err = way.Token(ctx, another); err != nil {
+			return nil, err
+		}
+	}
 	conf, err := s.tlsConfig(way.Roots)
 	if err != nil {
 		return nil, err
@@ -95,14 +108,14 @@ func (s *Server) connect(ctx context.Context, way *Way) (*Session, error) {
 		out.abort()
 		return nil, asBusy(err)
 	}
-	if err := s.signIn(out); err != nil {
+	if err := s.signIn(out, string(secret)); err != nil {
 		out.abort()
 		return nil, err
 	}
 	return out, nil
 }
 
-func (s *Server) signIn(c *Session) error {
+func (s *Server) signIn(c *Session, secret string) error {
 	if c.State() == imap.ConnStateAuthenticated {
 		return nil // PREAUTH
 	}
@@ -121,13 +134,13 @@ func (s *Server) signIn(c *Session) error {
 	var err error
 	switch {
 	case s.SignIn == ByXOAUTH2:
-		err = c.Authenticate(&xoauth2{user: s.User, token: string(s.Secret)})
+		err = c.Authenticate(&xoauth2{user: s.User, token: secret})
 	case caps.Has("AUTH=PLAIN") || authzid != "":
-		err = c.Authenticate(sasl.NewPlainClient(authzid, user, string(s.Secret)))
+		err = c.Authenticate(sasl.NewPlainClient(authzid, user, secret))
 	case caps.Has(imap.CapLoginDisabled):
 		return fmt.Errorf("%w: it lets nobody sign in by a password", ErrRefused)
 	default:
-		err = c.Login(user, string(s.Secret)).Wait()
+		err = c.Login(user, secret).Wait()
 	}
 	var no *imap.Error
 	if !errors.As(err, &no) {
@@ -136,8 +149,15 @@ func (s *Server) signIn(c *Session) error {
 	if busy := asBusy(err); busy != err {
 		return busy
 	}
-	return fmt.Errorf("%w of %s: %s", ErrSignIn, s.User, plainText(no.Text))
+	refused := ErrSignIn
+	if s.SignIn == ByXOAUTH2 {
+		refused = errToken
+	}
+	return fmt.Errorf("%w of %s: %s", refused, s.User, plainText(no.Text))
 }
+
+// errToken is ErrSignIn by a token that the server does not take.
+var errToken = fmt.Errorf("%w by the token", ErrSignIn)
 
 // xoauth2 signs in by a token as Exchange and Gmail have it.
 type xoauth2 struct{ user, token string }

@@ -34,21 +34,33 @@ func (e *TrustError) Unwrap() []error { return []error{ErrTrust, e.Err} }
 
 var errPinned = errors.New("it is another one than the one that was pinned")
 
+// roots returns the CAs that are trusted, those given beside others; nil means
+// the system's.
+func (s *Server) roots(others *x509.CertPool) (*x509.CertPool, error) {
+	if s.CA == "" {
+		return others, nil
+	}
+	var roots *x509.CertPool
+	if others != nil {
+		roots = others.Clone()
+	} else {
+		var err error
+		if roots, err = x509.SystemCertPool(); err != nil {
+			roots = x509.NewCertPool()
+		}
+	}
+	if !roots.AppendCertsFromPEM([]byte(s.CA)) {
+		return nil, fmt.Errorf("%w: the file of the CA holds no certificate (PEM)", ErrRefused)
+	}
+	return roots, nil
+}
+
 // tlsConfig trusts the certificate that is pinned, or a chain to one of the
 // system's CAs or of those given.
-func (s *Server) tlsConfig(roots *x509.CertPool) (*tls.Config, error) {
-	if s.CA != "" {
-		if roots == nil {
-			var err error
-			if roots, err = x509.SystemCertPool(); err != nil {
-				roots = x509.NewCertPool()
-			}
-		} else {
-			roots = roots.Clone()
-		}
-		if !roots.AppendCertsFromPEM([]byte(s.CA)) {
-			return nil, fmt.Errorf("%w: the file of the CA holds no certificate (PEM)", ErrRefused)
-		}
+func (s *Server) tlsConfig(others *x509.CertPool) (*tls.Config, error) {
+	roots, err := s.roots(others)
+	if err != nil {
+		return nil, err
 	}
 	name := s.Name
 	if name == "" {

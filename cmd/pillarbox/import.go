@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ type importCommand struct {
 type sourcePassword struct {
 	PasswordStdin bool   `help:"Read the password at the source from the first line of standard input." xor:"password"`
 	PasswordFile  string `help:"Read it from the first line of a file." placeholder:"FILE" xor:"password"`
+	OAuthSecret   string `name:"oauth-secret-file" help:"Beside people's refresh tokens: the application's secret, if it has one, in the first line of a file." placeholder:"FILE"`
 }
 
 // read returns the password, which never comes from the command line: others
@@ -47,16 +49,7 @@ func (p *sourcePassword) read(e *env, whose string) (importer.Secret, error) {
 		s, err := readPasswordLine(e.stdin)
 		return importer.Secret(s), err
 	case p.PasswordFile != "":
-		f, err := os.Open(p.PasswordFile)
-		if err != nil {
-			return "", fmt.Errorf("read the password: %w", err)
-		}
-		defer f.Close()
-		s, err := readPasswordLine(f)
-		if err != nil {
-			return "", fmt.Errorf("%s holds no password on its first line: %w", p.PasswordFile, err)
-		}
-		return importer.Secret(s), nil
+		return readSecretFile(p.PasswordFile)
 	}
 	if s := os.Getenv(importVariable); s != "" {
 		return importer.Secret(s), nil
@@ -73,6 +66,20 @@ func (p *sourcePassword) read(e *env, whose string) (importer.Secret, error) {
 	}
 
 	return importer.Secret(text), nil
+}
+
+func readSecretFile(name string) (importer.Secret, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	defer f.Close()
+	s, err := readPasswordLine(f)
+	if err != nil {
+		return "", fmt.Errorf("%s holds no password on its first line: %w", name, err)
+	}
+
+	return importer.Secret(s), nil
 }
 
 type importListCommand struct {
@@ -386,24 +393,21 @@ func (c *importVerifyCommand) Run(ctx context.Context, e *env) error {
 	})
 }
 
-// secrets asks for the password of a person or of the administrator.
+// secrets asks for the password of a person, or for that which serves everybody.
 func (p *sourcePassword) secrets(e *env, job *importer.Job, i int) (ask control.ResumeImport, err error) {
-	if admin := job.From.IMAP.Admin; admin != "" || len(job.People) == 1 {
-		whose := admin
-		if whose == "" {
-			whose = job.People[0].User
-		}
-		secret, err := p.read(e, whose)
-		if admin != "" {
-			ask.Secret = secret
-		} else {
-			ask.People = []importer.Login{{User: whose, Secret: secret}}
-		}
-
+	from := job.From.IMAP
+	if from.OneSecret() {
+		ask.Secret, err = p.read(e, cmp.Or(from.Admin, "the application"))
 		return ask, err
 	}
-	secret, err := p.read(e, job.People[i].User)
-	ask.People = []importer.Login{{User: job.People[i].User, Secret: secret}}
+	if p.OAuthSecret != "" {
+		if ask.Secret, err = readSecretFile(p.OAuthSecret); err != nil {
+			return ask, err
+		}
+	}
+	who := job.People[i].User
+	secret, err := p.read(e, who)
+	ask.People = []importer.Login{{User: who, Secret: secret}}
 
 	return ask, err
 }
@@ -473,7 +477,7 @@ func (c *importResumeCommand) Run(ctx context.Context, e *env) error {
 		case c.People != "":
 			ask.People, err = readPeople(c.People)
 		case job.From.IMAP == nil || c.Same || job.State == importer.Paused && !c.PasswordStdin && c.PasswordFile == "":
-		case len(job.People) > 1 && job.From.IMAP.Admin == "":
+		case len(job.People) > 1 && !job.From.IMAP.OneSecret():
 			err = &usageError{err: errors.New("several people have passwords of their own: give --people")}
 		default:
 			ask, err = c.secrets(e, &job, 0)

@@ -24,12 +24,13 @@ type importIMAPCommand struct {
 
 	Admin       string `help:"Sign in as this administrator for everybody: Cyrus, and Dovecot." placeholder:"NAME"`
 	MasterUser  bool   `help:"Dovecot's way: USER*ADMIN is the name that signs in."`
-	OAuth       bool   `name:"oauth" help:"The password is an access token (XOAUTH2), as for Exchange Online."`
 	StartTLS    bool   `name:"starttls" help:"Encrypt by STARTTLS; usual on port 143." xor:"security"`
 	Unencrypted bool   `help:"Do not encrypt: everybody on the way can read the password and the mail." xor:"security"`
 	Fingerprint string `help:"Trust the certificate with this SHA-256 fingerprint, and no other." placeholder:"HEX"`
 	CA          string `name:"ca" help:"Trust the CA in this file (PEM), too." placeholder:"FILE"`
 	Name        string `help:"The name that the certificate must hold, if not HOST." placeholder:"NAME"`
+
+	oauthFlags
 
 	KeepUIDs bool     `name:"keep-uids" help:"Number messages as the source does, so that mail programs need not fetch them again. Let nobody deliver to the accounts before the cut-over."`
 	Expunge  bool     `help:"Remove here what was expunged at the source."`
@@ -64,6 +65,12 @@ another, and the password unless --admin signs in, with commas between them:
 
     user,account,password
     ada,ada@office.example,secret
+
+Exchange Online lets an application read mailboxes that an administrator has opened to
+it (IMAP.AccessAsApp):
+
+    pillarbox import imap outlook.office365.com --people list.csv \
+        --oauth-tenant office.example --oauth-client 11111111-2222-3333-4444-555555555555
 
 The password is asked for, or read from standard input, a file or ` + importVariable + `.
 A certificate that is not trusted is shown with its fingerprint, and nothing is sent.`
@@ -164,8 +171,8 @@ func (c *importIMAPCommand) job(e *env) (*importer.NewJob, error) {
 	case c.Unencrypted:
 		s.Security = importer.Plain
 	}
-	if c.OAuth {
-		s.SignIn = importer.ByXOAUTH2
+	if err := c.apply(n); err != nil {
+		return nil, err
 	}
 	if c.MasterUser {
 		if c.Admin == "" {
@@ -184,6 +191,9 @@ func (c *importIMAPCommand) job(e *env) (*importer.NewJob, error) {
 		n.People, err = readPeople(c.People)
 	} else {
 		err = c.onePerson(n)
+	}
+	if err == nil && c.OAuthSecret != "" {
+		n.Secret, err = readSecretFile(c.OAuthSecret)
 	}
 	if err == nil {
 		err = c.secret(e, n)
@@ -216,6 +226,8 @@ func (c *importIMAPCommand) secret(e *env, n *importer.NewJob) (err error) {
 	switch {
 	case c.Admin != "":
 		n.Secret, err = c.read(e, c.Admin)
+	case c.byApplication():
+		n.Secret, err = c.read(e, "the application")
 	case c.People == "":
 		n.People[0].Secret, err = c.read(e, c.User)
 	}

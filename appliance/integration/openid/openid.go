@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -31,7 +32,14 @@ const (
 	Mail  = "mail"
 	Other = "other"
 
-	secret   = "program's secret"
+	// Secret is that of both.
+	Secret = "program's secret"
+
+	// Service is a program that is given tokens of its own, and ServiceSecret its
+	// secret, as the library has them.
+	Service       = "sid1"
+	ServiceSecret = "verysecret"
+
 	password = "person's password"
 	back     = "http://localhost/back"
 )
@@ -43,6 +51,10 @@ type Provider struct {
 
 	server *httptest.Server
 	store  *store
+
+	mu    sync.Mutex
+	good  map[string]bool // access tokens that were given
+	given int
 }
 
 // Start starts a provider that ends with the test.
@@ -50,7 +62,7 @@ func Start(t testing.TB) *Provider {
 	t.Helper()
 	people := &people{byName: map[string]*storage.User{}}
 	s := &store{Storage: storage.NewStorageWithClients(people, map[string]*storage.Client{
-		Mail: storage.WebClient(Mail, secret, back), Other: storage.WebClient(Other, secret, back),
+		Mail: storage.WebClient(Mail, Secret, back), Other: storage.WebClient(Other, Secret, back),
 	}), people: people}
 	s.rotate(t)
 	p := &Provider{store: s}
@@ -67,12 +79,13 @@ func (p *Provider) serve(t testing.TB, addr string) {
 		t.Fatal(err)
 	}
 	p.Issuer = "https://" + ln.Addr().String()
-	provider, err := op.NewProvider(&op.Config{CodeMethodS256: true, SupportedUILocales: []language.Tag{language.English}}, p.store, op.StaticIssuer(p.Issuer))
+	provider, err := op.NewProvider(&op.Config{CodeMethodS256: true, GrantTypeRefreshToken: true, SupportedUILocales: []language.Tag{language.English}}, p.store, op.StaticIssuer(p.Issuer))
 	if err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", provider)
+	mux.Handle("POST /oauth/token", p.watch(provider))
 	done := op.AuthCallbackURL(provider)
 	login := func(w http.ResponseWriter, r *http.Request) {
 		id := r.FormValue("authRequestID")
@@ -88,6 +101,50 @@ func (p *Provider) serve(t testing.TB, addr string) {
 	p.server.Listener = ln
 	p.server.StartTLS()
 	t.Cleanup(p.Stop)
+}
+
+// watch remembers which access tokens are given.
+func (p *Provider) watch(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := httptest.NewRecorder()
+		next.ServeHTTP(answer, r)
+		var got granted
+		if json.Unmarshal(answer.Body.Bytes(), &got) == nil && got.Access != "" {
+			p.mu.Lock()
+			p.given++
+			if p.good == nil {
+				p.good = map[string]bool{}
+			}
+			p.good[got.Access] = true
+			p.mu.Unlock()
+		}
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
+	})
+}
+
+// Holds tells whether an access token was given and not taken back.
+func (p *Provider) Holds(token string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	return p.good[token]
+}
+
+// TakeBack takes all access tokens back that were given.
+func (p *Provider) TakeBack() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.good)
+}
+
+// Given returns how many access tokens were given so far.
+func (p *Provider) Given() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	return p.given
 }
 
 // Stop stops it, as in a power cut.
@@ -113,6 +170,26 @@ func (p *Provider) AddPerson(email string, verified bool) {
 // Token has somebody sign in, and returns the access token that a program is
 // given.
 func (p *Provider) Token(t testing.TB, program, email string, scopes ...string) string {
+	t.Helper()
+
+	return p.grant(t, program, email, scopes...).Access
+}
+
+// RefreshToken is Token for the refresh token, by which a program gets others; it
+// can be used once.
+func (p *Provider) RefreshToken(t testing.TB, program, email string) string {
+	t.Helper()
+
+	return p.grant(t, program, email, "offline_access").Refresh
+}
+
+// granted is what a provider answers.
+type granted struct {
+	Access  string `json:"access_token"`
+	Refresh string `json:"refresh_token"`
+}
+
+func (p *Provider) grant(t testing.TB, program, email string, scopes ...string) (got granted) {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -144,17 +221,14 @@ func (p *Provider) Token(t testing.TB, program, email string, scopes ...string) 
 			return nil, err
 		}
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.SetBasicAuth(program, url.QueryEscape(secret))
+		r.SetBasicAuth(program, url.QueryEscape(Secret))
 		return browser.Do(r)
 	})
-	var got struct {
-		Access string `json:"access_token"`
-	}
 	if err := json.Unmarshal(body, &got); err != nil || got.Access == "" {
 		t.Fatalf("the provider gave no token: %s", body)
 	}
 
-	return got.Access
+	return got
 }
 
 func get(t testing.TB, _ *http.Client, do func() (*http.Response, error)) []byte {
