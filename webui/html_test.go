@@ -106,7 +106,7 @@ func filled(t testing.TB) *box {
 	})
 	sheet := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<!DOCTYPE html><p>Hello</p>") }
 	b.api.answers["GET /v1/setup/people/anna@office.example/sheet"] = sheet
-	b.api.say("GET /v1/setup", map[string]any{"imap": map[string]any{"host": "mail.office.example", "port": 993}, "outgoing": map[string]any{"host": "x", "port": 587, "security": "starttls"}})
+	b.api.say("GET /v1/setup", map[string]any{"imap": map[string]any{"host": "mail.office.example", "port": 993}, "outgoing": map[string]any{"host": "x", "port": 587, "security": "starttls"}, "mechanisms": []string{"EXTERNAL"}})
 	b.api.say("GET /v1/accounts/anna@office.example/devices", []any{map[string]any{"id": "x", "name": "Telephone", "created": now, "last_used": now, "last_remote": "192.0.2.1", "expires": now}})
 	b.api.say("GET /v1/audit/records", []any{
 		map[string]any{"kind": "signin.ok", "time": now, "severity": "warning", "values": map[string]string{"remote": "192.0.2.1", "count": "3", "after": `{"a":1}`}},

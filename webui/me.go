@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 )
 
 // mine is somebody's own page.
@@ -25,6 +26,8 @@ type mine struct {
 type setupFacts struct {
 	IMAP     setupServer  `json:"imap"`
 	Outgoing *setupServer `json:"outgoing"`
+
+	Mechanisms []string `json:"mechanisms"` // by which one signs in
 }
 
 type setupServer struct {
@@ -67,7 +70,8 @@ func (v *visit) myData() (d mine, err error) {
 		if err := v.call(http.MethodGet, "/v1/setup", nil, &d.Setup); err != nil {
 			return d, err
 		}
-		_, d.Certificates = v.s.conf.API.Routes()[certificatePattern]
+		// One that the box does not ask for would do nothing.
+		d.Certificates = slices.Contains(d.Setup.Mechanisms, "EXTERNAL")
 	}
 	d.History, err = v.signIns(v.who.account(), 20)
 
@@ -125,9 +129,13 @@ func (v *visit) changePassword() error {
 	// Every session ends, and this one begins anew.
 	v.s.endSessions(v.ctx(), v.who.User)
 	who := *v.who
-	if err := v.begin(who, who.Means, "/me"); err != nil {
+	cookie, err := v.signedIn(who, who.Means)
+	if err != nil {
 		return err
 	}
+	http.SetCookie(v.w, cookie)
+	v.s.sessions.flash(hashOf(cookie.Value), flash{Kind: "ok", Text: "Your password was changed. You are signed out of this page everywhere else."})
+	v.seeOther("/me")
 
 	return nil
 }

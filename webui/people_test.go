@@ -133,6 +133,45 @@ func TestAPersonWithATypedPassword(t *testing.T) {
 	}
 }
 
+func TestAPasswordIsTypedForSomebody(t *testing.T) {
+	b := newBox(t, true)
+	w := b.as(webui.Operator)
+	w.post("/people/anna@office.example/password", "password", "typed by hand").leads(t, "/people/anna@office.example")
+	if got := b.api.changed(); len(got) != 1 || !strings.Contains(got[0].Body, `"password":"typed by hand"`) {
+		t.Errorf("asked was %v", got)
+	}
+	if got := w.post("/people/anna@office.example/password").text; !strings.Contains(got, `id="secret"`) {
+		t.Errorf("no password is shown:\n%s", got)
+	}
+	b.api.answers["PUT /v1/accounts/anna@office.example/password"] = func(rw http.ResponseWriter, _ *http.Request) {
+		rw.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(rw).Encode(map[string]string{"code": "password", "message": "the password cannot be used"})
+	}
+	if got := w.post("/people/anna@office.example/password", "password", "x"); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.text, `id="password-problem"`) {
+		t.Errorf("status %d\n%s", got.status, got.text)
+	}
+}
+
+func TestAGroupOfAllIsNoHeavyPage(t *testing.T) {
+	b := newBox(t, true)
+	crowd(b, 200)
+	var all []string
+	for i := range 200 {
+		all = append(all, fmt.Sprintf("p%03d@office.example", i))
+	}
+	b.api.say("GET /v1/aliases", []any{map[string]any{"address": "all@office.example", "targets": all}})
+	w := b.as(webui.Administrator)
+	for _, path := range []string{"/groups", "/groups/all@office.example", "/groups/new", "/people", "/people/p007@office.example"} {
+		got := w.get(path)
+		if got.status != http.StatusOK || len(got.text) > 80<<10 {
+			t.Errorf("%s: status %d, %d octets", path, got.status, len(got.text))
+		}
+		for _, what := range validate(got.text) {
+			t.Errorf("%s: %s", path, what)
+		}
+	}
+}
+
 func TestManyPeopleAtOnce(t *testing.T) {
 	b := newBox(t, true)
 	w := b.as(webui.Operator)

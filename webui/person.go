@@ -174,20 +174,30 @@ func (v *visit) suspend() error {
 }
 
 func (v *visit) resetPassword() error {
-	p, err := v.findPerson()
+	d, err := v.personData()
 	if err == nil {
-		err = v.above(&p)
+		err = v.above(&d.Person)
 	}
 	if err != nil {
 		return err
 	}
-	password := newPassword()
-	if err := v.call(http.MethodPut, "/v1/accounts/"+url.PathEscape(p.Address)+"/password", map[string]any{"password": password}, nil); err != nil {
-		return err
+	address, typed := d.Person.Address, v.r.PostFormValue("password")
+	password := orElse(typed, newPassword())
+	if err := v.call(http.MethodPut, personPath(address, "password"), map[string]any{"password": password}, nil); err != nil {
+		bad := problems{}
+		if err := v.explain(err, bad, map[string]string{"password": "password"}); err != nil {
+			return err
+		}
+		return v.again("person", address, d, bad)
+	}
+	if typed != "" {
+		v.flash("ok", "The old password opens nothing any more; passwords of devices still do.")
+		v.backTo(&d.Person)
+		return nil
 	}
 
-	return v.show("secret", "New password for "+p.Address, shownSecret{
-		Title: "New password for " + p.Address, Secret: password, Back: "/people/" + url.PathEscape(p.Address),
+	return v.show("secret", "New password for "+address, shownSecret{
+		Title: "New password for " + address, Secret: password, Back: "/people/" + url.PathEscape(address),
 		Text: "The old one opens nothing any more; passwords of devices still do. It is shown this once.",
 	})
 }

@@ -82,6 +82,31 @@ func TestEachRecipientGetsAnAnswerOfItsOwn(t *testing.T) {
 	}
 }
 
+func TestAGroupOfTheOfficeTakesNoMailFromOutside(t *testing.T) {
+	box := openOffice(t)
+	for _, args := range [][]string{
+		{"add", "team@office.example", ada, bob}, {"add", "all@office.example", "team@office.example", ada},
+		{"set", "team@office.example", "--writers", "office"},
+	} {
+		box.Command(nil, append([]string{"group"}, args...)...).MustRun(t)
+	}
+	if text := swaks(t, append(tcp(t, box), "--to", "team@office.example")...).All(); !strings.Contains(text, "550 5.7.2") {
+		t.Errorf("a stranger is not refused by 550 5.7.2:\n%s", text)
+	}
+	if out := swaks(t, append(tcp(t, box), "--from", bob, "--to", "all@office.example,team@office.example,"+ada)...); out.Err != nil {
+		t.Fatalf("%v\n%s", out.Err, out.All())
+	}
+	for _, login := range []struct{ user, password string }{{ada, adaPassword}, {bob, bobPassword}} {
+		c := connect(t, box, box.IMAPS(t, "tcp4"), nil)
+		if err := c.Login(login.user, login.password).Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if got := selectMailbox(t, c, "INBOX").NumMessages; got != 1 {
+			t.Errorf("%s has %d messages, want 1", login.user, got)
+		}
+	}
+}
+
 func TestAMessageForSeveralPeopleIsStoredOnce(t *testing.T) {
 	box := openOffice(t)
 	before := diskUse(t, box.Dir)
