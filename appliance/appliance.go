@@ -200,6 +200,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	inner.start(background, stopFront, "ports", a.office.ports.Run)
 	inner.start(background, stopFront, "audit", a.office.audit.Run)
 	inner.start(background, stopFront, "imports", a.office.imports.Run)
+	inner.start(background, stopFront, "exports", a.office.exports.Run)
 	inner.start(background, stopFront, "checkpoints", a.office.checkpoints.Run)
 	inner.start(background, stopFront, "web", a.web.server.Run)
 	inner.start(background, stopFront, "control", func(ctx context.Context) error {

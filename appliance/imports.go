@@ -21,23 +21,26 @@ func openImports(c *Config, o *office) (*importer.Jobs, error) {
 		Engine: importer.New(&importer.Config{
 			Stager: &stager{o.store, o.space}, Logger: log, Quarantine: importer.QuarantineDir(dir), Room: o.space.roomFor,
 		}),
-		Account: func(ctx context.Context, address string) (*storage.Account, string, error) {
-			found, err := o.directory.Find(ctx, address)
-			if err != nil {
-				return nil, "", err
-			}
-			account, err := o.store.Account(ctx, found.ID)
-
-			return account, found.Address, err
-		},
-		Files:  func(path, owner string) (importer.Source, error) { return files.Open(path, owner) },
-		Record: o.recordImport,
+		Account: o.mailOf,
+		Files:   func(path, owner string) (importer.Source, error) { return files.Open(path, owner) },
+		Record:  o.recordImport,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the imports: %w", err)
 	}
 
 	return jobs, nil
+}
+
+// mailOf opens the mail of an address.
+func (o *office) mailOf(ctx context.Context, address string) (*storage.Account, string, error) {
+	found, err := o.directory.Find(ctx, address)
+	if err != nil {
+		return nil, "", err
+	}
+	account, err := o.store.Account(ctx, found.ID)
+
+	return account, found.Address, err
 }
 
 // recordImport records what happens to a move.

@@ -18,6 +18,7 @@ import (
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
+	"pillarbox/appliance/exporter"
 	"pillarbox/appliance/importer"
 	"pillarbox/appliance/metrics"
 	"pillarbox/appliance/ports"
@@ -37,6 +38,7 @@ type office struct {
 	audit     *audit.Log
 	handler   *control.Handler
 	imports   *importer.Jobs
+	exports   *exporter.Moves
 	bans      *access.Bans
 	space     *space
 	policy    *signInPolicy
@@ -121,6 +123,9 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 		return nil, errors.Join(err, o.close(c.Logger))
 	}
 	dir.Watch(o.tellPages)
+	if o.exports, err = openExports(c, o); err != nil {
+		return nil, errors.Join(err, o.close(c.Logger))
+	}
 	o.handler = control.NewHandler(&control.Config{
 		Certs:     o.openCerts,
 		Setup:     o.setup,
@@ -134,6 +139,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 		Bans:      o.bans,
 		Ports:     o.ports,
 		Imports:   o.imports,
+		Exports:   o.exports,
 		Describe:  describe,
 		Settings:  settings,
 		Plans:     o.plans.Load,

@@ -46,6 +46,9 @@ const (
 	PortForCA       Kind = "firewall.acme"
 	MessagesPut     Kind = "messages.put"
 	MailExported    Kind = "mail.exported"
+	ExportStarted   Kind = "export.started"
+	ExportChanged   Kind = "export.changed"
+	ExportEnded     Kind = "export.ended"
 	ImportStarted   Kind = "import.started"
 	ImportChanged   Kind = "import.changed"
 	ImportEnded     Kind = "import.ended"
@@ -165,6 +168,9 @@ func Kinds() []Spec {
 		{OfficeChanged, Acts, Notice, "the office's name, domain or time zone was changed", []string{"actor", "account", "remote", "port", "before", "after"}, true, 0, false},
 		{MessagesPut, Acts, Notice, "an administrator put messages into a mailbox", []string{"actor", "account", "mailbox", "count", "since", "others"}, true, 10 * time.Minute, false},
 		{MailExported, Acts, Warning, "an administrator copied the mail of an account out of the box", []string{"actor", "account", "target"}, true, 0, false},
+		{ExportStarted, Acts, Notice, "mail began to move out of the box", []string{"actor", "job", "reason"}, true, 0, false},
+		{ExportChanged, Acts, Notice, "a move of mail out of the box was paused, resumed, cancelled or taken off the list", []string{"actor", "job", "reason"}, true, 0, false},
+		{ExportEnded, Acts, Notice, "a person's mail has moved out, or failed to", []string{"actor", "account", "job", "reason"}, true, 0, false},
 		{ImportStarted, Acts, Notice, "mail began to move in from elsewhere", []string{"actor", "job", "reason"}, true, 0, false},
 		{ImportChanged, Acts, Notice, "a move of mail was paused, resumed, cancelled or asked for its last run", []string{"actor", "job", "reason"}, true, 0, false},
 		{ImportEnded, Acts, Notice, "a person's mail has moved in, or failed to", []string{"actor", "account", "job", "reason"}, true, 0, false},

@@ -83,7 +83,14 @@
 //	GET    /v1/firewall                        → FirewallRules
 //	GET    /v1/firewall/explain?source=…&port=… → FirewallDecision
 //	POST   /v1/check?repair=…                  → a Finding a line, the Report last
-//	POST   /v1/exports                         exporter.Request → an ExportLine a line
+//	GET    /v1/exports                         → [exporter.Move…]
+//	POST   /v1/exports                         exporter.NewMove → Move; it tries the target before it answers
+//	POST   /v1/exports/now                     exporter.Request → an ExportLine a line, while the caller waits
+//	GET    /v1/exports/{id}?after=&wait=…      → Move, when its version is above after, or after so many seconds
+//	POST   /v1/exports/{id}/pause|cancel       → Move
+//	POST   /v1/exports/{id}/resume             ResumeExport → Move
+//	GET    /v1/exports/{id}/report?person=…    → exporter.Report
+//	DELETE /v1/exports/{id}                    takes one that has ended off the list
 //	POST   /v1/exports/readings                {account, target} → Reading, to export from another process
 //	GET    /v1/exports/readings/{id}/mailboxes[/{mailbox}] → [mailbox…], a message a line
 //	POST   /v1/exports/readings/{id}/bodies    [data…] → frames

@@ -17,14 +17,15 @@ import (
 	"pillarbox/storage"
 )
 
-// Export has an account exported by the server, which writes files as itself.
+// Export has an account exported while the caller waits, by the server, which
+// writes files as itself. It ends with ctx; see AddExport for one that does not.
 // The report, where there is one, tells also what was done before an error.
 func (c *Client) Export(ctx context.Context, ask *exporter.Request, progress func(exporter.Progress)) (*exporter.Report, error) {
 	b, err := json.Marshal(ask)
 	if err != nil {
 		return nil, fmt.Errorf("encode request: %w", err)
 	}
-	res, err := c.do(ctx, http.MethodPost, "/v1/exports", bytes.NewReader(b))
+	res, err := c.do(ctx, http.MethodPost, "/v1/exports/now", bytes.NewReader(b))
 	if err != nil {
 		return nil, err
 	}

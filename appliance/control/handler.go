@@ -20,6 +20,7 @@ import (
 	"pillarbox/appliance/config"
 	"pillarbox/appliance/delivery"
 	"pillarbox/appliance/directory"
+	"pillarbox/appliance/exporter"
 	"pillarbox/appliance/health"
 	"pillarbox/appliance/importer"
 	"pillarbox/appliance/ports"
@@ -49,6 +50,9 @@ type Config struct {
 
 	// Imports moves mail in; without it there are no such requests.
 	Imports *importer.Jobs
+	// Exports moves mail out in the background; without it there are no such
+	// requests.
+	Exports *exporter.Moves
 
 	// Settings returns the configuration of a server that runs; nil means that
 	// none does.
@@ -155,6 +159,7 @@ type Handler struct {
 	bans      *access.Bans
 	ports     *ports.Inventory
 	imports   *importer.Jobs
+	exports   *exporter.Moves
 	settings  func() *config.Manager
 	plans     func() *sunset.Planner
 	firewall  Firewall
@@ -187,6 +192,7 @@ func NewHandler(c *Config) *Handler {
 		bans:      c.Bans,
 		ports:     c.Ports,
 		imports:   c.Imports,
+		exports:   c.Exports,
 		settings:  c.Settings,
 		plans:     c.Plans,
 		firewall:  c.Firewall,
@@ -244,6 +250,9 @@ func NewHandler(c *Config) *Handler {
 	}
 	if h.imports != nil {
 		h.serve(h.importRoutes())
+	}
+	if h.exports != nil {
+		h.serve(h.moveRoutes())
 	}
 	if h.bans != nil {
 		h.serve(h.banRoutes())

@@ -14,6 +14,7 @@ import (
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/certs"
 	"pillarbox/appliance/control"
+	"pillarbox/appliance/exporter"
 	"pillarbox/appliance/importer"
 	"pillarbox/appliance/ports"
 	"pillarbox/appliance/ports/sunset"
@@ -27,6 +28,7 @@ func whole() *control.Handler {
 		Ports:   &ports.Inventory{},
 		Plans:   func() *sunset.Planner { return nil },
 		Imports: &importer.Jobs{},
+		Exports: &exporter.Moves{},
 		Setup:   &setup.Service{},
 		Pages:   struct{ control.PageBook }{},
 		Certs:   func(context.Context) (*certs.Manager, error) { return nil, nil },

@@ -7,6 +7,7 @@ import (
 	"pillarbox/appliance/config"
 	"pillarbox/appliance/directory"
 	"pillarbox/appliance/doctor"
+	"pillarbox/appliance/exporter"
 	"pillarbox/appliance/importer"
 	"pillarbox/appliance/ports"
 	"pillarbox/appliance/ports/sunset"
@@ -144,7 +145,15 @@ func operations() map[string]operation {
 		"GET /v1/setup/domains/{domain}/records":    {summary: "The DNS records by which mail programs find the box", role: roleAuditor, kind: "application/json"},
 		"GET /v1/setup/domains/{domain}/autoconfig": {summary: "What Thunderbird asks for", role: roleAuditor, kind: "text/xml"},
 
-		"POST /v1/exports":                                  {summary: "Export an account to another server", role: roleAdministrator, kind: "application/x-ndjson"},
+		"GET /v1/exports":                                   {summary: "The moves of mail out of the box", role: roleAuditor, out: []exporter.Move{}},
+		"POST /v1/exports":                                  {summary: "Begin to move mail out", role: roleAdministrator, in: exporter.NewMove{}, out: exporter.Move{}},
+		"POST /v1/exports/now":                              {summary: "Export an account while the caller waits", role: roleAdministrator, in: exporter.Request{}, kind: "application/x-ndjson"},
+		"GET /v1/exports/{id}":                              {summary: "One move out; it waits for something new if asked to", role: roleAuditor, query: []string{"after", "wait"}, out: exporter.Move{}},
+		"DELETE /v1/exports/{id}":                           {summary: "Forget a move out that has ended", role: roleAdministrator},
+		"GET /v1/exports/{id}/report":                       {summary: "What became of one person's mail", role: roleAuditor, query: []string{"person"}, out: exporter.Report{}},
+		"POST /v1/exports/{id}/pause":                       {summary: "Stop a move out for now", role: roleOperator, out: exporter.Move{}},
+		"POST /v1/exports/{id}/cancel":                      {summary: "End a move out; what is at its target stays", role: roleAdministrator, out: exporter.Move{}},
+		"POST /v1/exports/{id}/resume":                      {summary: "Go on with a move out", role: roleAdministrator, in: ResumeExport{}, out: exporter.Move{}},
 		"POST /v1/exports/readings":                         {summary: "Begin to read an account's mail", role: roleAdministrator, kind: "application/json"},
 		"DELETE /v1/exports/readings/{id}":                  {summary: "End reading it", role: roleAdministrator},
 		"GET /v1/exports/readings/{id}/mailboxes":           {summary: "Its mailboxes", role: roleAdministrator, kind: "application/json"},

@@ -10,6 +10,10 @@
 // is changed or removed, and what it put there is removed only if that is
 // asked for.
 //
+// [Moves] run in the background, of one person or of many. They are kept in a
+// folder, so that they go on when the server starts again; passwords are kept
+// only if that was asked for, otherwise a move waits for them.
+//
 // # How it knows what is there
 //
 // No state is kept but in the target itself, so a run that was cut off, or one

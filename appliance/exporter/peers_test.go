@@ -446,7 +446,7 @@ func TestATargetThatIsFull(t *testing.T) {
 		t.Run("a disk, "+name, func(t *testing.T) {
 			dir := smallDisk(t)
 			r, err := exporter.Run(t.Context(), exporter.Stored(a), target(dir), &exporter.Options{Account: "ada@office.example"})
-			if err == nil || !strings.HasPrefix(err.Error(), "the target's disk is full: make room there; run the same command again") {
+			if err == nil || !strings.HasPrefix(err.Error(), "the target's disk is full: make room there; then resume the export") {
 				t.Errorf("%v, %+v", err, r.Total)
 			}
 			grow(t, dir)

@@ -17,7 +17,7 @@ func (e *plainError) Error() string { return e.text + " (" + e.err.Error() + ")"
 func (e *plainError) Unwrap() error { return e.err }
 
 // resumed is what every cut-off run has in common.
-const resumed = "; run the same command again, it goes on where it was"
+const resumed = "; then resume the export or run the same command again, it goes on where it was"
 
 // plain puts what a person can do about an error in front of it.
 func plain(err error) error {
@@ -55,4 +55,6 @@ type UsageError struct{ Text string }
 
 func (e *UsageError) Error() string { return e.Text }
 
-func refuse(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
+func refuse(format string, args ...any) error {
+	return &UsageError{fmt.Sprintf(format, args...)}
+}

@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/term"
-
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/doctor"
 )
@@ -87,9 +85,11 @@ func (c *doctorCommand) Run(ctx context.Context, e *env) error {
 		return &usageError{err: err}
 	}
 	if c.User != "" {
-		if ask.Password, err = c.password(e); err != nil {
+		p, err := secretFrom(e, c.PasswordStdin, c.PasswordFile, passwordVariable, "Password of "+c.User+": ")
+		if err != nil {
 			return err
 		}
+		ask.Password = doctor.Secret(p)
 	}
 	var report *doctor.Report
 	if c.Target != "" {
@@ -161,41 +161,6 @@ func splitTarget(target string) (host string, port uint16, err error) {
 	}
 
 	return host, uint16(n), nil
-}
-
-// password never comes from the command line, which others can see.
-func (c *doctorCommand) password(e *env) (doctor.Secret, error) {
-	switch {
-	case c.PasswordStdin:
-		p, err := readPasswordLine(e.stdin)
-		return doctor.Secret(p), err
-	case c.PasswordFile != "":
-		f, err := os.Open(c.PasswordFile)
-		if err != nil {
-			return "", fmt.Errorf("read the password: %w", err)
-		}
-		defer f.Close()
-		p, err := readPasswordLine(f)
-		if err != nil {
-			return "", fmt.Errorf("%s holds no password on its first line: %w", c.PasswordFile, err)
-		}
-		return doctor.Secret(p), nil
-	}
-	if p := os.Getenv(passwordVariable); p != "" {
-		return doctor.Secret(p), nil
-	}
-	tty := terminal(e.stdin)
-	if tty == nil {
-		return "", &usageError{err: errors.New("there is no terminal to ask for a password; use --password-stdin, --password-file or " + passwordVariable)}
-	}
-	fmt.Fprintf(e.stderr, "Password of %s: ", c.User)
-	text, err := term.ReadPassword(int(tty.Fd()))
-	fmt.Fprintln(e.stderr)
-	if err != nil {
-		return "", fmt.Errorf("read password: %w", err)
-	}
-
-	return doctor.Secret(text), nil
 }
 
 func printFindings(w io.Writer, r *doctor.Report, verbose bool) error {

@@ -20,6 +20,13 @@ type exportCommand struct {
 	IMAP    exportIMAPCommand    `cmd:"" name:"imap" help:"To an account of another IMAP server."`
 	Maildir exportMaildirCommand `cmd:"" help:"To Maildirs, as Dovecot serves them."`
 	Mbox    exportMboxCommand    `cmd:"" help:"To mbox files, as Thunderbird keeps its local folders."`
+	List    exportListCommand    `cmd:"" help:"List the exports that the server runs or has run."`
+	Status  exportStatusCommand  `cmd:"" help:"Tell how far an export is."`
+	Report  exportReportCommand  `cmd:"" help:"Show what became of somebody's mail."`
+	Pause   exportPauseCommand   `cmd:"" aliases:"stop" help:"Stop an export until it is resumed."`
+	Resume  exportResumeCommand  `cmd:"" help:"Go on with an export, with a new password if need be."`
+	Cancel  exportCancelCommand  `cmd:"" help:"End an export; what is at the target stays."`
+	Remove  exportRemoveCommand  `cmd:"" help:"Take an export that has ended off the list; what is at the target stays."`
 }
 
 // exportFlags are what all exports have in common.
@@ -37,7 +44,9 @@ type exportFlags struct {
 type filesFlags struct {
 	Dir     string `arg:"" help:"The folder; made if missing. With several accounts, each gets a folder in it." placeholder:"DIR"`
 	Expunge bool   `help:"Remove from the folder what an export put there and is gone from the box."`
-	OnBox   bool   `help:"The server writes the files, as its own user; otherwise this command does."`
+	OnBox   bool   `help:"The server writes the files, as its own user, and goes on when this command has ended; otherwise this command writes them."`
+
+	Background bool `help:"With --on-box: return when it has begun; see 'export status'."`
 }
 
 const exportHelp = `
@@ -95,17 +104,28 @@ func (f *exportFlags) files(ctx context.Context, e *env, to *filesFlags, ask *ex
 		return fmt.Errorf("find the folder: %w", err)
 	}
 	ask.Expunge, ask.Mailboxes, ask.VerifyAll = to.Expunge, f.Mailbox, f.VerifyAll
+	apart := f.All || len(f.Account) > 1
+	if to.OnBox {
+		ask.Dir = dir
+		return f.onBox(ctx, e, &exporter.NewMove{To: *ask, Apart: apart}, "", to.Background)
+	}
+	if to.Background {
+		return &usageError{err: errors.New("--background is for what the server does: add --on-box")}
+	}
 
-	return f.each(ctx, e, func(client *control.Client, account string, several bool, bar exportProgress) (*exporter.Report, error) {
-		ask := *ask
-		ask.Account, ask.Dir = account, dir
-		if several {
-			ask.Dir = filepath.Join(dir, strings.ReplaceAll(account, string(filepath.Separator), "_"))
+	return f.with(ctx, e, false, func(client *control.Client) error {
+		accounts, err := f.accounts(ctx, client)
+		if err != nil {
+			return err
 		}
-		if to.OnBox {
-			return client.Export(ctx, &ask, bar.tell)
-		}
-		return exportHere(ctx, client, &ask, bar)
+		return f.each(ctx, e, accounts, func(account string, bar exportProgress) (*exporter.Report, error) {
+			ask := *ask
+			ask.Account, ask.Dir = account, dir
+			if apart {
+				ask.Dir = filepath.Join(dir, strings.ReplaceAll(account, string(filepath.Separator), "_"))
+			}
+			return exportHere(ctx, client, &ask, bar)
+		})
 	})
 }
 
@@ -135,54 +155,77 @@ type exportResult struct {
 	Error   string             `json:"error,omitempty"`
 }
 
-// each exports the accounts one after the other, and tells what became of them.
-func (f *exportFlags) each(ctx context.Context, e *env, run func(*control.Client, string, bool, exportProgress) (*exporter.Report, error)) error {
+// accounts are those that were named.
+func (f *exportFlags) accounts(ctx context.Context, client *control.Client) ([]string, error) {
 	if len(f.Account) == 0 && !f.All {
-		return &usageError{err: errors.New("name an account (--account), or take --all")}
+		return nil, &usageError{err: errors.New("name an account (--account), or take --all")}
+	}
+	if !f.All {
+		return f.Account, nil
+	}
+	list, err := client.Accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, a := range list {
+		all = append(all, a.Address)
 	}
 
-	return f.with(ctx, e, false, func(client *control.Client) error {
-		accounts := f.Account
-		if f.All {
-			list, err := client.Accounts(ctx)
-			if err != nil {
-				return err
-			}
-			for _, a := range list {
-				accounts = append(accounts, a.Address)
-			}
-		}
-		result := exportResult{Reports: []*exporter.Report{}}
-		var failed error
-		for _, account := range accounts {
-			bar := exportProgress{newProgress(e.stderr, 0)}
-			report, err := run(client, account, f.All || len(accounts) > 1, bar)
-			bar.finish()
-			if report != nil {
-				result.Reports = append(result.Reports, report)
-				if !f.JSON {
-					printExport(e.stdout, report)
-				}
-			}
-			if err == nil && !report.OK() {
-				err = errors.New("not everything could be exported; the reasons stand above")
-			}
-			if err != nil {
-				failed = errors.Join(failed, fmt.Errorf("%s: %w", account, err))
-			}
-			if ctx.Err() != nil {
-				break
-			}
-		}
-		if f.JSON {
-			if failed != nil {
-				result.Error = oneLine(failed)
-			}
-			return errors.Join(failed, printJSON(e.stdout, result))
-		}
+	return all, nil
+}
 
-		return failed
-	})
+// each exports the accounts one after the other, and tells what became of them.
+func (f *exportFlags) each(ctx context.Context, e *env, accounts []string, run func(account string, bar exportProgress) (*exporter.Report, error)) error {
+	out := exportOutcome{e: e, json: f.JSON}
+	for _, account := range accounts {
+		bar := exportProgress{newProgress(e.stderr, 0)}
+		report, err := run(account, bar)
+		bar.finish()
+		out.add(account, report, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+
+	return out.end()
+}
+
+// exportOutcome tells what became of several people's mail.
+type exportOutcome struct {
+	e      *env
+	json   bool
+	result exportResult
+	failed error
+}
+
+func (o *exportOutcome) add(account string, report *exporter.Report, err error) {
+	if report != nil {
+		o.result.Reports = append(o.result.Reports, report)
+		if !o.json {
+			printExport(o.e.stdout, report)
+		}
+	}
+	if err == nil && !report.OK() {
+		err = errors.New("not everything could be exported; the reasons stand above")
+	}
+	if err != nil {
+		o.failed = errors.Join(o.failed, fmt.Errorf("%s: %w", account, err))
+	}
+}
+
+func (o *exportOutcome) end() error {
+	if !o.json {
+		return o.failed
+	}
+	if o.result.Reports == nil {
+		o.result.Reports = []*exporter.Report{}
+	}
+	if o.failed != nil {
+		o.result.Error = oneLine(o.failed)
+	}
+
+	return errors.Join(o.failed, printJSON(o.e.stdout, o.result))
 }
 
 // printExport tells a person what became of an account.

@@ -6,10 +6,6 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/term"
-
-	"pillarbox/appliance/control"
-	"pillarbox/appliance/directory"
 	"pillarbox/appliance/exporter"
 	"pillarbox/appliance/importer"
 )
@@ -30,8 +26,22 @@ type exportIMAPCommand struct {
 	XOAUTH2 bool   `name:"xoauth2" help:"The secret is an access token."`
 	Prefix  string `help:"Put everything below this mailbox there." placeholder:"NAME"`
 
-	PasswordStdin bool   `help:"Read the password from the first line of standard input." xor:"password"`
-	PasswordFile  string `help:"Read the password from the first line of a file." placeholder:"FILE" xor:"password"`
+	Connections  int  `help:"How many connections to open there at most; 4 unless said otherwise." placeholder:"N"`
+	KeepPassword bool `help:"Keep the password on the box until the export ends, so that it goes on by itself after a restart."`
+	Background   bool `help:"Return when it has begun; see 'export status'."`
+	targetPassword
+}
+
+// targetPassword is for commands that sign in at a target.
+type targetPassword struct {
+	PasswordStdin bool   `help:"Read the password at the target from the first line of standard input." xor:"password"`
+	PasswordFile  string `help:"Read it from the first line of a file." placeholder:"FILE" xor:"password"`
+}
+
+func (p *targetPassword) read(e *env, host string) (importer.Secret, error) {
+	s, err := secretFrom(e, p.PasswordStdin, p.PasswordFile, exportPassword, "Password at "+host+": ")
+
+	return importer.Secret(s), err
 }
 
 // exportPassword is where the environment may hold the password.
@@ -42,7 +52,7 @@ func (c *exportIMAPCommand) Help() string {
 	return `Mailboxes are made with the server's separator and special use; Sent, Drafts, Junk, Trash
 and Archive go to those that the server has. Flags, keywords and dates go along; UIDs are
 the server's own. Nothing is removed there. The password is asked for, unless it is in
-` + exportPassword + `, in a file or on standard input; it is kept nowhere.
+` + exportPassword + `, in a file or on standard input; it is kept nowhere without --keep-password.
 ` + exportHelp
 }
 
@@ -53,6 +63,7 @@ func (c *exportIMAPCommand) Run(ctx context.Context, e *env) error {
 	}
 	server := importer.Server{
 		Host: c.Host, Port: c.Port, Security: importer.Security(c.Security), Name: c.Name, Fingerprint: c.Fingerprint, Admin: c.Admin,
+		Connections: c.Connections,
 	}
 	if c.AdminBy == "master" {
 		server.AdminBy = importer.ByMasterUser
@@ -67,53 +78,16 @@ func (c *exportIMAPCommand) Run(ctx context.Context, e *env) error {
 		}
 		server.CA = string(pem)
 	}
-	secret, err := c.secret(e)
+	secret, err := c.read(e, c.Host)
 	if err != nil {
 		return err
 	}
-
-	return c.each(ctx, e, func(client *control.Client, account string, _ bool, bar exportProgress) (*exporter.Report, error) {
-		server := server
-		if server.User = c.User; server.User == "" {
-			server.User = account
-		}
-		return client.Export(ctx, &exporter.Request{
-			Account: account, Kind: exporter.KindIMAP, Server: &server, Secret: string(secret), Prefix: c.Prefix,
-			Mailboxes: c.Mailbox, VerifyAll: c.VerifyAll,
-		}, bar.tell)
-	})
-}
-
-// secret never comes from the command line, which others can see.
-func (c *exportIMAPCommand) secret(e *env) (directory.Secret, error) {
-	switch {
-	case c.PasswordStdin:
-		return readPasswordLine(e.stdin)
-	case c.PasswordFile != "":
-		f, err := os.Open(c.PasswordFile)
-		if err != nil {
-			return "", fmt.Errorf("read the password: %w", err)
-		}
-		defer f.Close()
-		p, err := readPasswordLine(f)
-		if err != nil {
-			return "", fmt.Errorf("%s holds no password on its first line: %w", c.PasswordFile, err)
-		}
-		return p, nil
-	}
-	if p := os.Getenv(exportPassword); p != "" {
-		return directory.Secret(p), nil
-	}
-	tty := terminal(e.stdin)
-	if tty == nil {
-		return "", &usageError{err: errors.New("there is no terminal to ask for a password; use --password-stdin, --password-file or " + exportPassword)}
-	}
-	fmt.Fprintf(e.stderr, "Password at %s: ", c.Host)
-	text, err := term.ReadPassword(int(tty.Fd()))
-	fmt.Fprintln(e.stderr)
-	if err != nil {
-		return "", fmt.Errorf("read password: %w", err)
+	n := &exporter.NewMove{
+		To: exporter.Request{
+			Kind: exporter.KindIMAP, Server: &server, Prefix: c.Prefix, Mailboxes: c.Mailbox, VerifyAll: c.VerifyAll,
+		},
+		Secret: secret, KeepSecrets: c.KeepPassword,
 	}
 
-	return directory.Secret(text), nil
+	return c.onBox(ctx, e, n, c.User, c.Background)
 }

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"pillarbox/appliance/control"
 	"pillarbox/appliance/importer"
 )
@@ -41,45 +39,17 @@ type sourcePassword struct {
 	OAuthSecret   string `name:"oauth-secret-file" help:"Beside people's refresh tokens: the application's secret, if it has one, in the first line of a file." placeholder:"FILE"`
 }
 
-// read returns the password, which never comes from the command line: others
-// can see that.
+// read returns the password.
 func (p *sourcePassword) read(e *env, whose string) (importer.Secret, error) {
-	switch {
-	case p.PasswordStdin:
-		s, err := readPasswordLine(e.stdin)
-		return importer.Secret(s), err
-	case p.PasswordFile != "":
-		return readSecretFile(p.PasswordFile)
-	}
-	if s := os.Getenv(importVariable); s != "" {
-		return importer.Secret(s), nil
-	}
-	tty := terminal(e.stdin)
-	if tty == nil {
-		return "", &usageError{err: errors.New("there is no terminal to ask for a password; use --password-stdin, --password-file or " + importVariable)}
-	}
-	fmt.Fprintf(e.stderr, "Password of %s at the source: ", whose)
-	text, err := term.ReadPassword(int(tty.Fd()))
-	fmt.Fprintln(e.stderr)
-	if err != nil {
-		return "", fmt.Errorf("read password: %w", err)
-	}
+	s, err := secretFrom(e, p.PasswordStdin, p.PasswordFile, importVariable, "Password of "+whose+" at the source: ")
 
-	return importer.Secret(text), nil
+	return importer.Secret(s), err
 }
 
 func readSecretFile(name string) (importer.Secret, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
-	}
-	defer f.Close()
-	s, err := readPasswordLine(f)
-	if err != nil {
-		return "", fmt.Errorf("%s holds no password on its first line: %w", name, err)
-	}
+	s, err := secretInFile(name)
 
-	return importer.Secret(s), nil
+	return importer.Secret(s), err
 }
 
 type importListCommand struct {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"golang.org/x/term"
@@ -71,6 +72,47 @@ func readPasswordLine(r io.Reader) (directory.Secret, error) {
 	}
 
 	return directory.Secret(line), nil
+}
+
+// secretFrom returns a password that exists elsewhere: from the first line of
+// standard input or of a file, from the environment, or typed. It never comes
+// from the command line, which others can see.
+func secretFrom(e *env, stdin bool, file, variable, prompt string) (directory.Secret, error) {
+	switch {
+	case stdin:
+		return readPasswordLine(e.stdin)
+	case file != "":
+		return secretInFile(file)
+	}
+	if p := os.Getenv(variable); p != "" {
+		return directory.Secret(p), nil
+	}
+	tty := terminal(e.stdin)
+	if tty == nil {
+		return "", &usageError{err: errors.New("there is no terminal to ask for a password; use --password-stdin, --password-file or " + variable)}
+	}
+	fmt.Fprint(e.stderr, prompt)
+	text, err := term.ReadPassword(int(tty.Fd()))
+	fmt.Fprintln(e.stderr)
+	if err != nil {
+		return "", fmt.Errorf("read password: %w", err)
+	}
+
+	return directory.Secret(text), nil
+}
+
+func secretInFile(name string) (directory.Secret, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	defer f.Close()
+	p, err := readPasswordLine(f)
+	if err != nil {
+		return "", fmt.Errorf("%s holds no password on its first line: %w", name, err)
+	}
+
+	return p, nil
 }
 
 // newPassword makes one of 100 bits that can be read out and typed.
