@@ -13,18 +13,17 @@ type chart struct {
 	Points []point
 }
 
-// bar is a rectangle in a picture of chartWidth by chartHeight.
+// bar is a rectangle, in percent of the picture: that is as wide as the page, and
+// what is written in it stays as large as elsewhere.
 type bar struct {
-	X, Y, Width, Height int
+	X, Y, Width, Height float64
 	Label               string // below it, where there is room
-	Title               string
 }
 
 const (
-	chartWidth  = 720
-	chartHeight = 140
-	chartTop    = 24
-	chartFoot   = 22
+	whole     = 100 // percent
+	chartTop  = 16
+	chartFoot = 16
 )
 
 func newChart(points []point) chart {
@@ -35,17 +34,13 @@ func newChart(points []point) chart {
 	if len(points) == 0 {
 		return c
 	}
-	each := chartWidth / len(points)
-	room := chartHeight - chartTop - chartFoot
+	each := float64(whole) / float64(len(points))
 	for i, p := range points {
-		b := bar{X: i*each + 2, Width: max(each-4, 2), Title: p.Label}
-		if c.Most > 0 {
-			b.Height = int(int64(room) * p.Value / c.Most)
-		}
+		b := bar{X: float64(i)*each + each/8, Width: each * 3 / 4}
 		if p.Value > 0 {
-			b.Height = max(b.Height, 2)
+			b.Height = max(float64(whole-chartTop-chartFoot)*float64(p.Value)/float64(c.Most), 1)
 		}
-		b.Y = chartHeight - chartFoot - b.Height
+		b.Y = whole - chartFoot - b.Height
 		if i%6 == 0 {
 			b.Label = p.Label
 		}

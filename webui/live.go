@@ -26,6 +26,9 @@ func (v *visit) stream(every time.Duration, again func() (string, error)) error 
 	defer v.s.streams.give()
 	v.deadline(longAnswer)
 	v.w.Header().Set("Content-Type", "text/event-stream")
+	if http.NewResponseController(v.w).Flush() != nil { // the first event may be long in coming
+		return nil
+	}
 	tick, end := time.NewTicker(every), time.NewTimer(streamLasts)
 	defer tick.Stop()
 	defer end.Stop()

@@ -83,7 +83,7 @@ func TestNetworkIsCheckedAndThenTried(t *testing.T) {
 	w.get("/network").says(t, "eth0", "192.168.7.2/24", "another machine has it", "The cable is loose.", "pillarbox.local", `value="dhcp" selected`)
 
 	form := []string{"method", "static", "address", "192.168.7.9/24", "gateway", "192.168.7.1", "method6", "off", "dns", "9.9.9.9, 192.168.7.1", "why", "a fixed one"}
-	w.post("/network", append(form, "do", "check")...).says(t, "What it would change", "How long it lasts.", "Somebody is &lt;cut&gt; off.", "Try it", `value="192.168.7.9/24"`)
+	w.post("/network", append(form, "do", "check")...).says(t, "What it would change", "How long it lasts", "Somebody is &lt;cut&gt; off.", "Try it", `value="192.168.7.9/24"`)
 	if got := b.api.last(t); got.Path != "/v1/settings/plan" {
 		t.Fatalf("asked %+v", got)
 	}

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +38,21 @@ type page struct {
 
 // Problem returns what is wrong with a field, "" if nothing is.
 func (p *page) Problem(field string) string { return p.Bad[field] }
+
+// fault is what is wrong with a field.
+type fault struct{ Field, Text string }
+
+// Faults returns what is wrong with fields of the form that came back.
+func (p *page) Faults() []fault {
+	var all []fault
+	for _, field := range slices.Sorted(maps.Keys(p.Bad)) {
+		if field != "" {
+			all = append(all, fault{field, p.Bad[field]})
+		}
+	}
+
+	return all
+}
 
 // May tells whether who is there has a role.
 func (p *page) May(role string) bool {
@@ -155,6 +172,10 @@ func (s *Server) functions() template.FuncMap {
 		"dict":     dict,
 		"bare":     bare,
 		"sentence": sentence,
+		"capital":  capital,
+		"persons":  persons,
+		"pairs":    pairs,
+		"issuer":   issuer,
 		"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"deref": func(t *time.Time) time.Time {
 			if t == nil {
@@ -245,6 +266,36 @@ func plural(n int, noun string) string {
 	}
 
 	return number(int64(n)) + " " + noun + "s"
+}
+
+// persons writes how many people there are.
+func persons(n int) string {
+	if n == 1 {
+		return "1 person"
+	}
+
+	return number(n) + " people"
+}
+
+// pairs writes a fingerprint as devices show it, so that it can be compared.
+func pairs(digits string) string {
+	var all []string
+	for pair := range slices.Chunk([]rune(strings.ReplaceAll(digits, ":", "")), 2) {
+		all = append(all, strings.ToUpper(string(pair)))
+	}
+
+	return strings.Join(all, " ")
+}
+
+// issuer takes out of a distinguished name what the issuer is called.
+func issuer(name string) string {
+	for part := range strings.SplitSeq(name, ",") {
+		if rest, ok := strings.CutPrefix(part, "CN="); ok {
+			return rest
+		}
+	}
+
+	return name
 }
 
 // number writes a number with commas between its thousands.

@@ -36,6 +36,8 @@ func TestEveryRouteKeepsToItsRole(t *testing.T) {
 			case role == webui.Anyone && !toSignIn:
 				t.Errorf("%s as %s: status %d, want to be led to the sign-in", route.Pattern, role, got.status)
 			case role == webui.Anyone:
+			case role == webui.Person && path == "/":
+				got.leads(t, "/me")
 			case role < route.Role && got.status != http.StatusForbidden:
 				t.Errorf("%s as %s: status %d, want 403", route.Pattern, role, got.status)
 			case role >= route.Role && (got.status == http.StatusForbidden || toSignIn && got.status != http.StatusSeeOther):

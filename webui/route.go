@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Route is a page, or what a form of it does.
@@ -108,6 +110,8 @@ func (v *visit) enter() error {
 	case v.route.Role == Anyone:
 	case v.who == nil:
 		v.seeOther("/signin?" + url.Values{"next": {v.back()}}.Encode())
+	case v.who.Role < v.route.Role && v.r.URL.Path == "/":
+		v.seeOther("/me") // whoever types the box's name comes to what is theirs
 	case v.who.Role < v.route.Role:
 		return errForbidden
 	case v.route.Fresh && !v.fresh():
@@ -210,38 +214,48 @@ var (
 
 // fail shows what went wrong.
 func (v *visit) fail(err error) {
-	status, text := http.StatusInternalServerError, "Something went wrong on the box. It is in the log; please try again."
+	status, title := http.StatusInternalServerError, "Something went wrong"
+	text := "The box could not do this. Try again; if it stays so, the log says why."
 	var (
 		api *APIError
 		big *http.MaxBytesError
 	)
 	switch {
 	case errors.Is(err, errNotFound):
-		status, text = http.StatusNotFound, "There is no such page."
+		status, title, text = http.StatusNotFound, "There is no such page", "It may have been removed or renamed."
 	case errors.Is(err, errForbidden):
-		status, text = http.StatusForbidden, "Your role does not allow this. Ask the administrator of the box."
+		status, title, text = http.StatusForbidden, "You may not open this", "Your role does not allow it. Ask the administrator of the box."
 	case errors.As(err, &big):
-		status, text = http.StatusRequestEntityTooLarge, "What was sent is too long."
+		status, title, text = http.StatusRequestEntityTooLarge, "That is too long", "The box does not take so much at once. Shorten it, or send it in parts."
 	case errors.As(err, &api) && api.Status < http.StatusInternalServerError:
-		status, text = api.Status, sentence(api.Message)
+		status, title, text = api.Status, "That cannot be done", sentence(api.Message)
 	case errors.Is(err, context.Canceled):
 		return
 	default:
 		v.s.log.ErrorContext(v.ctx(), "web page failed", "method", v.r.Method, "path", v.r.URL.Path, "err", err)
 	}
-	if err := v.showStatus(status, "failed", http.StatusText(status), text); err != nil {
+	if err := v.showStatus(status, "failed", title, text); err != nil {
 		v.s.log.ErrorContext(v.ctx(), "web page failed", "path", v.r.URL.Path, "err", err)
 		http.Error(v.w, text, status)
 	}
 }
 
+// capital gives a text its capital.
+func capital(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
+		return text
+	}
+
+	return string(unicode.ToUpper(first)) + text[size:]
+}
+
 // sentence makes what a room says into one: with a capital and a point.
 func sentence(text string) string {
-	text = strings.TrimSpace(text)
+	text = capital(strings.TrimSpace(text))
 	if text == "" {
 		return text
 	}
-	text = strings.ToUpper(text[:1]) + text[1:]
 	if !strings.ContainsAny(text[len(text)-1:], ".!?)") {
 		text += "."
 	}

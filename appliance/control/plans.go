@@ -29,7 +29,7 @@ type PlanAct struct {
 
 	People []string `json:"people,omitempty"` // of accept
 
-	Begins time.Time   `json:"begins,omitzero"` // of brownout
+	Begins time.Time   `json:"begins,omitzero"` // of brownout; zero is now
 	For    sunset.Span `json:"for,omitempty"`
 	End    bool        `json:"end,omitempty"` // it is ended or cancelled
 }

@@ -62,5 +62,21 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
-// The first thing that is wrong with a form.
-document.querySelector("[aria-invalid=true]")?.focus();
+// What is wrong with a form is said first, and leads to the fields.
+const wrong = document.getElementById("wrong");
+wrong?.focus();
+wrong?.addEventListener("click", (e) => {
+  const id = e.target.closest("a")?.hash.slice(1);
+  const field = id && document.querySelector(`[aria-describedby~="${CSS.escape(id)}"]`);
+  if (!field) return;
+  e.preventDefault();
+  field.closest("details")?.setAttribute("open", "");
+  const go = () => {
+    field.focus();
+    field.select?.();
+  };
+  if (e.detail) return go();
+  // The Enter that followed the link must not send the form as well.
+  addEventListener("keyup", go, { once: true });
+  setTimeout(go, 300);
+});

@@ -8,11 +8,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"pillarbox/appliance/integration/rig"
@@ -68,6 +70,7 @@ type browser struct {
 	t      *testing.T
 	office *office
 	most   time.Duration // that acts may take together
+	answer *atomic.Value // the network.RequestID of the page that is open
 }
 
 // full tells whether there is time for all: CI has none.
@@ -105,13 +108,20 @@ func (o *office) browse(t *testing.T) *browser {
 	)
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), opts...)
 	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // of what newer browsers say besides
+	answer := &atomic.Value{}
+	ctx, cancel = chromedp.NewContext(ctx,
+		chromedp.WithErrorf(func(string, ...any) {}), // of what newer browsers say besides
+		chromedp.WithListener(func(ev any) {
+			if e, ok := ev.(*network.EventResponseReceived); ok && e.Type == network.ResourceTypeDocument {
+				answer.Store(e.RequestID)
+			}
+		}))
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("start Chromium: %v", err)
 	}
 
-	return &browser{ctx, t, o, patience}
+	return &browser{ctx, t, o, patience, answer}
 }
 
 // act is something that is done in a browser.
@@ -150,6 +160,13 @@ func fill(pairs ...string) act {
 // press presses the button with a text, and waits for a heading.
 func press(button, heading string) act {
 	return chromedp.Steps(click(button), sees(heading))
+}
+
+// pushed presses a button, and waits for an element of the page that follows.
+func pushed(button, want string) act {
+	const mark = "document.documentElement.dataset.before"
+	return chromedp.Steps(chromedp.WaitVisible(chromedp.CSS(button)), chromedp.Evaluate[chromedp.Void]("void ("+mark+" = 1)"), chromedp.Click(chromedp.CSS(button)),
+		chromedp.WaitVisible(chromedp.CSS("html:not([data-before]) "+want)))
 }
 
 // wrong presses a button, and waits for what is said to be wrong with a field.

@@ -13,8 +13,8 @@ import (
 	"pillarbox/appliance/integration/rig"
 )
 
-// binary is the program that is tested.
-var binary string
+// binary is the program that is tested; toolDir is where what looks at its pages is.
+var binary, toolDir string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -22,6 +22,7 @@ func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "pillarbox-binary")
 	if err == nil {
 		defer os.RemoveAll(dir)
+		toolDir = dir
 		binary, err = rig.Build(context.Background(), dir)
 	}
 	if err != nil {

@@ -2,13 +2,7 @@ package web_test
 
 import (
 	"context"
-	"crypto/sha512"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,54 +11,17 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
-
-	"pillarbox/appliance/integration/rig"
 )
 
-// The version of axe-core that looks for what keeps people from using a page,
-// and what its package must be.
-const (
-	axeVersion   = "4.10.3"
-	axeIntegrity = "Xm7bpRXnDSX2YE2YFfBk2FnF0ep6tmG7xPh8iHee8MIcrgq762Nkce856dYtJYLkuIoYZvGfTs/PbZhideTcEg=="
-)
+// adaPassword is that of the two people of the busy office.
+const adaPassword = "correct horse battery"
 
-// axe returns axe.min.js. It is a tool of the tests, and no part of the product.
-func axe(t *testing.T) string {
-	t.Helper()
-	file := os.Getenv("PILLARBOX_AXE")
-	if file == "" {
-		dir := t.TempDir()
-		npm := &rig.Command{Path: rig.Tool(t, "npm", "npm"), Args: []string{"pack", "--silent", "axe-core@" + axeVersion}, Dir: dir}
-		npm.MustRun(t)
-		archive, err := os.ReadFile(filepath.Join(dir, "axe-core-"+axeVersion+".tgz"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if sum := sha512.Sum512(archive); base64.StdEncoding.EncodeToString(sum[:]) != axeIntegrity {
-			t.Fatalf("axe-core %s is not the one that was tried: its SHA-512 is %s", axeVersion, base64.StdEncoding.EncodeToString(sum[:]))
-		}
-		tar := exec.Command("tar", "xzf", "axe-core-"+axeVersion+".tgz")
-		tar.Dir = dir
-		if out, err := tar.CombinedOutput(); err != nil {
-			t.Fatalf("unpack axe-core: %v\n%s", err, out)
-		}
-		file = filepath.Join(dir, "package", "axe.min.js")
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	return string(text)
-}
-
-// busyOffice is a box with people, mail, sign-ins, a ban and an administrator,
-// who is signed in.
-func busyOffice(t *testing.T) (*office, *browser) {
+// busyBox is a box with people, mail, sign-ins, a ban and an administrator.
+func busyBox(t *testing.T) *office {
 	t.Helper()
 	o := newOffice(t)
 	for address, name := range map[string]string{"ada@office.example": "Ada Lovelace", "charles@office.example": "Charles Babbage"} {
-		o.Command([]byte("correct horse battery\n"), "account", "add", address, "--name", name, "--password-stdin").MustRun(t)
+		o.Command([]byte(adaPassword+"\n"), "account", "add", address, "--name", name, "--password-stdin").MustRun(t)
 	}
 	o.Command(nil, "alias", "add", "info@office.example", "ada@office.example").MustRun(t)
 	o.Command(nil, "account", "device", "add", "ada@office.example", "Telephone").MustRun(t)
@@ -74,7 +31,15 @@ func busyOffice(t *testing.T) (*office, *browser) {
 	for range 3 {
 		o.Command([]byte("Subject: Hello\r\n\r\nWorld\r\n"), "deliver", "--from", "you@example.org", "--to", "ada@office.example").MustRun(t)
 	}
-	o.read(t, "ada@office.example", "correct horse battery")
+	o.read(t, "ada@office.example", adaPassword)
+
+	return o
+}
+
+// busyOffice is the same, with its administrator signed in.
+func busyOffice(t *testing.T) (*office, *browser) {
+	t.Helper()
+	o := busyBox(t)
 	b := o.browse(t)
 	b.open("/")
 	b.shoot("signin")
@@ -95,37 +60,6 @@ func (b *browser) links() []string {
 	return all
 }
 
-// finding is something that axe-core minds.
-type finding struct {
-	ID    string `json:"id"`
-	Help  string `json:"help"`
-	Nodes []struct {
-		HTML    string `json:"html"`
-		Summary string `json:"failureSummary"`
-	} `json:"nodes"`
-}
-
-// look has axe-core look at the page as it is.
-func (b *browser) look(script string) []finding {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.Context, patience)
-	defer cancel()
-	if err := chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void](script+";void 0")); err != nil {
-		b.t.Fatalf("load axe-core: %v", err)
-	}
-	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](
-		`axe.run({runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(r => JSON.stringify(r.violations))`, chromedp.EvalAwaitPromise))
-	if err != nil {
-		b.t.Fatalf("run axe-core: %v", err)
-	}
-	var all []finding
-	if err := json.Unmarshal([]byte(text), &all); err != nil {
-		b.t.Fatal(err)
-	}
-
-	return all
-}
-
 // name makes a file's name of a path.
 func name(path string) string {
 	n := strings.Trim(strings.NewReplacer("/", "-", "@", "-at-", "?", "-", "=", "-", "&", "-", "%40", "-at-").Replace(path), "-")
@@ -136,56 +70,38 @@ func name(path string) string {
 	return n
 }
 
-// TestEveryPage follows every link from the first page on, and has axe-core look
-// at each page, light and dark, wide and narrow.
+// TestEveryPage follows every link from the first page on, and looks at each page.
 func TestEveryPage(t *testing.T) {
 	long(t)
-	script := axe(t)
+	e := newEyes(t)
+	if full() {
+		defer e.close() // TestEveryLinkLeadsSomewhere has the same pages checked
+	}
 	_, b := busyOffice(t)
-	files := []string{".crt", ".mobileconfig", ".log", ".json"}
-	todo, seen := []string{"/", "/first/1", "/first/2", "/first/4", "/first/5", "/nothing-here"}, map[string]bool{}
+	if seen := e.walk(b, "", "/", "/first/1", "/first/2", "/first/4", "/first/5", "/first/6", "/nothing-here"); seen < 20 {
+		t.Errorf("only %d pages were found", seen)
+	}
+}
+
+// walk looks at pages and at all to which they lead, and returns how many there are.
+func (e *eyes) walk(b *browser, prefix string, todo ...string) int {
+	b.t.Helper()
+	files, seen := []string{".crt", ".mobileconfig", ".log", ".json"}, map[string]bool{}
 	for len(todo) > 0 {
 		path := todo[0]
 		todo = todo[1:]
-		if seen[path] || slices.ContainsFunc(files, func(end string) bool { return strings.HasSuffix(path, end) }) || strings.HasPrefix(path, "/connect") {
+		if seen[path] || slices.ContainsFunc(files, func(end string) bool { return strings.HasSuffix(strings.SplitN(path, "?", 2)[0], end) }) {
 			continue
 		}
 		seen[path] = true
 		begin := time.Now()
 		b.open(path)
-		took := time.Since(begin)
-		title := b.text("main h1")
-		if path != "/nothing-here" && (title == "Not Found" || title == "Forbidden" || title == "Internal Server Error") {
-			t.Errorf("%s: %s", path, title)
-		}
-		if h, err := chromedp.Run(b.Context, chromedp.Evaluate[int](`document.querySelectorAll("h1").length`)); err != nil || h != 1 {
-			t.Errorf("%s has %d headings of the first level: %v", path, h, err)
-		}
-		// There is no time for both of each page in CI.
-		schemes := []string{"light", "dark"}
-		if !full() {
-			schemes = schemes[len(seen)%2:][:1]
-		}
-		for _, scheme := range schemes {
-			b.do("prefer "+scheme, b.scheme(scheme))
-			for _, f := range b.look(script) {
-				for _, n := range f.Nodes {
-					t.Errorf("%s, %s: %s (%s)\n%s\n%s", path, scheme, f.Help, f.ID, n.HTML, n.Summary)
-				}
-			}
-		}
-		b.do("be a telephone", b.scheme("light"), chromedp.EmulateViewport(360, 740))
-		if width, err := chromedp.Run(b.Context, chromedp.Evaluate[int](`document.documentElement.scrollWidth`)); err != nil || width > 360 {
-			t.Errorf("%s is %d wide on a telephone of 360: %v", path, width, err)
-		}
-		b.do("be a desk again", chromedp.EmulateViewport(1280, 900))
-		t.Logf("%s: %q, %v", path, title, took.Round(time.Millisecond))
+		b.t.Logf("%s: %q, %v", path, b.text("main h1"), time.Since(begin).Round(time.Millisecond))
 		todo = append(todo, b.links()...)
-		b.shoot(name(path))
+		e.look(b, prefix+name(path))
 	}
-	if len(seen) < 20 {
-		t.Errorf("only %d pages were found: %v", len(seen), seen)
-	}
+
+	return len(seen)
 }
 
 // TestWithoutJavaScript adds a person in a browser that runs no script.

@@ -358,7 +358,8 @@ const (
 	usualLength  = Span(10 * time.Minute)
 )
 
-// Brownout plans a short time in which the old way is refused to everybody.
+// Brownout plans a short time in which the old way is refused to everybody; where
+// begins is zero, it begins now.
 func (p *Planner) Brownout(ctx context.Context, k Kind, begins time.Time, length Span, by, why string) (Plan, error) {
 	fill(&length, usualLength)
 
@@ -367,6 +368,9 @@ func (p *Planner) Brownout(ctx context.Context, k Kind, begins time.Time, length
 			return err
 		}
 		now := p.now()
+		if begins.IsZero() {
+			begins = now
+		}
 		switch d := time.Duration(length); {
 		case plan.Started.IsZero():
 			return state("the plan is not started yet")
