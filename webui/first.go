@@ -41,6 +41,7 @@ type firstPage struct {
 	People    []person
 	Text      string // what was typed
 	Made      []newcomer
+	Back      string // where it goes on once their passwords are noted
 	Skipped   []string
 	Host      string
 	Setup     connect
@@ -175,6 +176,7 @@ func (v *visit) doStep() error {
 	}
 	switch {
 	case len(d.Made) > 0:
+		d.Back = "/first/" + strconv.Itoa(lastStep)
 		return v.show("newcomers", "Passwords of the new people", d)
 	case d.Step == lastStep:
 		v.flash("ok", "That was all. Every step can be changed later.")
