@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -93,6 +94,7 @@ func pageActs() map[string]pageAct {
 		"POST /change/take-back":          by("POST /v1/settings/revert"),
 		"POST /first/{step}":              by("POST /v1/accounts", "POST /v1/settings/proposals"),
 
+		"POST /power/{order}":    by("POST /v1/power/{order}"),
 		"POST /plans":            by("POST /v1/plans"),
 		"POST /plans/owner":      by("PUT /v1/port-990"),
 		"POST /plans/report":     by("POST /v1/plans-report"),
@@ -105,7 +107,12 @@ func pageActs() map[string]pageAct {
 // TestWhatThePagesDoTheAPIDoes finds a form that programs have no request for, or
 // one that wants another role of a token than of a person.
 func TestWhatThePagesDoTheAPIDoes(t *testing.T) {
-	a := opened(t, t.TempDir())
+	c := quiet(t.TempDir())
+	c.PowerSocket = filepath.Join(c.Dir, "power.sock") // as on a box that has its machine to itself
+	a, err := New(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer closed(t, a)
 	roles, acts := a.office.handler.Roles(), pageActs()
 	for _, route := range a.web.server.Routes() {

@@ -96,6 +96,7 @@
 //	POST   /v1/exports/readings/{id}/bodies    [data…] → frames
 //	DELETE /v1/exports/readings/{id}
 //	POST   /v1/doctor                          ExamineRequest → doctor.Report
+//	GET    /v1/doctor/rounds                   → what was examined on the web page, the newest first
 //	GET    /v1/audit/records?since=&until=&kind=&account=&book=&limit= → [audit.Entry…]
 //	POST   /v1/audit/export?format=&…          → jsonl or csv; the trailers tell how many, or what failed
 //	POST   /v1/audit/verify                    {kept: [checkpoint…]} → audit.Report

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"pillarbox/appliance/audit"
@@ -203,7 +204,8 @@ func (h *Handler) addToken(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &n); err != nil {
 		return err
 	}
-	made, err := h.pages.AddToken(r.Context(), n, Actor(r.Context()))
+	by, _, _ := strings.Cut(Actor(r.Context()), ",") // from where is in the record
+	made, err := h.pages.AddToken(r.Context(), n, by)
 	if err != nil {
 		return err
 	}
