@@ -1,10 +1,13 @@
 package web_test
 
 import (
+	"encoding/base64"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"software.sslmate.com/src/go-pkcs12"
 
 	"pillarbox/appliance/integration/rig"
 )
@@ -70,6 +73,17 @@ func TestPeopleAndGroups(t *testing.T) {
 	b.do("undo", click("Undo"), sees("Grace Hopper"))
 	b.do("a certificate for a device", chromedp.SendKeys(chromedp.CSS("#name"), "Telephone"), click("Or by a certificate"), press("Make a certificate", "Certificate for Telephone"),
 		chromedp.WaitVisible(chromedp.CSS(`a[download="Telephone.p12"][href^="data:application/x-pkcs12;base64,"]`)))
+	file, err := chromedp.Run(b.Context, chromedp.Evaluate[string](`document.querySelector("a[download$='.p12']").href.split(",")[1]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := base64.StdEncoding.DecodeString(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, cert, _, err := pkcs12.DecodeChain(packed, b.text("#secret")); err != nil || !slices.Contains(cert.EmailAddresses, "grace@office.example") {
+		t.Errorf("the file that is handed out: %v, %v", cert, err)
+	}
 	b.shoot("certificate")
 	b.do("back", press("I have both", "Grace Hopper"), table("Telephone"))
 	b.shoot("person-busy")
