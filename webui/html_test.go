@@ -221,6 +221,8 @@ func FuzzRequest(f *testing.F) {
 		{"GET", "/settings/99999999999999999999", ""}, {"POST", "/bans/add", "network=%ff&days=x"}, {"GET", "/audit?since=0000-00-00&kind=x", ""},
 		{"POST", "/prove", "next=//x&password=%f0"}, {"GET", "/signin?next=%0d%0aSet-Cookie:x", ""}, {"DELETE", "/people/%2e%2e", ""},
 		{"POST", "/certificates/acme", "names=%20%2c&agreed=yes"}, {"POST", "/factor", "secret=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&code=1"},
+		{"POST", "/groups/new", "address=%40&members=%2c%00%0a%ff&writers=king"}, {"POST", "/people/many", "people=%22%0a%2c%40&quota=nan"},
+		{"GET", "/people?page=99999999999999999999&show=%00", ""}, {"POST", "/groups/info%40office.example/drop", "member=%ff"},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}

@@ -193,7 +193,7 @@ func (v *visit) ownSheet() error {
 }
 
 // sheetPolicy is of a page that brings its own style and nothing else.
-const sheetPolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+const sheetPolicy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 
 // sheet shows the page that tells somebody how to connect their devices. It is
 // one that is printed or sent on, and so is none of ours by its looks.

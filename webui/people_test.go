@@ -133,6 +133,30 @@ func TestAPersonWithATypedPassword(t *testing.T) {
 	}
 }
 
+func TestAnOperatorDoesNothingToWhoStandsAbove(t *testing.T) {
+	b := newBox(t, true)
+	b.api.say("GET /v1/accounts", []any{
+		map[string]any{"id": "id-anna", "address": "anna@office.example"}, map[string]any{"id": "id-boss", "address": "boss@office.example"},
+	})
+	if _, err := b.api.book.SetRole(t.Context(), "id-boss", "boss@office.example", "administrator"); err != nil {
+		t.Fatal(err)
+	}
+	w := b.as(webui.Operator)
+	for _, route := range b.Routes() {
+		if !strings.HasPrefix(route.Pattern, "POST /people/{address}/") {
+			continue
+		}
+		path := strings.Replace(strings.TrimPrefix(route.Pattern, "POST "), "{address}", "boss@office.example", 1)
+		got := w.post(path, "name", "x", "quota", "1", "alias", "x", "device", "x", "password", "typed by hand", "suspended", "yes")
+		if got.status != http.StatusForbidden {
+			t.Errorf("%s: status %d", path, got.status)
+		}
+	}
+	if got := b.api.changed(); len(got) > 0 {
+		t.Errorf("asked was %v", got)
+	}
+}
+
 func TestAPasswordIsTypedForSomebody(t *testing.T) {
 	b := newBox(t, true)
 	w := b.as(webui.Operator)

@@ -125,6 +125,9 @@ func (v *visit) above(p *person) error {
 
 func (v *visit) setQuota() error {
 	d, err := v.personData()
+	if err == nil {
+		err = v.above(&d.Person)
+	}
 	if err != nil {
 		return err
 	}
@@ -209,6 +212,9 @@ func personPath(address, what string) string {
 
 func (v *visit) setName() error {
 	d, err := v.personData()
+	if err == nil {
+		err = v.above(&d.Person)
+	}
 	if err != nil {
 		return err
 	}
@@ -367,6 +373,9 @@ func (v *visit) removePerson() error {
 
 func (v *visit) addAlias() error {
 	d, err := v.personData()
+	if err == nil {
+		err = v.above(&d.Person)
+	}
 	if err != nil {
 		return err
 	}
@@ -391,6 +400,9 @@ func (v *visit) addAlias() error {
 
 func (v *visit) removeAlias() error {
 	p, err := v.findPerson()
+	if err == nil {
+		err = v.above(&p)
+	}
 	if err != nil {
 		return err
 	}

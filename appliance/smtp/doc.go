@@ -27,4 +27,8 @@
 // line has a bound, as have recipients, connections, wrong commands, the
 // message, and what is read and thrown away after a refusal. Every read and
 // write has a deadline.
+//
+// The sender that the agent names is a claim. A group for the office alone is
+// kept from others by nothing else (550 5.7.2), so that the agent must not take
+// mail from outside whose sender pretends to be of the office.
 package smtp
