@@ -128,15 +128,16 @@ func (a *answer) Write(p []byte) (int, error) {
 }
 
 // explain puts what the API says is wrong beside a field of a form: fields names
-// them by the code. What is wrong with none of them comes back.
+// them by the code. What is wrong with none of them comes back where the box
+// itself is at fault, and stands above the form otherwise.
 func (v *visit) explain(err error, bad problems, fields map[string]string) error {
 	var e *APIError
-	if !errors.As(err, &e) || e.Status >= http.StatusInternalServerError {
+	if !errors.As(err, &e) {
 		return err
 	}
-	field, ok := fields[e.Code]
-	if !ok {
-		field = "" // above the form
+	field, ok := fields[e.Code] // "" is above the form
+	if !ok && e.Status >= http.StatusInternalServerError {
+		return err
 	}
 	bad.add(field, sentence(e.Message))
 

@@ -127,6 +127,9 @@ func filled(t testing.TB) *box {
 		map[string]any{"title": "a", "severity": "high", "text": "b"}, map[string]any{"title": "a", "severity": "medium", "text": "b"},
 	}, "listeners": []any{map[string]any{"name": "imaps", "address": "x"}}})
 	b.api.say("GET /v1/power", powerState(now))
+	b.api.say("GET /v1/exports", []any{moveOut("locked")})
+	b.api.say("GET /v1/exports/x", moveOut("locked"))
+	b.api.say("GET /v1/exports/x/report", map[string]any{"bad": []any{map[string]any{"mailbox": "x", "uid": 1}}, "remarks": []string{"x"}, "differences": []string{"x"}})
 	b.api.say("GET /v1/pulse", map[string]any{"hours": []any{map[string]any{"begins": now, "delivered": 5, "failed": 1}}, "ports": []any{map[string]any{"name": "imaps", "port": 993}}, "disk_size": 100, "disk_free": 5, "certificate": now})
 
 	return b
@@ -190,6 +193,8 @@ func TestFormsThatAreWrongComeBack(t *testing.T) {
 		"/first/5":                                        {"people", "Ada Lovelace\nnobody <>;;;"},
 		"/me/password":                                    {"old", "x", "password", "y", "again", "z"},
 		"/certificates/upload":                            {},
+		"/moving-out/new":                                 {"kind", "imap", "people", "anna"},
+		"/moving-out/file":                                {"account", "", "form", "paper"},
 		"/factor":                                         {"secret", "", "code", ""},
 	} {
 		got := w.post(p, form...)

@@ -266,11 +266,11 @@ func (v *visit) beginMove() error {
 	return v.show("moving", "Moving in", &d)
 }
 
-// job makes of what was typed what the importer is asked.
-func (f *moveForm) job(secret string, bad problems) map[string]any {
+// server makes of what was typed how a server is reached.
+func (f *moveForm) server(secret, missing string, bad problems) map[string]any {
 	server := map[string]any{"host": f.Host, "security": orElse(f.Security, "tls")}
 	if f.Host == "" {
-		bad.add("host", "Say from which server.")
+		bad.add("host", missing)
 	}
 	if f.Port != "" {
 		n, err := strconv.ParseUint(f.Port, 10, 16)
@@ -289,8 +289,13 @@ func (f *moveForm) job(secret string, bad problems) map[string]any {
 		}
 	}
 
+	return server
+}
+
+// job makes of what was typed what the importer is asked.
+func (f *moveForm) job(secret string, bad problems) map[string]any {
 	return map[string]any{
-		"from": map[string]any{"imap": server}, "people": f.logins(bad), "secret": secret,
+		"from": map[string]any{"imap": f.server(secret, "Say from which server.", bad)}, "people": f.logins(bad), "secret": secret,
 		"options": map[string]any{"keep_uids": f.KeepUIDs}, "follow": f.Follow, "keep_secrets": f.KeepSecrets,
 	}
 }

@@ -17,6 +17,8 @@ func (s *Server) allRoutes() []Route {
 		s.portsRoutes(),
 		s.planRoutes(),
 		s.movingRoutes(),
+		s.movingOutRoutes(),
+		s.archiveRoutes(),
 		s.doctorRoutes(),
 		s.networkRoutes(),
 		s.firewallRoutes(),

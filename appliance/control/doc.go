@@ -83,6 +83,7 @@
 //	GET    /v1/firewall                        → FirewallRules
 //	GET    /v1/firewall/explain?source=…&port=… → FirewallDecision
 //	POST   /v1/check?repair=…                  → a Finding a line, the Report last
+//	POST   /v1/accounts/{address}/archive?form=… → the mail as a zip (mbox) or a tar (maildir)
 //	GET    /v1/exports                         → [exporter.Move…]
 //	POST   /v1/exports                         exporter.NewMove → Move; it tries the target before it answers
 //	POST   /v1/exports/now                     exporter.Request → an ExportLine a line, while the caller waits

@@ -57,6 +57,7 @@ type reading struct {
 func (h *Handler) exportRoutes() map[string]func(http.ResponseWriter, *http.Request) error {
 	return map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /v1/exports/now":                              h.export,
+		"POST /v1/accounts/{address}/archive":               h.sendArchive,
 		"POST /v1/exports/readings":                         h.openReading,
 		"DELETE /v1/exports/readings/{id}":                  h.closeReading,
 		"GET /v1/exports/readings/{id}/mailboxes":           h.readMailboxes,

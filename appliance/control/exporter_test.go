@@ -1,6 +1,8 @@
 package control_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -96,5 +98,34 @@ func TestExportsThatCannotBe(t *testing.T) {
 	r, err := c.Export(t.Context(), &exporter.Request{Account: "Anna@office.example", Kind: exporter.KindMbox, Dir: dir}, func(exporter.Progress) {})
 	if err != nil || !r.OK() || r.Account != "anna@office.example" {
 		t.Errorf("%v %+v", err, r)
+	}
+}
+
+func TestMailIsSentAsOneFile(t *testing.T) {
+	c := newClient(t)
+	err := c.Deliver(t.Context(), control.Destination{To: "anna@office.example"}, messages("a: 1\r\n\r\nx\r\n"), func(o control.Outcome) {
+		if o.Err != nil {
+			t.Error(o.Err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	if err := c.Archive(t.Context(), "Anna@office.example", exporter.KindMbox, &file); err != nil {
+		t.Fatal(err)
+	}
+	z, err := zip.NewReader(bytes.NewReader(file.Bytes()), int64(file.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := z.Open("anna@office.example/INBOX"); err != nil {
+		t.Error(err)
+	}
+	for what, ask := range map[string][2]string{control.CodeRequest: {"anna@office.example", "paper"}, control.CodeNoAccount: {"bob@office.example", exporter.KindMaildir}} {
+		var answer *control.Error
+		if err := c.Archive(t.Context(), ask[0], ask[1], io.Discard); !errors.As(err, &answer) || answer.Code != what {
+			t.Errorf("%v: %v", ask, err)
+		}
 	}
 }

@@ -174,6 +174,7 @@ type Handler struct {
 	tokens    MetricsTokens
 	dir       string
 	readings  readings
+	archives  chan struct{} // places for those that are being made
 	works     works
 	mux       *http.ServeMux
 	patterns  []string // of all requests
@@ -206,6 +207,7 @@ func NewHandler(c *Config) *Handler {
 		metrics:   c.Metrics,
 		tokens:    c.Tokens,
 		dir:       c.Dir,
+		archives:  make(chan struct{}, maxArchives),
 		mux:       http.NewServeMux(),
 	}
 	h.serve(map[string]func(http.ResponseWriter, *http.Request) error{

@@ -145,6 +145,7 @@ func operations() map[string]operation {
 		"GET /v1/setup/domains/{domain}/records":    {summary: "The DNS records by which mail programs find the box", role: roleAuditor, kind: "application/json"},
 		"GET /v1/setup/domains/{domain}/autoconfig": {summary: "What Thunderbird asks for", role: roleAuditor, kind: "text/xml"},
 
+		"POST /v1/accounts/{address}/archive":               {summary: "An account's mail as one file: form=mbox for a zip, form=maildir for a tar", role: roleAdministrator, query: []string{"form"}, kind: "application/octet-stream"},
 		"GET /v1/exports":                                   {summary: "The moves of mail out of the box", role: roleAuditor, out: []exporter.Move{}},
 		"POST /v1/exports":                                  {summary: "Begin to move mail out", role: roleAdministrator, in: exporter.NewMove{}, out: exporter.Move{}},
 		"POST /v1/exports/now":                              {summary: "Export an account while the caller waits", role: roleAdministrator, in: exporter.Request{}, kind: "application/x-ndjson"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,9 +18,33 @@ import (
 	"pillarbox/appliance/mailfile"
 )
 
-// nameKeywords gives letters to keywords: those that have one keep it, and of
-// the others those come first that more messages have.
+// nameKeywords gives letters to keywords and writes down which.
 func (f *maildirFolder) nameKeywords(msgs []Message) error {
+	f.letters = mailfile.ReadKeywords(f.path)
+	rest, changed := f.giveLetters(msgs)
+	if changed {
+		if err := writeFile(filepath.Join(f.path, keywordFile), f.keywordList()); err != nil {
+			return err
+		}
+	}
+	path := filepath.Join(f.path, mailfile.ManyKeywords)
+	if len(rest) == 0 {
+		return removeIfThere(path)
+	}
+
+	return writeFile(path, f.manyKeywords(rest, msgs))
+}
+
+// Dovecot's lists beside a Maildir's messages.
+const (
+	keywordFile = "dovecot-keywords"
+	uidFile     = "dovecot-uidlist"
+)
+
+// giveLetters gives letters to keywords: those that have one keep it, and of
+// the others those come first that more messages have. It returns those for
+// which there is none.
+func (f *maildirFolder) giveLetters(msgs []Message) (rest []string, changed bool) {
 	count := map[string]int{}
 	for i := range msgs {
 		for _, flag := range msgs[i].Flags {
@@ -28,8 +53,6 @@ func (f *maildirFolder) nameKeywords(msgs []Message) error {
 			}
 		}
 	}
-	path := filepath.Join(f.path, "dovecot-keywords")
-	f.letters = mailfile.ReadKeywords(f.path)
 	for i := range f.letters {
 		delete(count, string(f.letters[i]))
 	}
@@ -40,7 +63,6 @@ func (f *maildirFolder) nameKeywords(msgs []Message) error {
 	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b)) })
 	f.letters = slices.Grow(f.letters, mailfile.MaildirKeywords)
 	free := 0
-	changed := false
 	for len(names) > 0 {
 		for free < len(f.letters) && f.letters[free] != "" {
 			free++
@@ -53,27 +75,23 @@ func (f *maildirFolder) nameKeywords(msgs []Message) error {
 		}
 		f.letters[free], names, changed = imap.Flag(names[0]), names[1:], true
 	}
-	if changed {
-		var text bytes.Buffer
-		for i, name := range f.letters {
-			if name != "" {
-				fmt.Fprintf(&text, "%d %s\n", i, name)
-			}
-		}
-		if err := writeFile(path, text.Bytes()); err != nil {
-			return err
-		}
-	}
 
-	return f.writeManyKeywords(names, msgs)
+	return names, changed
 }
 
-// writeManyKeywords keeps the keywords that have no letter.
-func (f *maildirFolder) writeManyKeywords(names []string, msgs []Message) error {
-	path := filepath.Join(f.path, mailfile.ManyKeywords)
-	if len(names) == 0 {
-		return removeIfThere(path)
+func (f *maildirFolder) keywordList() []byte {
+	var text bytes.Buffer
+	for i, name := range f.letters {
+		if name != "" {
+			fmt.Fprintf(&text, "%d %s\n", i, name)
+		}
 	}
+
+	return text.Bytes()
+}
+
+// manyKeywords lists the keywords that have no letter.
+func (f *maildirFolder) manyKeywords(names []string, msgs []Message) []byte {
 	f.job.remark("it has more keywords than the %d that a Maildir can hold; %d of them are only in %s, which pillarbox reads: %s",
 		mailfile.MaildirKeywords, len(names), mailfile.ManyKeywords, strings.Join(names[:min(len(names), 10)], ", "))
 	var text bytes.Buffer
@@ -94,7 +112,7 @@ func (f *maildirFolder) writeManyKeywords(names []string, msgs []Message) error 
 		}
 	}
 
-	return writeFile(path, text.Bytes())
+	return text.Bytes()
 }
 
 // writeUIDList writes Dovecot's list of UIDs. What is there and came from
@@ -123,26 +141,28 @@ func (f *maildirFolder) writeUIDList() error {
 			f.job.remark("%d messages that came to %s from elsewhere had UIDs that the box has given, too; they get new ones", lost, f.path)
 		}
 	}
-	order := make([]imap.UID, 0, len(uids))
-	for uid := range uids {
-		order = append(order, uid)
-	}
-	slices.Sort(order)
-	var text bytes.Buffer
-	fmt.Fprintf(&text, "3 V%d N%d", f.mailbox.UIDValidity, next)
-	if old.GUID != "" {
-		fmt.Fprintf(&text, " G%s", old.GUID)
-	}
-	text.WriteByte('\n')
-	for _, uid := range order {
-		fmt.Fprintf(&text, "%d :%s\n", uid, uids[uid])
-	}
-	path := filepath.Join(f.path, "dovecot-uidlist")
-	if was, err := os.ReadFile(path); err == nil && bytes.Equal(was, text.Bytes()) {
+	text := uidList(f.mailbox.UIDValidity, next, old.GUID, uids)
+	path := filepath.Join(f.path, uidFile)
+	if was, err := os.ReadFile(path); err == nil && bytes.Equal(was, text) {
 		return nil
 	}
 
-	return putLocked(path, text.Bytes())
+	return putLocked(path, text)
+}
+
+// uidList is Dovecot's list, version 3.
+func uidList(validity uint32, next imap.UID, guid string, uids map[imap.UID]string) []byte {
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "3 V%d N%d", validity, next)
+	if guid != "" {
+		fmt.Fprintf(&text, " G%s", guid)
+	}
+	text.WriteByte('\n')
+	for _, uid := range slices.Sorted(maps.Keys(uids)) {
+		fmt.Fprintf(&text, "%d :%s\n", uid, uids[uid])
+	}
+
+	return text.Bytes()
 }
 
 func baseOf(name string) string {

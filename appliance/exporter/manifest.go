@@ -89,14 +89,18 @@ func countManifest(m *mailfile.Manifest, j *Job, mb *Mailbox) {
 
 // finishManifest says that everything is there.
 func finishManifest(m *mailfile.Manifest, dir string, r *Report) error {
+	sumUp(m, r)
+
+	return writeManifest(m, dir)
+}
+
+func sumUp(m *mailfile.Manifest, r *Report) {
 	if len(r.Differences) == 0 {
 		m.Complete = &r.Ended
 	}
 	for _, b := range r.Bad {
 		m.Refused = append(m.Refused, mailfile.ManifestRefusal{Mailbox: b.Mailbox, UID: b.UID, Reason: b.Reason})
 	}
-
-	return writeManifest(m, dir)
 }
 
 func writeManifest(m *mailfile.Manifest, dir string) error {

@@ -68,7 +68,7 @@ type mboxFile struct {
 	mailbox *Mailbox
 	job     *Job
 
-	file    *os.File
+	file    *os.File // nil in an archive
 	w       *bufio.Writer
 	written int64     // since the last sync
 	waiting []Message // written and not yet counted
@@ -288,8 +288,10 @@ func (f *mboxFile) sync() error {
 	if err := f.w.Flush(); err != nil {
 		return fmt.Errorf("write mbox: %w", err)
 	}
-	if err := f.file.Sync(); err != nil {
-		return fmt.Errorf("write mbox: %w", err)
+	if f.file != nil {
+		if err := f.file.Sync(); err != nil {
+			return fmt.Errorf("write mbox: %w", err)
+		}
 	}
 	for i := range f.waiting {
 		m := &f.waiting[i]

@@ -95,8 +95,13 @@ func mboxLevel(level string) string {
 	return b.String()
 }
 
-// writeSubscriptions writes Dovecot's list, version 2.
+// writeSubscriptions writes Dovecot's list.
 func writeSubscriptions(dir string, layout mailfile.Layout, names []string) error {
+	return writeFile(filepath.Join(dir, "subscriptions"), subscriptionList(layout, names))
+}
+
+// subscriptionList is Dovecot's list, version 2.
+func subscriptionList(layout mailfile.Layout, names []string) []byte {
 	var text bytes.Buffer
 	text.WriteString("V\t2\n\n")
 	for _, name := range names {
@@ -109,5 +114,5 @@ func writeSubscriptions(dir string, layout mailfile.Layout, names []string) erro
 		text.WriteString(strings.Join(levels, "\t") + "\n")
 	}
 
-	return writeFile(filepath.Join(dir, "subscriptions"), text.Bytes())
+	return text.Bytes()
 }

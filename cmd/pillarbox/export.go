@@ -20,6 +20,7 @@ type exportCommand struct {
 	IMAP    exportIMAPCommand    `cmd:"" name:"imap" help:"To an account of another IMAP server."`
 	Maildir exportMaildirCommand `cmd:"" help:"To Maildirs, as Dovecot serves them."`
 	Mbox    exportMboxCommand    `cmd:"" help:"To mbox files, as Thunderbird keeps its local folders."`
+	Archive exportArchiveCommand `cmd:"" help:"One account as one file: a zip of mboxes or a tar of Maildirs."`
 	List    exportListCommand    `cmd:"" help:"List the exports that the server runs or has run."`
 	Status  exportStatusCommand  `cmd:"" help:"Tell how far an export is."`
 	Report  exportReportCommand  `cmd:"" help:"Show what became of somebody's mail."`
