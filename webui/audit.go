@@ -21,20 +21,6 @@ type auditEntry struct {
 	Values   map[string]string `json:"values"`
 }
 
-// Details are the values that have no column of their own.
-func (e auditEntry) Details() []string {
-	var all []string
-	for _, name := range slices.Sorted(maps.Keys(e.Values)) {
-		switch name {
-		case "actor", "account", "remote":
-		default:
-			all = append(all, name+": "+inWords(e.Values[name]))
-		}
-	}
-
-	return all
-}
-
 // inWords makes of an object in JSON what a person can read.
 func inWords(value string) string {
 	var object map[string]any
@@ -70,7 +56,7 @@ type auditPage struct {
 	Entries              []auditEntry
 	Kind, Account, Since string
 	Until                string
-	Kinds                []string
+	Topics               []auditTopic
 	Query                string // of the same choice, for an export
 	More                 bool
 	Verified             *verified
@@ -98,14 +84,6 @@ func (s *Server) auditRoutes() []Route {
 	}
 }
 
-// auditKinds are what can be chosen, by what stands before the point.
-func auditKinds() []string {
-	return []string{
-		"signin", "handshake", "ban", "network", "account", "device", "alias", "admin", "role", "factor", "token", "box", "office",
-		"config", "certificate", "server", "storage", "messages", "audit",
-	}
-}
-
 func (v *visit) audit() error {
 	d, err := v.auditData(v.r.URL.Query())
 	if err != nil {
@@ -116,7 +94,7 @@ func (v *visit) audit() error {
 }
 
 func (v *visit) auditData(q url.Values) (d auditPage, err error) {
-	d = auditPage{Kind: q.Get("kind"), Account: strings.TrimSpace(q.Get("account")), Since: q.Get("since"), Until: q.Get("until"), Kinds: auditKinds()}
+	d = auditPage{Kind: q.Get("kind"), Account: strings.TrimSpace(q.Get("account")), Since: q.Get("since"), Until: q.Get("until"), Topics: auditTopics()}
 	choice := v.s.auditChoice(&d)
 	d.Query = choice.Encode()
 	choice.Set("limit", fmt.Sprint(listed))
@@ -130,7 +108,7 @@ func (v *visit) auditData(q url.Values) (d auditPage, err error) {
 // kind chooses nothing.
 func (s *Server) auditChoice(d *auditPage) url.Values {
 	choice := url.Values{}
-	if slices.Contains(d.Kinds, d.Kind) {
+	if slices.ContainsFunc(d.Topics, func(t auditTopic) bool { return t.Name == d.Kind }) {
 		choice.Set("kind", d.Kind)
 	}
 	if d.Account != "" {
@@ -155,7 +133,7 @@ func (v *visit) exportAudit() error {
 	if v.value("format") == "jsonl" {
 		format, name = "jsonl", "audit.jsonl"
 	}
-	d := auditPage{Kind: v.value("kind"), Account: v.value("account"), Since: v.value("since"), Until: v.value("until"), Kinds: auditKinds()}
+	d := auditPage{Kind: v.value("kind"), Account: v.value("account"), Since: v.value("since"), Until: v.value("until"), Topics: auditTopics()}
 	choice := v.s.auditChoice(&d)
 	choice.Set("format", format)
 

@@ -92,6 +92,34 @@ func validate(text string) (bad []string) {
 	return bad
 }
 
+// jargon returns words of a page that only who made the box knows.
+func jargon(text string) (bad []string) {
+	z := html.NewTokenizer(strings.NewReader(text))
+	inside := ""
+	for z.Next() != html.ErrorToken {
+		token := z.Token()
+		switch token.Type {
+		case html.StartTagToken:
+			inside = token.Data
+		case html.EndTagToken:
+			inside = ""
+		case html.TextToken:
+			if inside == "pre" || inside == "code" {
+				continue // lines of the log, and what is to be typed
+			}
+			for _, word := range []string{
+				"nftables", "netlink", "bbolt", "uidvalidity", "modseq", "goroutine", "mutex", "daemon", "stdout", "stderr", "regex", "boolean", "null", "nil", "panic", "sasl", "endpoint", "payload", "timestamp", "username", "e-mail",
+			} {
+				if slices.Contains(strings.FieldsFunc(strings.ToLower(token.Data), func(r rune) bool { return r != '-' && (r < 'a' || r > 'z') }), word) {
+					bad = append(bad, word+": "+strings.TrimSpace(token.Data))
+				}
+			}
+		}
+	}
+
+	return bad
+}
+
 // filled is a box whose pages have something to show.
 func filled(t testing.TB) *box {
 	t.Helper()
@@ -164,6 +192,9 @@ func TestPagesAreValid(t *testing.T) {
 			}
 			for _, what := range validate(got.text) {
 				t.Errorf("%s as %s: %s", p, who, what)
+			}
+			for _, what := range jargon(got.text) {
+				t.Errorf("%s as %s says %s", p, who, what)
 			}
 			if len(got.text) > 100<<10 {
 				t.Errorf("%s as %s has %d octets", p, who, len(got.text))
@@ -271,5 +302,8 @@ func TestFaultsOfPagesAreFound(t *testing.T) {
 		if got := validate("<!DOCTYPE html>" + body); len(got) == 0 {
 			t.Errorf("nothing is wrong with %s", body)
 		}
+	}
+	if got := jargon("<p>Its UIDVALIDITY changed.</p><pre>level=INFO msg=nil</pre>"); len(got) != 1 {
+		t.Errorf("of words that nobody knows are found: %q", got)
 	}
 }

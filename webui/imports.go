@@ -104,7 +104,7 @@ func (p mover) In() int64 {
 		return p.Progress.MessagesIn
 	}
 
-	return p.Total.Taken + p.Total.Known + p.Total.Claimed
+	return min(p.Of(), p.Total.Taken+p.Total.Known+p.Total.Claimed) // of the last run alone it is less
 }
 
 // Of returns how many the source has.

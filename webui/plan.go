@@ -128,6 +128,24 @@ type planDecision struct {
 	To   string    `json:"to"`
 }
 
+// Words returns what was decided.
+func (d planDecision) Words() string {
+	what := map[string]string{"moved": "went on to", "brownout": "brown-out", "rolled-back": "went back"}
+	to := map[string]string{"dual": "both ways", "announce": "people are told", "pilot": "the pilot", "phase": "some more", "closed": "closed", "silent": "gone"}
+	text := orElse(what[d.What], strings.ReplaceAll(d.What, "-", " "))
+	switch {
+	case d.To == "":
+		return text
+	case d.What == "brownout":
+		told, _, _ := strings.Cut(d.To, " for ") // the table of brown-outs has its time
+		return text + ": " + told
+	case what[d.What] != "":
+		return text + " " + orElse(to[d.To], d.To)
+	}
+
+	return text + ": " + d.To
+}
+
 type planAddressee struct {
 	Account  string    `json:"account"`
 	Old      time.Time `json:"old"`

@@ -61,7 +61,7 @@ func TestPlansAreShown(t *testing.T) {
 	page.lacks(t, "Make the plan")
 	page = w.get("/plans/leave-990")
 	page.says(t, "Refused there, with what to change: anna@office.example.", "would be cut off without having been told", "scanner &lt;old&gt;",
-		"10m", "moved: announce", "refused 1 time")
+		"10 minutes", "went on to people are told", "refused 1 time")
 	page.lacks(t, "Go back now", "Start the plan")
 	b.api.say("GET /v1/plans", []any{})
 	w.get("/plans").says(t, "There is no plan. Everything stays as it is.")

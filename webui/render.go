@@ -173,10 +173,20 @@ func (s *Server) functions() template.FuncMap {
 		"bare":     bare,
 		"sentence": sentence,
 		"capital":  capital,
-		"persons":  persons,
-		"pairs":    pairs,
-		"issuer":   issuer,
-		"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"kind":     kindInWords,
+		"who":      actorInWords,
+		"details":  s.auditDetails,
+		"lasting": func(text string) string {
+			d, err := time.ParseDuration(text)
+			if err != nil {
+				return text
+			}
+			return span(d)
+		},
+		"persons": persons,
+		"pairs":   pairs,
+		"issuer":  issuer,
+		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"deref": func(t *time.Time) time.Time {
 			if t == nil {
 				return time.Time{}

@@ -64,6 +64,10 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 
 // What is wrong with a form is said first, and leads to the fields.
 const wrong = document.getElementById("wrong");
+for (const list of wrong?.querySelectorAll("ul") ?? []) {
+  const place = (item) => document.getElementById(item.firstChild.hash.slice(1));
+  list.append(...[...list.children].sort((a, b) => (place(a)?.compareDocumentPosition(place(b)) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1)));
+}
 wrong?.focus();
 wrong?.addEventListener("click", (e) => {
   const id = e.target.closest("a")?.hash.slice(1);

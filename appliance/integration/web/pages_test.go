@@ -1,15 +1,11 @@
 package web_test
 
 import (
-	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
@@ -102,40 +98,4 @@ func (e *eyes) walk(b *browser, prefix string, todo ...string) int {
 	}
 
 	return len(seen)
-}
-
-// TestWithoutJavaScript adds a person in a browser that runs no script.
-func TestWithoutJavaScript(t *testing.T) {
-	long(t)
-	o, b := busyOffice(t)
-	b.do("switch scripts off", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-		_, err := cdp.Call(ctx, tab, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-		return err
-	}))
-	b.open("/people/new")
-	b.do("add a person with a wrong limit", fill2("name", "Grace Hopper", "address", "grace@office.example", "quota", "much"), wrong("Add the person", "quota"))
-	b.do("add the person", fill2("quota", "5"), press("Add the person", "Password for grace@office.example"))
-	password := b.text("#secret")
-	o.read(t, "grace@office.example", password)
-	b.do("go back", press("I have noted", "Grace Hopper"))
-	b.do("suspend", press("Suspend", "Grace Hopper"))
-	if said := b.text(".note"); !strings.Contains(said, "Nobody can sign in to grace@office.example") {
-		t.Errorf("the page says %q", said)
-	}
-	b.do("see the menu", chromedp.EmulateViewport(390, 800), chromedp.Click(chromedp.CSS(".to-menu")), chromedp.WaitVisible(chromedp.CSS("nav a[href='/audit']")),
-		chromedp.Click(chromedp.CSS("nav a[href='/audit']")), sees("Audit"))
-	if said := b.text("table"); !strings.Contains(said, "account.suspended") {
-		t.Errorf("the record does not have what was done:\n%s", said)
-	}
-}
-
-// fill2 is fill without the help of a script.
-func fill2(pairs ...string) act {
-	var all []act
-	for i := 0; i < len(pairs); i += 2 {
-		at := chromedp.CSS(fmt.Sprintf("main [name=%q]", pairs[i]))
-		all = append(all, chromedp.WaitVisible(at), chromedp.Focus(at), chromedp.KeyEvent("a", chromedp.KeyModifiers(2)), chromedp.SendKeys(at, pairs[i+1]))
-	}
-
-	return chromedp.Steps(all...)
 }
