@@ -34,6 +34,7 @@ func exchange() *standIn {
 		}})
 	}
 	s.boxes[6].attrs = `\HasChildren`
+	s.subs = []string{"INBOX", "Kunden/M&APw-ller &- Sohn", "Kalender", "Gone long ago"}
 	return s
 }
 
@@ -55,6 +56,9 @@ func TestFromExchange(t *testing.T) {
 	}
 	if got := h.contents("Sent"); len(got) != 2 || !strings.HasPrefix(got[0], `13 ($MDNSent \Seen) 2024-03-01T07:00:00Z`) {
 		t.Errorf("Sent holds %q", got)
+	}
+	if subs := h.account.Subscriptions(); !slices.Contains(subs, "Kunden/Müller & Sohn") || slices.Contains(subs, "Kunden") || slices.Contains(subs, "Gone long ago") {
+		t.Errorf("subscribed are %q", subs)
 	}
 	if v := h.verify(src, importer.Options{}); v.Verified.Sizes != 16 {
 		t.Errorf("%+v", v.Verified)

@@ -166,17 +166,6 @@ func TestFlagsOfARenumberedMailbox(t *testing.T) {
 	}
 }
 
-// TestANameThatCannotBeReadIsTold has a name that is not in modified UTF-7.
-func TestANameThatCannotBeReadIsTold(t *testing.T) {
-	for _, name := range []string{"R&D", "Gr\xf6\xdfe"} {
-		s := (&standIn{caps: plainCaps, boxes: []*standBox{plainBox(1), {name: name, validity: 8}}}).start(t)
-		_, err := s.source(t).Mailboxes(t.Context())
-		if !errors.Is(err, importer.ErrRefused) || !strings.Contains(err.Error(), "rename it there") {
-			t.Errorf("%q: %v", name, err)
-		}
-	}
-}
-
 // TestAFullDiskKeepsNoOctets has no room for what is too big.
 func TestAFullDiskKeepsNoOctets(t *testing.T) {
 	inbox := plainBox(3)

@@ -33,7 +33,9 @@ func NewIMAP(c *IMAPConfig) (*IMAP, error) {
 	if err := c.Server.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	return &IMAP{server: c.Server, way: c.Way, log: c.Logger}, nil
+	s := &IMAP{server: c.Server, way: c.Way, log: c.Logger}
+	s.way.spelling = oursSpelled
+	return s, nil
 }
 
 // Origin implements Source. Ports lead to the same mail.
@@ -59,8 +61,10 @@ func (s *IMAP) with(ctx context.Context, f func(c *Session) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.main == nil {
+		way := s.way
+		way.spelling = bothSpelled
 		var err error
-		if s.main, err = s.server.Connect(ctx, &s.way); err != nil {
+		if s.main, err = s.server.Connect(ctx, &way); err != nil {
 			return err
 		}
 	}
@@ -96,7 +100,7 @@ func (s *IMAP) Wait(ctx context.Context, most time.Duration) error {
 		default:
 		}
 		c.wire.expect(idleSilence)
-		defer c.wire.expect(silence)
+		defer c.wire.expect(0)
 		idle, err := c.Idle()
 		if err != nil {
 			return err

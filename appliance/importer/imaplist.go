@@ -58,7 +58,7 @@ func listMailboxes(c *Session) ([]Mailbox, error) {
 		}
 	}
 	if err := cmd.Close(); err != nil {
-		return nil, unreadableName(err, found)
+		return nil, err
 	}
 	if len(found) > MaxMailboxes {
 		return nil, fmt.Errorf("%w: it lists more than %d mailboxes", ErrRefused, MaxMailboxes)
@@ -66,18 +66,39 @@ func listMailboxes(c *Session) ([]Mailbox, error) {
 	if !known {
 		spaces.Personal = guessNamespace(found)
 	}
-	boxes := map[string]*Mailbox{} // some servers list one twice
+	var subscribed map[string]bool
+	if !extended {
+		var err error
+		if subscribed, err = listSubscribed(c); err != nil {
+			return nil, err
+		}
+	}
+	// What can be read keeps its name where the readable form of another is the same.
+	slices.SortStableFunc(found, func(a, b *imap.ListData) int {
+		_, aOdd := octetsOf(a.Mailbox)
+		_, bOdd := octetsOf(b.Mailbox)
+		switch {
+		case aOdd == bOdd:
+			return 0
+		case bOdd:
+			return -1
+		}
+		return 1
+	})
+	boxes := map[string]*Mailbox{}
 	for _, d := range found {
 		mb := describe(d, spaces)
-		if len(mb.ID) > maxForeignName {
-			sum := sha256.Sum256([]byte(mb.ID))
+		if len(mb.name()) > maxForeignName {
+			sum := sha256.Sum256([]byte(mb.name()))
 			mb.ID = fmt.Sprintf("%s… (%x)", cut(mb.ID, 200), sum[:4])
 			mb.Unfit = fmt.Sprintf("its name has more than %d octets; rename it there", maxForeignName)
 		}
 		if !extended {
-			// Without it the library cannot ask; what nobody has subscribed
-			// would be out of many programs' sight.
-			mb.Subscribed = true
+			mb.Subscribed = subscribed == nil || subscribed[d.Mailbox]
+		}
+		id := mb.ID
+		for n := 2; boxes[mb.ID] != nil && boxes[mb.ID].name() != d.Mailbox; n++ { // some servers list one twice
+			mb.ID = fmt.Sprintf("%s (%d)", id, n)
 		}
 		boxes[mb.ID] = mb
 	}
@@ -100,18 +121,33 @@ func listMailboxes(c *Session) ([]Mailbox, error) {
 	return out, nil
 }
 
-// unreadableName says what to do about a name that is not in modified UTF-7
-// (RFC 3501, section 5.1.3), with which the library ends the connection.
-func unreadableName(err error, found []*imap.ListData) error {
-	text := err.Error()
-	if !strings.Contains(text, "in LIST: ") || !strings.Contains(text, "invalid UTF-") {
-		return err
+// listSubscribed asks by LSUB (RFC 3501, section 6.3.9) what is subscribed. It
+// returns nil where that is not known: the server does not tell, or nothing but
+// INBOX is, as where people read by programs of another kind; to have nothing
+// subscribed then would be to have everything out of many programs' sight.
+func listSubscribed(c *Session) (map[string]bool, error) {
+	c.wire.speller.lsub.Store(true)
+	defer c.wire.speller.lsub.Store(false)
+	list, err := c.List("", "*", nil).Collect()
+	if err := onlyAnswers(err); err != nil {
+		return nil, err
 	}
-	where := "the first mailbox that it lists"
-	if n := len(found); n > 0 {
-		where = fmt.Sprintf("the mailbox that it lists behind %q", found[n-1].Mailbox)
+	if err != nil || len(list) > 2*MaxMailboxes {
+		return nil, nil
 	}
-	return fmt.Errorf("%w: the name of %s cannot be read, as it is not in modified UTF-7; rename it there (%w)", ErrRefused, where, err)
+	out := make(map[string]bool, len(list))
+	used := false
+	for _, d := range list {
+		if slices.Contains(d.Attrs, imap.MailboxAttrNoSelect) { // it only has subscribed ones below it
+			continue
+		}
+		out[d.Mailbox] = true
+		used = used || !strings.EqualFold(d.Mailbox, "INBOX")
+	}
+	if !used {
+		return nil, nil
+	}
+	return out, nil
 }
 
 // guessNamespace finds that all mailboxes lie below INBOX, as Courier and
@@ -149,7 +185,14 @@ func describe(d *imap.ListData, spaces *imap.NamespaceData) *Mailbox {
 		}
 	}
 	name := d.Mailbox
-	if strings.EqualFold(name, "INBOX") {
+	if octets, odd := octetsOf(name); odd {
+		mb.spelled, name = name, oneLine(readable(octets))
+		mb.ID = name
+		if strings.ContainsAny(octets, "\x00\r\n") {
+			mb.Unfit = "its name has a line end in it; rename it there"
+		}
+	}
+	if strings.EqualFold(name, "INBOX") && mb.spelled == "" {
 		mb.Path = []string{"INBOX"}
 		return mb
 	}
@@ -193,9 +236,9 @@ func measure(c *Session, list []*Mailbox, caps imap.CapSet) error {
 			if mb.NoSelect || mb.Unfit != "" {
 				continue
 			}
-			status[i] = c.Status(mb.ID, o)
+			status[i] = c.Status(mb.name(), o)
 			if caps.Has(imap.CapACL) {
-				rights[i] = c.GetACL(mb.ID)
+				rights[i] = c.GetACL(mb.name())
 			}
 		}
 		for i, mb := range some {

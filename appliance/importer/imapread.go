@@ -70,7 +70,7 @@ func (r *imapReader) open(mb *Mailbox, fresh bool) error {
 	r.selected = ""
 	r.c.wire.allow(1 << 20)
 	o := &imap.SelectOptions{ReadOnly: true, CondStore: r.c.Caps().Has(imap.CapCondStore)}
-	data, err := r.c.Select(mb.ID, o).Wait()
+	data, err := r.c.Select(mb.name(), o).Wait()
 	if err != nil {
 		return fmt.Errorf("open mailbox %q: %w", mb.ID, asBusy(err))
 	}

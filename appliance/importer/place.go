@@ -76,6 +76,9 @@ func places(boxes []Mailbox, o *Options, exchange bool) []*place {
 			p.remark = fmt.Sprintf("%q went to %q, since %q goes to %q.", mb.ID, p.to, other.from.ID, name)
 		}
 		used[p.to] = p
+		if mb.spelled != "" && p.remark == "" {
+			p.remark = fmt.Sprintf("The name of %q is not in the alphabet of IMAP (modified UTF-7) there; the mailbox was taken to be called so, and went to %q.", mb.ID, p.to)
+		}
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -29,6 +30,11 @@ type Way struct {
 	// Token returns an access token for Server.OAuth, another one if the server
 	// did not take the last; nil means that Server.Secret is one.
 	Token func(ctx context.Context, another bool) (Secret, error)
+	// Silence is how long a server may be silent while something is waited for,
+	// and half of how long it may send next to nothing; 0 means 5 minutes.
+	Silence time.Duration
+
+	spelling spelling
 }
 
 // Session is a connection that is signed in.
@@ -91,19 +97,13 @@ func (s *Server) connect(ctx context.Context, way *Way, another bool) (*Session,
 		}
 		conn = c
 	}
-	out := &Session{wire: newWire(conn), changed: make(chan struct{}, 1)}
-	o := &imapclient.Options{TLSConfig: conf, UnilateralDataHandler: out.handler()}
 	if s.security() == STARTTLS {
-		if out.Client, err = imapclient.NewStartTLS(out.wire, o); err != nil {
-			var no *imap.Error
-			if errors.As(err, &no) {
-				err = fmt.Errorf("%w: it does not let the connection be encrypted (STARTTLS): %s", ErrRefused, no.Text)
-			}
+		if conn, err = startTLS(ctx, conn, conf); err != nil {
 			return nil, err
 		}
-	} else {
-		out.Client = imapclient.New(out.wire, o)
 	}
+	out := &Session{wire: newWire(conn, way), changed: make(chan struct{}, 1)}
+	out.Client = imapclient.New(out.wire, &imapclient.Options{UnilateralDataHandler: out.handler()})
 	if err := out.WaitGreeting(); err != nil {
 		out.abort()
 		return nil, asBusy(err)
@@ -241,13 +241,17 @@ func asBusy(err error) error {
 
 // plainText makes what a server says fit for a log and a report.
 func plainText(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+	return cut(oneLine(s), 200)
+}
+
+// oneLine has no control characters and is UTF-8.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(s, "?"))
-	return cut(s, 200)
 }
 
 // cut shortens a text to at most n octets, at the border of a character.

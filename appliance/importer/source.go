@@ -93,6 +93,16 @@ type Mailbox struct {
 	Mark string
 
 	ACL map[string]string // rights (RFC 4314) by identifier; nil if not known
+
+	spelled string // the name for the client library, where that is not ID (see speller)
+}
+
+// name is how the client library is asked for it.
+func (mb *Mailbox) name() string {
+	if mb.spelled != "" {
+		return mb.spelled
+	}
+	return mb.ID
 }
 
 // Message is one message of a mailbox, without its octets.

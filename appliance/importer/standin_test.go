@@ -25,6 +25,7 @@ type standIn struct {
 	token string                  // XOAUTH2 takes it; "" if no token is taken
 	holds func(token string) bool // takes others; nil takes none
 	boxes []*standBox
+	subs  []string // that LSUB lists, as on the wire; nil: it refuses LSUB
 	// answer may answer a command in the server's stead, with lines that end it
 	// ("" goes on as usual), or hang up.
 	answer func(n int, command string) (text string, hangUp bool)
@@ -170,6 +171,14 @@ func (s *standIn) serve(c net.Conn) {
 		case "LIST":
 			for _, b := range s.boxes {
 				say(`* LIST (%s) "/" "%s"`, b.attrs, b.name)
+			}
+		case "LSUB":
+			if s.subs == nil {
+				say("%s BAD what is that?", tag)
+				continue
+			}
+			for _, name := range s.subs {
+				say(`* LSUB () "/" "%s"`, name)
 			}
 		case "STATUS":
 			if b := s.find(rest); b != nil {
