@@ -18,6 +18,7 @@ type Book struct {
 	users    *users
 	tokens   *tokens
 	rounds   *rounds
+	halves   halves
 }
 
 // OpenBook reads what is kept; now is nil for time.Now.
@@ -26,6 +27,7 @@ func OpenBook(store Store, log *slog.Logger, now func() time.Time) (b *Book, err
 	if now == nil {
 		b.now = time.Now
 	}
+	b.halves.now = b.now
 	if b.sessions, err = loadSessions(store, b.now); err != nil {
 		return nil, fmt.Errorf("open sessions of the web page: %w", err)
 	}
@@ -69,10 +71,7 @@ type SessionState struct {
 // User returns what is kept of an account, or of the administrator for "".
 func (b *Book) User(account string) UserState {
 	u := b.users.get(userOf(account))
-	s := UserState{Role: max(Person, u.Role).String(), Recovery: len(u.Recovery), Passkeys: []PasskeyState{}, Sessions: []SessionState{}}
-	if account == "" {
-		s.Role = Administrator.String()
-	}
+	s := UserState{Role: u.role().String(), Recovery: len(u.Recovery), Passkeys: []PasskeyState{}, Sessions: []SessionState{}}
 	if u.hasFactor() {
 		s.Factor = u.Since
 	}
@@ -103,7 +102,7 @@ func (b *Book) SetRole(ctx context.Context, account, address, name string) (befo
 		return "", &Refusal{fmt.Sprintf("%q is no role: choose person, auditor, operator or administrator", name)}
 	}
 	_, err = b.users.change(ctx, account, func(u *user) bool {
-		before = max(Person, u.Role).String()
+		before = u.role().String()
 		u.Role, u.Address = role, address
 		return true
 	})
@@ -133,8 +132,11 @@ func (b *Book) ResetFactor(ctx context.Context, account string) (bool, error) {
 }
 
 // EndSessions signs somebody out, everywhere or of one session, and returns how
-// many ended.
+// many ended. Everywhere means who has yet to type a code, too.
 func (b *Book) EndSessions(ctx context.Context, account, id string) (n int, err error) {
+	if id == "" {
+		b.halves.endOf(userOf(account))
+	}
 	err = b.sessions.end(ctx, func(x *session) bool {
 		ends := x.User == userOf(account) && (id == "" || x.ID == id)
 		if ends {

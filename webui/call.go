@@ -63,6 +63,8 @@ func (s *Server) call(ctx context.Context, by Caller, method, path string, in, o
 			return fmt.Errorf("ask %s: status %d", path, a.status)
 		}
 		return e
+	case a.status >= http.StatusMultipleChoices:
+		return errNotFound // the path was none: somebody typed dots for a name
 	case out == nil:
 		return nil
 	}

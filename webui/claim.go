@@ -6,14 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync"
 )
-
-// claim is how a fresh box gets its administrator.
-type claim struct {
-	code string
-	mu   sync.Mutex // held by who claims
-}
 
 // codeLetters have none that look alike.
 const codeLetters = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -85,8 +78,6 @@ func (v *visit) doClaim() error {
 	if len(bad) > 0 {
 		return v.again("claim", claimTitle, v.claimForm(), bad)
 	}
-	v.s.claim.mu.Lock()
-	defer v.s.claim.mu.Unlock()
 	// Whether the code is right must not show while the box has an administrator.
 	if claimed, err := v.s.conf.Gate.Claimed(); err != nil || claimed {
 		if err == nil {
@@ -96,12 +87,15 @@ func (v *visit) doClaim() error {
 	}
 	code := plainCode(v.value("code"))
 	err := v.s.conf.Gate.Weigh(v.ctx(), "claim", code, v.conn.remote(), func() bool {
-		return subtle.ConstantTimeCompare([]byte(code), []byte(plainCode(v.s.claim.code))) == 1
+		return subtle.ConstantTimeCompare([]byte(code), []byte(plainCode(v.s.claimCode))) == 1
 	})
 	var slow *Refusal
 	switch {
 	case errors.Is(err, ErrWrong):
 		bad.add("code", "That is not the code. It stands on the box's console, or where the program was started; a new one is made at each start.")
+		if err := v.noteSignIn(admin, "claim code", "it was not the code"); err != nil {
+			return err
+		}
 		return v.again("claim", claimTitle, v.claimForm(), bad)
 	case errors.As(err, &slow):
 		bad.add("code", slow.Text)
@@ -128,5 +122,5 @@ func (v *visit) doClaim() error {
 		return nil
 	}
 
-	return v.begin(*v.who, "password", "/first")
+	return v.begin(*v.who, "password", v.s.now(), "/first")
 }

@@ -1,5 +1,12 @@
 package webui
 
+import (
+	"net/netip"
+	"time"
+
+	"github.com/go-webauthn/webauthn/webauthn"
+)
+
 // ParsePeople reads the lines of a list of people, and returns their addresses
 // and names.
 func ParsePeople(text, domain string) (all [][2]string, err error) {
@@ -16,3 +23,21 @@ func MailAddresses(text, domain string) []string { return mailAddresses(text, do
 
 // NewPassword makes one as people get it.
 func NewPassword() string { return newPassword() }
+
+// Event writes a text as a live part sends it.
+func Event(text string) string { return event(text) }
+
+// Ceremonies are passkeys that are being used.
+type Ceremonies struct{ all ceremonies }
+
+// Begin keeps one that an address began.
+func (c *Ceremonies) Begin(challenge string, remote netip.Addr, now time.Time) {
+	c.all.begin(ceremony{data: webauthn.SessionData{Challenge: challenge}, remote: remote}, now)
+}
+
+// End tells whether one was still waited for.
+func (c *Ceremonies) End(challenge string, now time.Time) bool {
+	_, ok := c.all.end(challenge, "", now)
+
+	return ok
+}

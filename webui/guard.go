@@ -38,7 +38,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.StatusMisdirectedRequest)
 		return
 	}
-	if err := s.origins.Check(r); err != nil {
+	if err := s.origins.Check(r); err != nil || conn.secure && strings.HasPrefix(r.Header.Get("Origin"), "http:") {
 		http.Error(w, "The request came from another site's page and was refused.", http.StatusForbidden)
 		return
 	}

@@ -78,8 +78,9 @@ func (m *memory) text() string {
 // gate knows the administrator and anna.
 type gate struct {
 	mu       sync.Mutex
-	password string // of the administrator; "" before the box is claimed
-	slow     bool   // everybody is to wait
+	password string        // of the administrator; "" before the box is claimed
+	slow     bool          // everybody is to wait
+	guessing chan struct{} // unless nil, who guesses wrong waits until it is closed
 	exempt   map[netip.Addr]bool
 }
 
@@ -135,6 +136,9 @@ func (g *gate) Weigh(_ context.Context, _, _ string, _ net.Addr, verify func() b
 		return &webui.Refusal{Text: "Too many tries."}
 	}
 	if !verify() {
+		if g.guessing != nil {
+			<-g.guessing
+		}
 		return webui.ErrWrong
 	}
 
@@ -226,7 +230,7 @@ func (a *api) Answer(w http.ResponseWriter, r *http.Request, by webui.Caller) {
 func (a *api) Routes() map[string]string {
 	return map[string]string{
 		"GET /v1/status": "auditor", "POST /v1/accounts": "operator", "PUT /v1/admin/password": "administrator",
-		"GET /v1/accounts/{address}/devices": "auditor", "POST /v1/accounts/{address}/devices/certificate": "operator",
+		"PUT /v1/accounts/{address}/password": "operator", "GET /v1/accounts/{address}/devices": "auditor", "POST /v1/accounts/{address}/devices/certificate": "operator",
 	}
 }
 

@@ -1,9 +1,10 @@
 package webui
 
 import (
-	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -13,17 +14,23 @@ const (
 	streamLasts = 10 * time.Minute
 	longAnswer  = 15 * time.Minute
 	maxStreams  = 100
+	// One user has some pages open, each in a few browsers.
+	maxOwnStreams = 20
 )
 
 // stream sends what again returns, now and whenever it has become another, as
 // server-sent events. It is asked at each tick.
 func (v *visit) stream(every time.Duration, again func() (string, error)) error {
-	if !v.s.streams.take() {
+	user := ""
+	if v.who != nil {
+		user = v.who.User
+	}
+	if !v.s.streams.take(user) {
 		v.w.Header().Set("Retry-After", "60")
 		http.Error(v.w, "Too many pages are open.", http.StatusServiceUnavailable)
 		return nil
 	}
-	defer v.s.streams.give()
+	defer v.s.streams.give(user)
 	v.deadline(longAnswer)
 	v.w.Header().Set("Content-Type", "text/event-stream")
 	if http.NewResponseController(v.w).Flush() != nil { // the first event may be long in coming
@@ -40,8 +47,12 @@ func (v *visit) stream(every time.Duration, again func() (string, error)) error 
 			return nil
 		}
 		if text != before {
-			if before = text; v.event(text) != nil {
+			before = text
+			if _, err := io.WriteString(v.w, event(text)); err != nil {
 				return nil // the browser has gone
+			}
+			if http.NewResponseController(v.w).Flush() != nil {
+				return nil
 			}
 		}
 		select {
@@ -59,30 +70,42 @@ func (v *visit) stream(every time.Duration, again func() (string, error)) error 
 	}
 }
 
-// event sends one.
-func (v *visit) event(text string) error {
+// event writes a text as one.
+func event(text string) string {
 	var b strings.Builder
-	for line := range strings.SplitSeq(text, "\n") {
-		b.WriteString("data: " + strings.TrimRight(line, "\r") + "\n")
+	// A bare CR ends a line of the stream as well.
+	for line := range strings.SplitSeq(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text), "\n") {
+		b.WriteString("data: " + line + "\n")
 	}
 	b.WriteString("\n")
-	if _, err := fmt.Fprint(v.w, b.String()); err != nil {
-		return err
-	}
 
-	return http.NewResponseController(v.w).Flush()
+	return b.String()
 }
 
-// places are how many of something there may be at once.
-type places chan struct{}
+// streams counts the live parts that are open, in all and of each user.
+type streams struct {
+	mu  sync.Mutex
+	all int
+	by  map[string]int
+}
 
-func (p places) take() bool {
-	select {
-	case p <- struct{}{}:
-		return true
-	default:
+func (s *streams) take(user string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all >= maxStreams || s.by[user] >= maxOwnStreams {
 		return false
 	}
+	s.all++
+	s.by[user]++
+
+	return true
 }
 
-func (p places) give() { <-p }
+func (s *streams) give(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all--
+	if s.by[user]--; s.by[user] == 0 {
+		delete(s.by, user)
+	}
+}

@@ -126,10 +126,12 @@ func (v *visit) changePassword() error {
 	if len(bad) > 0 {
 		return v.again("me", "My account", d, bad)
 	}
-	// Every session ends, and this one begins anew.
-	v.s.endSessions(v.ctx(), v.who.User)
-	who := *v.who
-	cookie, err := v.signedIn(who, who.Means)
+	// Every session ends, and this one begins anew. That the password was right
+	// says nothing of the second factor: when both were shown stays as it was.
+	if _, err := v.s.conf.Book.EndSessions(v.ctx(), v.who.User, ""); err != nil {
+		return err
+	}
+	cookie, err := v.signedIn(*v.who, v.who.Means, v.who.Proved)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -25,6 +26,8 @@ const (
 	maxPasskeys   = 10 // of one user
 	ceremonyLasts = 5 * time.Minute
 	maxCeremonies = 200
+
+	maxOwnCeremonies = 20 // that one address began
 )
 
 // ceremonies are passkeys that are being made or used.
@@ -34,9 +37,10 @@ type ceremonies struct {
 }
 
 type ceremony struct {
-	data webauthn.SessionData
-	user string // "" for a sign-in
-	ends time.Time
+	data   webauthn.SessionData
+	user   string // "" for a sign-in
+	remote netip.Addr
+	ends   time.Time
 }
 
 func (c *ceremonies) begin(x ceremony, now time.Time) {
@@ -45,10 +49,26 @@ func (c *ceremonies) begin(x ceremony, now time.Time) {
 	if c.all == nil {
 		c.all = map[string]ceremony{}
 	}
+	maps.DeleteFunc(c.all, func(_ string, old ceremony) bool { return !now.Before(old.ends) })
+	// Anybody may begin one: who begins many makes room of their own before others'.
+	own, oldest, ownOldest := 0, "", ""
+	older := func(key, than string) bool { return than == "" || c.all[key].ends.Before(c.all[than].ends) }
 	for key, old := range c.all {
-		if !now.Before(old.ends) || len(c.all) >= maxCeremonies {
-			delete(c.all, key)
+		if older(key, oldest) {
+			oldest = key
 		}
+		if old.remote != x.remote {
+			continue
+		}
+		if own++; older(key, ownOldest) {
+			ownOldest = key
+		}
+	}
+	switch {
+	case own >= maxOwnCeremonies:
+		delete(c.all, ownOldest)
+	case len(c.all) >= maxCeremonies:
+		delete(c.all, oldest)
 	}
 	x.ends = now.Add(ceremonyLasts)
 	c.all[x.data.Challenge] = x
@@ -173,7 +193,7 @@ func (v *visit) beginPasskey() error {
 	if err != nil {
 		return fmt.Errorf("begin a passkey: %w", err)
 	}
-	v.s.ceremonies.begin(ceremony{data: *data, user: v.who.User}, v.s.now())
+	v.s.ceremonies.begin(ceremony{data: *data, user: v.who.User, remote: remoteOf(v.r)}, v.s.now())
 
 	return v.inJSON(options, nil)
 }
@@ -253,7 +273,7 @@ func (v *visit) beginPasskeySignIn() error {
 	if err != nil {
 		return fmt.Errorf("begin a sign-in by a passkey: %w", err)
 	}
-	v.s.ceremonies.begin(ceremony{data: *data}, v.s.now())
+	v.s.ceremonies.begin(ceremony{data: *data, remote: remoteOf(v.r)}, v.s.now())
 
 	return v.inJSON(options, nil)
 }
@@ -286,6 +306,15 @@ func (v *visit) finishPasskeySignIn() error {
 	if errors.Is(err, ErrWrong) {
 		err = &Refusal{"That passkey is not known here, or was removed."}
 	}
+	if text, ok := refused(err); ok {
+		account := ""
+		if found != nil {
+			account = found.user.account()
+		}
+		if err := v.noteSignIn(account, "passkey", text); err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return v.inJSON(nil, err)
 	}
@@ -296,7 +325,7 @@ func (v *visit) finishPasskeySignIn() error {
 	if err := v.noteSignIn(who.account(), "passkey", ""); err != nil {
 		return err
 	}
-	cookie, err := v.signedIn(*who, "passkey")
+	cookie, err := v.signedIn(*who, "passkey", v.s.now())
 	if err != nil {
 		return err
 	}

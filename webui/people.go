@@ -62,7 +62,7 @@ func (v *visit) listPeople() ([]person, error) {
 		return nil, err
 	}
 	for i := range all {
-		all[i].Role = max(Person, v.s.users.get(all[i].ID).Role)
+		all[i].Role = v.s.users.get(all[i].ID).role()
 	}
 
 	return all, nil

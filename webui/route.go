@@ -3,6 +3,7 @@ package webui
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -70,6 +71,12 @@ func (s *Server) serve(route Route) http.Handler {
 		if v.done {
 			return
 		}
+		// What cannot be read is no form without fields: without a session's name
+		// one ends all, without a quota there is none.
+		if err := r.ParseForm(); err != nil && r.Method == http.MethodPost {
+			v.fail(fmt.Errorf("%w: %w", errForm, err))
+			return
+		}
 		if err := route.Handle(v); err != nil {
 			v.fail(err)
 		}
@@ -97,6 +104,10 @@ func (v *visit) may(role Role) bool {
 func (v *visit) enter() error {
 	if c, err := v.r.Cookie(sessionCookie); err == nil && v.conn.secure {
 		v.who = v.s.sessions.find(c.Value, !v.route.Stream)
+	}
+	if v.who != nil {
+		// Another role ends sessions; one that begins in that moment has it, too.
+		v.who.Role = v.s.users.get(v.who.User).role()
 	}
 	claimed, err := v.s.conf.Gate.Claimed()
 	if err != nil {
@@ -210,6 +221,7 @@ func (v *visit) value(name string) string { return strings.TrimSpace(v.r.PostFor
 var (
 	errNotFound  = errors.New("there is no such page")
 	errForbidden = errors.New("your role does not allow this")
+	errForm      = errors.New("the form cannot be read")
 )
 
 // fail shows what went wrong.
@@ -227,6 +239,8 @@ func (v *visit) fail(err error) {
 		status, title, text = http.StatusForbidden, "You may not open this", "Your role does not allow it. Ask the administrator of the box."
 	case errors.As(err, &big):
 		status, title, text = http.StatusRequestEntityTooLarge, "That is too long", "The box does not take so much at once. Shorten it, or send it in parts."
+	case errors.Is(err, errForm):
+		status, title, text = http.StatusBadRequest, "That could not be read", "Nothing was done. Go back, and send the form again."
 	case errors.As(err, &api) && api.Status < http.StatusInternalServerError:
 		status, title, text = api.Status, "That cannot be done", sentence(api.Message)
 	case errors.Is(err, context.Canceled):

@@ -102,12 +102,12 @@ type Server struct {
 	users      *users
 	tokens     *tokens
 	office     *office
-	claim      claim
-	halves     halves
+	claimCode  string // by which the box is claimed
+	halves     *halves
 	ceremonies ceremonies
 	origins    *http.CrossOriginProtection
 	hand       *handover
-	streams    places
+	streams    streams
 	rounds     *rounds
 	stopping   chan struct{}
 	stop       sync.Once
@@ -117,12 +117,11 @@ type Server struct {
 func New(c *Config) (*Server, error) {
 	s := &Server{
 		conf: *c, log: c.Logger, now: c.Now, origins: http.NewCrossOriginProtection(),
-		hand: newHandover(), stopping: make(chan struct{}), streams: make(places, maxStreams),
+		hand: newHandover(), stopping: make(chan struct{}), streams: streams{by: map[string]int{}},
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.halves.now = s.now
 	var err error
 	if s.assets, err = loadAssets(); err != nil {
 		return nil, fmt.Errorf("open the web page: %w", err)
@@ -130,11 +129,11 @@ func New(c *Config) (*Server, error) {
 	if s.pages, err = s.loadPages(); err != nil {
 		return nil, fmt.Errorf("open the web page: %w", err)
 	}
-	s.sessions, s.users, s.tokens, s.rounds = c.Book.sessions, c.Book.users, c.Book.tokens, c.Book.rounds
+	s.sessions, s.users, s.tokens, s.rounds, s.halves = c.Book.sessions, c.Book.users, c.Book.tokens, c.Book.rounds, &c.Book.halves
 	if s.office, err = loadOffice(s.conf.Store); err != nil {
 		return nil, fmt.Errorf("open the web page: %w", err)
 	}
-	s.claim.code = newClaimCode()
+	s.claimCode = newClaimCode()
 	s.register()
 	s.registerAPI()
 
@@ -209,14 +208,7 @@ func (s *Server) ClaimCode() string {
 		return ""
 	}
 
-	return s.claim.code
-}
-
-// endSessions signs somebody out everywhere.
-func (s *Server) endSessions(ctx context.Context, user string) {
-	if err := s.sessions.end(ctx, func(x *session) bool { return x.User == user }); err != nil {
-		s.log.ErrorContext(ctx, "sessions of the web page may come back at the next start", "user", user, "err", err)
-	}
+	return s.claimCode
 }
 
 type connKey struct{}

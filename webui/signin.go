@@ -3,6 +3,7 @@ package webui
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -18,7 +19,8 @@ const (
 	maxTries   = 5 // of a code
 )
 
-// halves are those whose second factor is waited for.
+// halves are those whose second factor is waited for. Its methods may be called at
+// once.
 type halves struct {
 	now func() time.Time
 
@@ -75,6 +77,13 @@ func (h *halves) end(cookie string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.all, hashOf(cookie))
+}
+
+// endOf ends those of a user: they have another role or password, or none.
+func (h *halves) endOf(user string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.DeleteFunc(h.all, func(_ string, x *half) bool { return x.who.User == user })
 }
 
 // signInForm is what is typed, without the password.
@@ -153,7 +162,7 @@ func (v *visit) signIn() error {
 		return err
 	}
 
-	return v.begin(*who, "password", form.Next)
+	return v.begin(*who, "password", v.s.now(), form.Next)
 }
 
 // account is how a user is called in the record.
@@ -195,7 +204,7 @@ func (v *visit) verify(ctx context.Context, login, password string) (*session, e
 		name = k.Address
 	}
 
-	return &session{User: k.ID, Name: name, Address: k.Address, Role: max(Person, v.s.users.get(k.ID).Role)}, nil
+	return &session{User: k.ID, Name: name, Address: k.Address, Role: v.s.users.get(k.ID).role()}, nil
 }
 
 // noteSignIn writes down a sign-in; a reason says why it was refused.
@@ -208,9 +217,10 @@ func (v *visit) noteSignIn(account, means, reason string) error {
 	return v.s.conf.Record(v.ctx(), Act{Kind: kind, Account: account, Remote: remoteOf(v.r), Secure: v.conn.secure, More: more})
 }
 
-// begin signs somebody in and leads on.
-func (v *visit) begin(who session, means, next string) error {
-	cookie, err := v.signedIn(who, means)
+// begin signs somebody in and leads on. Proved is when they showed who they are
+// by all that they have to.
+func (v *visit) begin(who session, means string, proved time.Time, next string) error {
+	cookie, err := v.signedIn(who, means, proved)
 	if err != nil {
 		return err
 	}
@@ -225,7 +235,7 @@ func (v *visit) begin(who session, means, next string) error {
 }
 
 // signedIn begins a session that is new, whatever cookie was there before.
-func (v *visit) signedIn(who session, means string) (*http.Cookie, error) {
+func (v *visit) signedIn(who session, means string, proved time.Time) (*http.Cookie, error) {
 	if c, err := v.r.Cookie(sessionCookie); err == nil {
 		old := hashOf(c.Value)
 		if err := v.s.sessions.end(v.ctx(), func(x *session) bool { return x.ID == old }); err != nil {
@@ -233,7 +243,7 @@ func (v *visit) signedIn(who session, means string) (*http.Cookie, error) {
 		}
 	}
 	agent := v.r.UserAgent()
-	who.Remote, who.Agent, who.Means, who.Proved = remoteOf(v.r).String(), agent[:min(len(agent), 200)], means, v.s.now()
+	who.Remote, who.Agent, who.Means, who.Proved = remoteOf(v.r).String(), agent[:min(len(agent), 200)], means, proved
 	cookie, err := v.s.sessions.begin(v.ctx(), who)
 	if err != nil {
 		return nil, err
@@ -266,7 +276,9 @@ func (v *visit) showCode() error {
 
 func (v *visit) signInByCode() error {
 	h, cookie := v.half(true)
-	if h == nil {
+	if h == nil || h.fresh != "" && (v.who == nil || v.who.ID != h.fresh) {
+		// The code proves only the session that asked for it, not another one
+		// whose cookie comes along.
 		v.seeOther("/signin")
 		return nil
 	}
@@ -293,7 +305,7 @@ func (v *visit) signInByCode() error {
 		return err
 	}
 
-	return v.begin(h.who, "password and "+means, h.next)
+	return v.begin(h.who, "password and "+means, v.s.now(), h.next)
 }
 
 func (v *visit) signOut() error {
@@ -346,10 +358,5 @@ func (v *visit) prove() error {
 
 // proved begins the session anew for who has shown who they are.
 func (v *visit) proved(next, means string) error {
-	if v.who == nil {
-		v.seeOther("/signin")
-		return nil
-	}
-
-	return v.begin(*v.who, means, next)
+	return v.begin(*v.who, means, v.s.now(), next)
 }

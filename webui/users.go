@@ -42,6 +42,24 @@ type passkey struct {
 
 func (u user) hasFactor() bool { return u.Secret != "" }
 
+// role is what the user may do; who has no other role is a person.
+func (u user) role() Role {
+	if u.ID == admin {
+		return Administrator
+	}
+
+	return max(Person, u.Role)
+}
+
+// account is how the record calls the user, "" for one who is not known.
+func (u user) account() string {
+	if u.ID == admin {
+		return admin
+	}
+
+	return u.Address
+}
+
 // users are all of whom something is known. Its methods may be called at once.
 type users struct {
 	store Store
@@ -74,20 +92,6 @@ func (u *users) get(id string) user {
 	}
 
 	return user{ID: id}
-}
-
-// roleOf returns the role of the person who has an address; that of a person
-// where nothing else is known.
-func (u *users) roleOf(address string) Role {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for _, x := range u.all {
-		if address != "" && strings.EqualFold(x.Address, address) {
-			return x.Role
-		}
-	}
-
-	return Person
 }
 
 // change has f change what is known of a user, and keeps it; f returning false

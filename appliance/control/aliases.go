@@ -79,15 +79,14 @@ func (h *Handler) setAlias(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.log.InfoContext(r.Context(), "alias set", "alias", a.Address, "targets", a.Targets, "writers", a.Writers)
-	e := audit.Event{Kind: audit.AliasChanged, More: map[string]string{"alias": strings.ToLower(a.Address)}}
-	if before != nil {
-		e.Before = inJSON(before)
-	}
 	after, err := h.alias(r.Context(), a.Address)
 	if err != nil {
 		return err
 	}
-	e.After = inJSON(after)
+	e := audit.Event{Kind: audit.AliasChanged, After: inJSON(after), More: map[string]string{"alias": after.Address}}
+	if before != nil {
+		e.Before = inJSON(before)
+	}
 	if err := h.record(r.Context(), e); err != nil {
 		return err
 	}
@@ -148,10 +147,17 @@ func (h *Handler) targets(ctx context.Context, address string) string {
 	return strings.Join(a.Targets, ", ")
 }
 
+// recordAlias records what was done, under the spelling of the address that is
+// kept.
 func (h *Handler) recordAlias(ctx context.Context, kind audit.Kind, address, before string) error {
+	addr, err := directory.ParseAddress(address)
+	if err != nil {
+		return err
+	}
+
 	return h.record(ctx, audit.Event{
 		Kind: kind, Before: before, After: h.targets(ctx, address),
-		More: map[string]string{"alias": strings.ToLower(address)},
+		More: map[string]string{"alias": addr.String()},
 	})
 }
 

@@ -29,12 +29,13 @@ func TestEveryActIsRecorded(t *testing.T) {
 	}
 	_, err := c.AddAccount(ctx, control.NewAccount{Address: "Ben@office.example", Password: "secret words", Quota: 1000})
 	must(err)
-	must(c.SetPassword(ctx, "ben@office.example", "other secret words"))
+	// An account is found by more spellings of its address than the one that is kept.
+	must(c.SetPassword(ctx, "Ben@ｏffice.example", "other secret words"))
 	must(c.SetAdmin(ctx, "words of an administrator"))
 	must(c.AddAlias(ctx, directory.Alias{Address: "info@office.example", Targets: []string{"anna@office.example"}}))
 	must(c.AddAlias(ctx, directory.Alias{Address: "Info@office.example", Targets: []string{"ben@office.example"}}))
 	must(c.RemoveAlias(ctx, "info@office.example", "anna@office.example"))
-	must(c.RemoveAlias(ctx, "info@office.example"))
+	must(c.RemoveAlias(ctx, "info@ｏffice.example"))
 	must(c.RemoveAccount(ctx, "ben@office.example"))
 	_, err = c.Check(ctx, func(control.Finding) {})
 	must(err)

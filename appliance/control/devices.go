@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"pillarbox/appliance/audit"
 	"pillarbox/appliance/certs"
@@ -48,10 +47,10 @@ type AddedCertificate struct {
 func (h *Handler) deviceRoutes() map[string]func(http.ResponseWriter, *http.Request) error {
 	return map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/accounts/{address}/devices":    h.listDevices,
-		"POST /v1/accounts/{address}/devices":   h.addDevice,
-		"DELETE /v1/accounts/{address}/devices": h.revokeDevice,
+		"POST /v1/accounts/{address}/devices":   h.ofAccount(h.addDevice),
+		"DELETE /v1/accounts/{address}/devices": h.ofAccount(h.revokeDevice),
 
-		"POST /v1/accounts/{address}/devices/certificate": h.certifyDevice,
+		"POST /v1/accounts/{address}/devices/certificate": h.ofAccount(h.certifyDevice),
 	}
 }
 
@@ -64,19 +63,18 @@ func (h *Handler) listDevices(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, devices)
 }
 
-func (h *Handler) addDevice(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) addDevice(w http.ResponseWriter, r *http.Request, a directory.Account) error {
 	var n NewDevice
 	if err := readJSON(w, r, &n); err != nil {
 		return err
 	}
-	address := strings.ToLower(r.PathValue("address"))
-	d, password, err := h.directory.AddDevice(r.Context(), address, directory.NewDevice{Name: n.Name, NoSending: n.NoSending})
+	d, password, err := h.directory.AddDevice(r.Context(), a.Address, directory.NewDevice{Name: n.Name, NoSending: n.NoSending})
 	if err != nil {
 		return err
 	}
-	h.log.InfoContext(r.Context(), "device added", "account", address, "device", d.Name)
+	h.log.InfoContext(r.Context(), "device added", "account", a.Address, "device", d.Name)
 	if err := h.record(r.Context(), audit.Event{
-		Kind: audit.DeviceAdded, Account: address, After: inJSON(d), More: map[string]string{"device": d.Name},
+		Kind: audit.DeviceAdded, Account: a.Address, After: inJSON(d), More: map[string]string{"device": d.Name},
 	}); err != nil {
 		return err
 	}
@@ -84,22 +82,18 @@ func (h *Handler) addDevice(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusCreated, AddedDevice{Device: d, Password: string(password)})
 }
 
-func (h *Handler) certifyDevice(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) certifyDevice(w http.ResponseWriter, r *http.Request, a directory.Account) error {
 	var n NewCertificate
 	if err := readJSON(w, r, &n); err != nil {
-		return err
-	}
-	address := strings.ToLower(r.PathValue("address"))
-	if _, err := h.directory.Find(r.Context(), address); err != nil {
 		return err
 	}
 	m, err := h.certs(r.Context())
 	if err != nil {
 		return err
 	}
-	wanted := certs.NewIdentity{Address: address, Device: n.Name, RSA: n.RSA, Legacy: n.Legacy}
+	wanted := certs.NewIdentity{Address: a.Address, Device: n.Name, RSA: n.RSA, Legacy: n.Legacy}
 	if h.setup != nil {
-		account, err := h.setup.Account(r.Context(), address)
+		account, err := h.setup.Account(r.Context(), a.Address)
 		if err != nil {
 			return err
 		}
@@ -110,13 +104,13 @@ func (h *Handler) certifyDevice(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	f := directory.Fingerprint(sha256.Sum256(id.Certificate.Raw))
-	d, err := h.directory.AddCertificate(r.Context(), address, directory.NewDevice{Name: n.Name, NoSending: n.NoSending}, f, id.Certificate.NotAfter)
+	d, err := h.directory.AddCertificate(r.Context(), a.Address, directory.NewDevice{Name: n.Name, NoSending: n.NoSending}, f, id.Certificate.NotAfter)
 	if err != nil {
 		return err
 	}
-	h.log.InfoContext(r.Context(), "device certified", "account", address, "device", d.Name, "fingerprint", f.String())
+	h.log.InfoContext(r.Context(), "device certified", "account", a.Address, "device", d.Name, "fingerprint", f.String())
 	if err := h.record(r.Context(), audit.Event{
-		Kind: audit.DeviceAdded, Account: address, After: inJSON(d), More: map[string]string{"device": d.Name, "fingerprint": f.String()},
+		Kind: audit.DeviceAdded, Account: a.Address, After: inJSON(d), More: map[string]string{"device": d.Name, "fingerprint": f.String()},
 	}); err != nil {
 		return err
 	}
@@ -124,15 +118,14 @@ func (h *Handler) certifyDevice(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusCreated, AddedCertificate{Device: d, PKCS12: id.PKCS12, Profile: id.Profile, Password: id.Password})
 }
 
-func (h *Handler) revokeDevice(w http.ResponseWriter, r *http.Request) error {
-	address := strings.ToLower(r.PathValue("address"))
-	d, err := h.directory.RevokeDevice(r.Context(), address, r.URL.Query().Get("device"))
+func (h *Handler) revokeDevice(w http.ResponseWriter, r *http.Request, a directory.Account) error {
+	d, err := h.directory.RevokeDevice(r.Context(), a.Address, r.URL.Query().Get("device"))
 	if err != nil {
 		return err
 	}
-	h.log.InfoContext(r.Context(), "device revoked", "account", address, "device", d.Name)
+	h.log.InfoContext(r.Context(), "device revoked", "account", a.Address, "device", d.Name)
 	if err := h.record(r.Context(), audit.Event{
-		Kind: audit.DeviceRevoked, Account: address, Before: inJSON(d), More: map[string]string{"device": d.Name},
+		Kind: audit.DeviceRevoked, Account: a.Address, Before: inJSON(d), More: map[string]string{"device": d.Name},
 	}); err != nil {
 		return err
 	}

@@ -217,7 +217,7 @@ func NewHandler(c *Config) *Handler {
 		"GET /v1/accounts":                    h.listAccounts,
 		"POST /v1/accounts":                   h.addAccount,
 		"DELETE /v1/accounts/{address}":       h.removeAccount,
-		"PUT /v1/accounts/{address}/password": h.setPassword,
+		"PUT /v1/accounts/{address}/password": h.ofAccount(h.setPassword),
 		"PUT /v1/admin/password":              h.setAdmin,
 		"POST /v1/messages":                   h.takeMessages,
 		"POST /v1/check":                      h.check,
@@ -418,17 +418,16 @@ type passwordChange struct {
 	Password string `json:"password"`
 }
 
-func (h *Handler) setPassword(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) setPassword(w http.ResponseWriter, r *http.Request, a directory.Account) error {
 	var p passwordChange
 	if err := readJSON(w, r, &p); err != nil {
 		return err
 	}
-	address := r.PathValue("address")
-	if err := h.directory.SetPassword(r.Context(), address, directory.Secret(p.Password)); err != nil {
+	if err := h.directory.SetPassword(r.Context(), a.Address, directory.Secret(p.Password)); err != nil {
 		return err
 	}
-	h.log.InfoContext(r.Context(), "password changed", "account", address)
-	if err := h.record(r.Context(), audit.Event{Kind: audit.AccountPassword, Account: strings.ToLower(address)}); err != nil {
+	h.log.InfoContext(r.Context(), "password changed", "account", a.Address)
+	if err := h.record(r.Context(), audit.Event{Kind: audit.AccountPassword, Account: a.Address}); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"pillarbox/appliance/audit"
+	"pillarbox/appliance/directory"
 )
 
 // NewQuota asks for another limit of an account.
@@ -28,19 +28,15 @@ type NewName struct {
 // peopleRoutes are the requests that change an account which is there.
 func (h *Handler) peopleRoutes() map[string]func(http.ResponseWriter, *http.Request) error {
 	return map[string]func(http.ResponseWriter, *http.Request) error{
-		"PUT /v1/accounts/{address}/name":      h.setName,
-		"PUT /v1/accounts/{address}/quota":     h.setQuota,
-		"PUT /v1/accounts/{address}/suspended": h.suspend,
+		"PUT /v1/accounts/{address}/name":      h.ofAccount(h.setName),
+		"PUT /v1/accounts/{address}/quota":     h.ofAccount(h.setQuota),
+		"PUT /v1/accounts/{address}/suspended": h.ofAccount(h.suspend),
 	}
 }
 
-func (h *Handler) setName(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) setName(w http.ResponseWriter, r *http.Request, before directory.Account) error {
 	var n NewName
 	if err := readJSON(w, r, &n); err != nil {
-		return err
-	}
-	before, err := h.directory.Find(r.Context(), r.PathValue("address"))
-	if err != nil {
 		return err
 	}
 	if err := h.directory.SetName(r.Context(), before.Address, n.Name); err != nil {
@@ -55,17 +51,13 @@ func (h *Handler) setName(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (h *Handler) setQuota(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) setQuota(w http.ResponseWriter, r *http.Request, before directory.Account) error {
 	var q NewQuota
 	if err := readJSON(w, r, &q); err != nil {
 		return err
 	}
 	if q.Quota < 0 {
 		return &Error{Code: CodeRequest, Message: "the quota is negative", status: http.StatusBadRequest}
-	}
-	before, err := h.directory.Find(r.Context(), r.PathValue("address"))
-	if err != nil {
-		return err
 	}
 	if err := h.directory.SetQuota(r.Context(), before.Address, q.Quota); err != nil {
 		return err
@@ -81,21 +73,20 @@ func (h *Handler) setQuota(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (h *Handler) suspend(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) suspend(w http.ResponseWriter, r *http.Request, a directory.Account) error {
 	var s Suspension
 	if err := readJSON(w, r, &s); err != nil {
 		return err
 	}
-	address := strings.ToLower(r.PathValue("address"))
-	if err := h.directory.Suspend(r.Context(), address, s.Suspended); err != nil {
+	if err := h.directory.Suspend(r.Context(), a.Address, s.Suspended); err != nil {
 		return err
 	}
 	after := "can sign in"
 	if s.Suspended {
 		after = "suspended"
 	}
-	h.log.InfoContext(r.Context(), "account suspended or let in again", "account", address, "suspended", s.Suspended)
-	if err := h.record(r.Context(), audit.Event{Kind: audit.AccountSuspended, Account: address, After: after}); err != nil {
+	h.log.InfoContext(r.Context(), "account suspended or let in again", "account", a.Address, "suspended", s.Suspended)
+	if err := h.record(r.Context(), audit.Event{Kind: audit.AccountSuspended, Account: a.Address, After: after}); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -132,6 +132,18 @@ func TestWhetherSomebodyExistsShowsNowhere(t *testing.T) {
 	}
 }
 
+func TestNoAnswerRunsAnything(t *testing.T) {
+	for _, url := range []string{
+		autoconfig, "http://autoconfig.office.example/nothing", "http://mail.office.example/connect", "http://elsewhere.example/connect",
+		"https://autodiscover.office.example/autodiscover/autodiscover.xml", "http://mail.office.example/connect/ca.crt",
+	} {
+		h := ask(t, newOffice(), http.MethodGet, url, "").header
+		if policy := h.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || h.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %v", url, h)
+		}
+	}
+}
+
 func TestOtherPagesAreLeftToOthers(t *testing.T) {
 	for url, want := range map[string]bool{
 		"http://mail.office.example/": false, "https://mail.office.example/login": false, "https://office.example/autodiscover/": false,

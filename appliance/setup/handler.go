@@ -52,6 +52,7 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, answer answer, s
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", contentPolicy)
 	if answer == nil {
 		http.NotFound(w, r)
 		return
@@ -186,7 +187,6 @@ func (s *Service) serveConnect(w http.ResponseWriter, r *http.Request, q *questi
 		}
 	}
 	text, err := connectPage(q, p)
-	w.Header().Set("Content-Security-Policy", contentPolicy)
 	s.send(w, r, "text/html; charset=utf-8", text, err)
 }
 
