@@ -61,14 +61,17 @@ func (m *memory) Save(_ context.Context, _ bool, records ...webui.Record) error 
 	return nil
 }
 
-// text returns all that is kept.
-func (m *memory) text() string {
+// text returns all that is kept, or that of some sections.
+func (m *memory) text(sections ...string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var b strings.Builder
-	for _, section := range m.all {
-		for key, value := range section {
-			b.WriteString(key + " " + string(value) + "\n")
+	for _, section := range slices.Sorted(maps.Keys(m.all)) {
+		if len(sections) > 0 && !slices.Contains(sections, section) {
+			continue
+		}
+		for _, key := range slices.Sorted(maps.Keys(m.all[section])) {
+			b.WriteString(key + " " + string(m.all[section][key]) + "\n")
 		}
 	}
 
