@@ -75,6 +75,9 @@ func (w *window) try(method, path string, form url.Values) error {
 	w.path, w.text = res.Request.URL.String(), string(text)
 	if res.StatusCode != http.StatusOK {
 		w.t.Errorf("%s %s: %s\n%s", method, path, res.Status, w.words())
+		if path != "/logs" && w.try(http.MethodGet, "/logs", nil) == nil {
+			w.t.Fatalf("the box says:\n%s", w.text)
+		}
 	}
 
 	return nil
@@ -115,7 +118,7 @@ func (w *window) form(action string) url.Values {
 	w.t.Helper()
 	var found *html.Node
 	w.walk(func(n *html.Node) {
-		if n.Data == "form" && attribute(n, "action") == action && found == nil {
+		if n.Data == "form" && attribute(n, "method") == "post" && attribute(n, "action") == action && found == nil {
 			found = n
 		}
 	})

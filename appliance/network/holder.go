@@ -40,6 +40,7 @@ type holder struct {
 	wall      *firewall.Firewall // nil while there is none
 	confirmed confirmed
 	unwritten *unwritten // nil while what was confirmed last is on the disk
+	unread    error      // why what was confirmed last is not known; nil once something is confirmed
 	trial     *trial
 	fresh     bool // the provisioned settings hold and nobody has confirmed them
 	found     provisioned
@@ -70,6 +71,7 @@ func newHolder(log *slog.Logger, dir string, p provisioned) *holder {
 	c, err := readConfirmed(dir)
 	if err != nil {
 		log.Error("the confirmed settings are not used", "err", err)
+		h.unread = err
 	}
 	switch {
 	case c == nil:
@@ -366,7 +368,7 @@ func (h *holder) hold(ctx context.Context, s *Settings, seen string) error {
 		c := confirmed{Settings: *s, Provisioned: mark}
 		failed = h.note(&c)
 		h.mu.Lock()
-		h.confirmed, h.fresh = c, false
+		h.confirmed, h.fresh, h.unread = c, false, nil
 		h.mu.Unlock()
 	}
 	h.endTrial()
@@ -396,6 +398,9 @@ func (h *holder) trouble() []string {
 	var all []string
 	if h.problem != "" {
 		all = append(all, "firewall: "+h.problem)
+	}
+	if h.unread != nil {
+		all = append(all, fmt.Sprintf("the settings that were confirmed last do not hold, but what is provisioned, until the mail server gives them again: %v", h.unread))
 	}
 	if h.unwritten != nil {
 		all = append(all, fmt.Sprintf("the confirmed settings hold, but not after a restart of the box: %v", h.unwritten.why))

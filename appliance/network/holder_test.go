@@ -233,8 +233,14 @@ func TestDamagedConfirmedSettingsAreNotUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, c := startBox(t, dir, provisioned)
-	if st, err := c.State(t.Context()); err != nil || !st.Fresh || st.Open() {
+	if st, err := c.State(t.Context()); err != nil || !st.Fresh || st.Open() || !strings.Contains(st.Problem, "confirmed last do not hold") {
 		t.Errorf("%+v, %v", st, err)
+	}
+	if err := c.Hold(t.Context(), settings("192.0.2.3/24", policy.LAN), mark(provisioned)); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := c.State(t.Context()); err != nil || st.Problem != "" {
+		t.Errorf("given again, %+v, %v", st, err)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"pillarbox/appliance/firmware"
@@ -24,11 +23,7 @@ func serveConsoles(ctx context.Context, log *slog.Logger, s *firmware.System, ab
 		log.Error("consoles", "err", err)
 		return
 	}
-	c := &console.Config{
-		Status:  func(ctx context.Context) []string { return screen(ctx, s) },
-		Signs:   (&signs{readOnly: s.ReadOnly}).look,
-		Actions: actions(s, above),
-	}
+	menu := actions(s, above)
 	settled := make(chan struct{})
 	go func() {
 		defer close(settled)
@@ -37,31 +32,41 @@ func serveConsoles(ctx context.Context, log *slog.Logger, s *firmware.System, ab
 	for _, tty := range terminals {
 		go func() {
 			<-settled
-			err := console.Run(ctx, c, tty)
+			d := &display{system: s}
+			err := console.Run(ctx, &console.Config{Status: d.status, Stale: d.stale, Actions: menu}, tty)
 			log.Warn("console ended", "console", tty.Name(), "err", err)
 		}()
 	}
 }
 
-// signs tell of the box what is typed elsewhere: by what it is reached, and by
-// what it is claimed.
-type signs struct {
-	readOnly bool
-	claimed  atomic.Bool // then the mail server needs not be asked any more
+// display is what a console shows of the box.
+type display struct {
+	system *firmware.System
+
+	here []address   // as it was shown
+	mail *mailStatus // the same; nil if it was not known
 }
 
-func (s *signs) look(ctx context.Context) string {
-	said := fmt.Sprint(addresses())
-	if s.readOnly || s.claimed.Load() {
-		return said
-	}
-	mail, err := askMail(ctx)
-	if err != nil {
-		return said + " not served"
-	}
-	s.claimed.Store(mail.Claim == "")
+func (d *display) status(ctx context.Context) []string {
+	lines, here, mail := screen(ctx, d.system)
+	d.here, d.mail = here, mail
 
-	return said + mail.Claim
+	return lines
+}
+
+// stale looks for what people do elsewhere, or wait for, before this screen: by
+// what the box is reached, that mail is served, and that nobody needs its code
+// any more. A server that is busy is no news.
+func (d *display) stale(ctx context.Context) bool {
+	if fmt.Sprint(addresses()) != fmt.Sprint(d.here) {
+		return true
+	}
+	if d.system.ReadOnly || d.mail != nil && d.mail.Claim == "" {
+		return false
+	}
+	now, err := askMail(ctx)
+
+	return err == nil && (d.mail == nil || now.Claim != d.mail.Claim)
 }
 
 // actions returns the menu: what a person needs who cannot reach the box by

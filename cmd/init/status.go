@@ -18,21 +18,21 @@ import (
 	"pillarbox/appliance/health"
 )
 
-// screen tells how the box is.
-func screen(ctx context.Context, s *firmware.System) []string {
+// screen tells how the box is, and by what it is reached and what its mail server
+// says, nil if that does not say anything.
+func screen(ctx context.Context, s *firmware.System) (lines []string, here []address, mail *mailStatus) {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	lines := []string{fmt.Sprintf("Pillarbox %s on %s, %s", s.Version, host, time.Now().UTC().Format(time.DateTime+" MST"))}
-	here := addresses()
+	lines = []string{fmt.Sprintf("Pillarbox %s on %s, %s", s.Version, host, time.Now().UTC().Format(time.DateTime+" MST"))}
+	here = addresses()
 	if len(here) == 0 {
 		lines = append(lines, "Network      no address yet")
 	}
 	for _, a := range here {
 		lines = append(lines, fmt.Sprintf("Network      %s on %s", a.ip, a.device))
 	}
-	var mail *mailStatus
 	if !s.ReadOnly {
 		var mailErr error
 		if mail, mailErr = askMail(ctx); mailErr != nil {
@@ -48,7 +48,7 @@ func screen(ctx context.Context, s *firmware.System) []string {
 		lines = append(lines, space())
 	}
 
-	return append(lines, healthLines(s.Conditions(), mail)...)
+	return append(lines, healthLines(s.Conditions(), mail)...), here, mail
 }
 
 // lines tells how mail programs connect.

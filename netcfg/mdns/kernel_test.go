@@ -205,9 +205,10 @@ func (m *machine) avahi(host string) *avahi {
 	write(m.t, conf, `<busconfig><type>system</type><listen>unix:path=`+a.bus+`</listen><auth>EXTERNAL</auth>
 <policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>`)
 	m.peer.Start("dbus-daemon", "--config-file="+conf, "--nofork", "--nopidfile")
+	// Its file is there a moment before anybody is answered.
 	netlab.Until(m.t, "the bus is there", func() bool {
-		_, err := os.Stat(a.bus)
-		return err == nil
+		bus, err := net.DialTimeout("unix", a.bus, time.Second)
+		return err == nil && bus.Close() == nil
 	})
 	conf = filepath.Join(dir, "avahi.conf")
 	write(m.t, conf, "[server]\nhost-name="+host+"\nallow-interfaces="+netlab.Cable+"\nuse-ipv4=yes\nuse-ipv6=yes\nratelimit-interval-usec=0\n"+

@@ -17,15 +17,15 @@ type Action struct {
 }
 
 // lookTime is how often is looked for a change while nobody types.
-const lookTime = 10 * time.Second
+const lookTime = 20 * time.Second
 
 // Config tells what to show. Nothing but what says so may be nil.
 type Config struct {
 	Status  func(ctx context.Context) []string // lines
 	Actions []Action
-	// Signs tells of the state what nobody is to read when it is old: when it
-	// becomes another, all is shown anew. nil means that there is no such thing.
-	Signs func(ctx context.Context) string
+	// Stale tells whether what Status told last is worth showing anew; nil means
+	// that it never is.
+	Stale func(ctx context.Context) bool
 }
 
 // Run shows the menu on a terminal until reading fails or the context ends
@@ -33,12 +33,8 @@ type Config struct {
 func Run(ctx context.Context, c *Config, tty io.ReadWriter) error {
 	t := &Terminal{in: bufio.NewReader(tty), out: tty}
 	for ctx.Err() == nil {
-		var signs string
-		if c.Signs != nil {
-			signs = c.Signs(ctx) // before, so that no change is missed
-		}
 		c.show(ctx, t)
-		stop := c.watch(ctx, t, signs)
+		stop := c.watch(ctx, t)
 		choice, err := t.line()
 		stop()
 		if err != nil {
@@ -56,9 +52,9 @@ func Run(ctx context.Context, c *Config, tty io.ReadWriter) error {
 	return ctx.Err()
 }
 
-// watch shows all anew when it has changed, until stop is called.
-func (c *Config) watch(ctx context.Context, t *Terminal, before string) (stop func()) {
-	if c.Signs == nil {
+// watch shows all anew when it has become old, until stop is called.
+func (c *Config) watch(ctx context.Context, t *Terminal) (stop func()) {
+	if c.Stale == nil {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -72,8 +68,7 @@ func (c *Config) watch(ctx context.Context, t *Terminal, before string) (stop fu
 				return
 			case <-tick.C:
 			}
-			if now := c.Signs(ctx); now != before && ctx.Err() == nil {
-				before = now
+			if c.Stale(ctx) && ctx.Err() == nil {
 				c.show(ctx, t)
 			}
 		}

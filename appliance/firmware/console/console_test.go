@@ -76,7 +76,11 @@ func TestWhatHasChangedIsShownByItself(t *testing.T) {
 		screen := &tty{Reader: keys}
 		ended := make(chan error, 1)
 		go func() {
-			ended <- console.Run(t.Context(), &console.Config{Signs: now, Status: func(ctx context.Context) []string { return []string{now(ctx)} }}, screen)
+			shown := ""
+			ended <- console.Run(t.Context(), &console.Config{
+				Status: func(ctx context.Context) []string { shown = now(ctx); return []string{shown} },
+				Stale:  func(ctx context.Context) bool { return now(ctx) != shown },
+			}, screen)
 		}()
 		time.Sleep(time.Hour)
 		mu.Lock()
