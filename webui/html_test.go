@@ -158,6 +158,7 @@ func filled(t testing.TB) *box {
 	b.api.say("GET /v1/exports", []any{moveOut("locked")})
 	b.api.say("GET /v1/exports/x", moveOut("locked"))
 	b.api.say("GET /v1/exports/x/report", map[string]any{"bad": []any{map[string]any{"mailbox": "x", "uid": 1}}, "remarks": []string{"x"}, "differences": []string{"x"}})
+	b.api.say("GET /v1/support", []any{map[string]any{"name": "log.txt", "title": "the log"}})
 	b.api.say("GET /v1/pulse", map[string]any{"hours": []any{map[string]any{"begins": now, "delivered": 5, "failed": 1}}, "ports": []any{map[string]any{"name": "imaps", "port": 993}}, "disk_size": 100, "disk_free": 5, "certificate": now})
 
 	return b

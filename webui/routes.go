@@ -28,6 +28,7 @@ func (s *Server) allRoutes() []Route {
 		s.auditRoutes(),
 		s.tokenRoutes(),
 		s.settingsRoutes(),
+		s.supportRoutes(),
 		s.powerRoutes(),
 		s.logRoutes(),
 		s.meRoutes(),

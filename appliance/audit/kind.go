@@ -86,6 +86,7 @@ const (
 	UpdateApplied  Kind = "update.applied"
 	UpdateReverted Kind = "update.reverted"
 
+	SupportBundled Kind = "support.bundled"
 	AuditExported  Kind = "audit.exported"
 	AuditVerified  Kind = "audit.verified"
 	AuditKey       Kind = "audit.key"
@@ -208,6 +209,7 @@ func Kinds() []Spec {
 		{UpdateApplied, Acts, Warning, "the firmware was updated", []string{"actor", "before", "after"}, false, 0, false},
 		{UpdateReverted, Acts, Warning, "an update of the firmware was taken back", []string{"before", "after", "reason"}, false, 0, false},
 
+		{SupportBundled, Acts, Notice, "a support bundle was made", []string{"actor", "names"}, false, 0, false},
 		{AuditExported, Acts, Notice, "this record was exported", []string{"actor", "format", "filter", "records"}, false, 0, false},
 		{AuditVerified, Acts, Info, "this record was verified", []string{"actor", "records", "findings"}, false, 0, false},
 		{AuditKey, Acts, Warning, "the box made a key for signing checkpoints", []string{"key", "text"}, false, 0, false},

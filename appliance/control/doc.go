@@ -77,6 +77,8 @@
 //	POST   /v1/settings/proposals              ProposeSettings → Proposed
 //	POST   /v1/settings/confirm                {id} → config.Version; by a new connection
 //	POST   /v1/settings/revert                 {id}
+//	GET    /v1/support                         → [support.Part…]
+//	POST   /v1/support                         {keep_names} → a ZIP archive
 //	GET    /v1/power                           → PowerState
 //	POST   /v1/power/{order}                   restart or off; answered when it is under way
 //	GET    /v1/network                         → the interfaces and addresses that are found

@@ -235,6 +235,7 @@ func NewHandler(c *Config) *Handler {
 	h.serve(h.settingsRoutes())
 	h.serve(h.networkRoutes())
 	h.serve(h.powerRoutes())
+	h.serve(h.supportRoutes())
 	if h.metrics != nil {
 		h.serve(h.metricsRoutes())
 	}

@@ -11,6 +11,7 @@ import (
 	"pillarbox/appliance/importer"
 	"pillarbox/appliance/ports"
 	"pillarbox/appliance/ports/sunset"
+	"pillarbox/appliance/support"
 )
 
 // operations describes all requests. A room that adds some describes them here:
@@ -89,6 +90,9 @@ func operations() map[string]operation {
 
 		"GET /v1/power":          {summary: "What there is to know before the box is started anew or switched off", role: roleAuditor, out: PowerState{}},
 		"POST /v1/power/{order}": {summary: "Start the box anew (restart) or switch it off (off); answered when it is under way", role: roleAdministrator},
+
+		"GET /v1/support":  {summary: "What a support bundle holds", role: roleAdministrator, out: []support.Part{}},
+		"POST /v1/support": {summary: "Make a support bundle: a ZIP archive without secrets, and without names unless they are to be kept", role: roleAdministrator, in: SupportRequest{}, kind: "application/zip"},
 
 		"GET /v1/network":          {summary: "The interfaces and addresses that are found", role: roleAuditor, kind: "application/json"},
 		"GET /v1/firewall":         {summary: "The firewall's rules, in words too", role: roleAuditor, out: FirewallRules{}},

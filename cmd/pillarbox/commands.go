@@ -40,6 +40,7 @@ type commands struct {
 	Network  networkCommand  `cmd:"" aliases:"net" help:"Show and change the network, the firewall and the ports."`
 	Firewall firewallCommand `cmd:"" help:"Show what the firewall lets in, and why."`
 	Power    powerCommand    `cmd:"" help:"Start the box anew, or switch it off."`
+	Support  supportCommand  `cmd:"" help:"Write a bundle for somebody who helps, without secrets and names."`
 	Factory  factoryCommand  `cmd:"" name:"factory-reset" help:"Make the box as new, with or without its mail."`
 	Version  versionCommand  `cmd:"" help:"Tell the version."`
 }
