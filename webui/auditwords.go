@@ -78,10 +78,13 @@ func (s *Server) auditDetails(e auditEntry) []string {
 			continue
 		}
 		value := inWords(e.Values[name])
+		if name == "issuer" {
+			value = issuer(value)
+		}
 		if t, err := time.Parse(time.RFC3339, value); err == nil {
 			value = s.when(t)
 		}
-		if len(value) > 48 && !strings.Contains(value, " ") { // a fingerprint or a key; an export has the whole of it
+		if len(value) > 40 && !strings.Contains(value, " ") { // a fingerprint or a key; an export has the whole of it
 			value = value[:23] + "…"
 		}
 		all = append(all, strings.ReplaceAll(orElse(names[name], name), "_", " ")+": "+value)
