@@ -47,9 +47,13 @@ func (b *batch) full() bool { return len(b.msgs) >= batchMessages || b.bytes >= 
 // drop lets go of what was staged.
 func (b *batch) drop() {
 	for i := range b.slots {
-		if s := b.slots[i].staged; s != nil {
-			_ = s.Close() // the next start of the server removes what is left
-			b.slots[i].staged = nil
-		}
+		b.slots[i].drop()
+	}
+}
+
+func (s *slot) drop() {
+	if s.staged != nil {
+		_ = s.staged.Close() // the next start of the server removes what is left
+		s.staged = nil
 	}
 }

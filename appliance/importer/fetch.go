@@ -13,6 +13,10 @@ import (
 // ends each time, before it is taken for the cause.
 const triesAlone = 3
 
+// maxSlow is how many messages in a row may trickle before it is the server: each
+// takes twice as long as it may be silent.
+const maxSlow = 6
+
 // fetch takes batches over a connection of its own. Only the first insists on
 // having one: the server may not want to give more.
 func (r *run) fetch(ctx context.Context, first bool) error {
@@ -77,7 +81,7 @@ func (f *fetcher) close() {
 // take fetches all messages of a batch.
 func (f *fetcher) take(ctx context.Context, b *batch) error {
 	singly := false
-	failures := 0
+	failures, slow := 0, 0
 	for {
 		left := b.left()
 		if len(left) == 0 {
@@ -91,17 +95,23 @@ func (f *fetcher) take(ctx context.Context, b *batch) error {
 		}
 		err := f.read(ctx, b, left)
 		if err == nil {
-			failures = 0
+			failures, slow = 0, 0
 			continue
 		}
 		if permanent(err) || ctx.Err() != nil || errors.Is(err, errRenumbered) {
 			return err
 		}
 		f.close()
+		if errors.Is(err, errSlow) {
+			if slow++; slow >= maxSlow {
+				return err
+			}
+		}
 		var busy *BusyError
 		if singly && !errors.As(err, &busy) {
 			s := &b.slots[left[0]]
-			if s.tries++; s.tries >= triesAlone && s.empty() {
+			s.tries++
+			if (s.tries >= triesAlone || errors.Is(err, errSlow)) && s.empty() {
 				s.bad = fmt.Errorf("the connection ends whenever it is asked for: %w", err)
 				continue
 			}
@@ -137,14 +147,18 @@ func (f *fetcher) read(ctx context.Context, b *batch, places []int) error {
 	for i, at := range places {
 		msgs[i] = b.msgs[at]
 	}
+	var s *slot
 	err := f.reader.Read(ctx, &b.place.from, msgs, func(i int, in io.Reader, bad error) error {
-		s := &b.slots[places[i]]
+		s = &b.slots[places[i]]
 		if bad != nil {
 			s.bad = bad
 			return nil
 		}
 		return f.stage(ctx, b, s, &msgs[i], in)
 	})
+	if errors.Is(err, errMixedUp) {
+		s.drop()
+	}
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"pillarbox/appliance/importer"
 	"pillarbox/storage"
@@ -188,5 +189,74 @@ func TestAFullDiskKeepsNoOctets(t *testing.T) {
 	}
 	if _, err := os.Stat(quarantine); err == nil {
 		t.Error("something is kept")
+	}
+}
+
+// TestMessagesBeforeTheirUIDs has a server say what a message is behind it, and
+// one message is another than was asked for.
+func TestMessagesBeforeTheirUIDs(t *testing.T) {
+	inbox := plainBox(20)
+	for i := range inbox.msgs {
+		inbox.msgs[i].fate = "first"
+	}
+	inbox.msgs[9].fate = "other"
+	s := (&standIn{caps: plainCaps, boxes: []*standBox{inbox}}).start(t)
+	h := newHere(t)
+	src := s.source(t)
+	r := h.move(src, importer.Options{})
+	if r.Total.Taken != 19 || len(r.Bad) != 1 || r.Bad[0].Message != "UID 10" || !strings.Contains(r.Bad[0].Reason, "another message") {
+		t.Errorf("%+v %+v", r.Total, r.Bad)
+	}
+	for i, m := range h.contents("INBOX") {
+		if i >= 9 {
+			i++
+		}
+		if !strings.Contains(m, fmt.Sprintf("Subject: %d\r\n", i)) {
+			t.Errorf("message %d is %q", i, m)
+		}
+	}
+	h.verify(src, importer.Options{})
+}
+
+// TestAServerThatTrickles sends one message so slowly that it would take years,
+// and then all of them.
+func TestAServerThatTrickles(t *testing.T) {
+	inbox := plainBox(12)
+	inbox.msgs[5].fate, inbox.msgs[5].body = "trickle", strings.Repeat("x", 10_000)
+	s := (&standIn{caps: plainCaps, boxes: []*standBox{inbox}, silence: 250 * time.Millisecond}).start(t)
+	h := newHere(t)
+	r := h.move(s.source(t), importer.Options{})
+	if r.Total.Taken != 11 || len(r.Bad) != 1 || !strings.Contains(r.Bad[0].Reason, "so slowly") {
+		t.Errorf("%+v %+v", r.Total, r.Bad)
+	}
+	for i := range inbox.msgs {
+		inbox.msgs[i].fate = "trickle"
+	}
+	inbox.validity++ // nothing of it is known
+	for i := range inbox.msgs {
+		inbox.msgs[i].body = strings.Repeat("x", 10_000+i)
+	}
+	begin := time.Now()
+	_, err := h.engine.Run(t.Context(), h.task(s.source(t), importer.Options{}))
+	if err == nil || !strings.Contains(err.Error(), "so slowly") || time.Since(begin) > time.Minute {
+		t.Errorf("after %v: %v", time.Since(begin), err)
+	}
+}
+
+// TestAListThatTrickles never ends, though it is never silent.
+func TestAListThatTrickles(t *testing.T) {
+	s := &standIn{caps: plainCaps, boxes: []*standBox{plainBox(1)}, silence: 250 * time.Millisecond}
+	s.answer = func(_ int, command string) (string, bool) {
+		if strings.HasPrefix(command, "LIST") {
+			return "* OK wait\r\n", false
+		}
+		return "", false
+	}
+	s.repeat = 50 * time.Millisecond
+	s.start(t)
+	begin := time.Now()
+	_, err := s.source(t).Mailboxes(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "so slowly") || time.Since(begin) > 30*time.Second {
+		t.Errorf("after %v: %v", time.Since(begin), err)
 	}
 }

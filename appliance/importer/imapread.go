@@ -355,41 +355,17 @@ func (r *imapReader) Read(ctx context.Context, mb *Mailbox, msgs []Message, take
 		place[m.UID] = i
 		set.AddNum(m.UID)
 	}
+	if r.c.early.Load() {
+		return r.bySequence(msgs, take)
+	}
 	r.c.wire.allow(int64(len(msgs)) * lineOctets)
 	cmd := r.c.Fetch(set, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}}})
 	for m := cmd.Next(); m != nil; m = cmd.Next() {
-		var uid imap.UID
-		for item := m.Next(); item != nil; item = m.Next() {
-			if u, ok := item.(imapclient.FetchItemDataUID); ok {
-				uid = u.UID
-			}
-			body, ok := item.(imapclient.FetchItemDataBodySection)
-			if !ok {
-				continue
-			}
-			i, wanted := place[uid]
-			if !wanted || body.Literal == nil && uid == 0 {
-				if body.Literal != nil {
-					if _, err := io.Copy(io.Discard, &counted{r: body.Literal, wire: r.c.wire}); err != nil {
-						r.c.abort()
-						return err
-					}
-				}
-				continue
-			}
-			delete(place, uid)
-			if body.Literal == nil {
-				if err := take(i, nil, &MessageError{errors.New("the server has no text of it")}); err != nil {
-					r.c.abort()
-					return errors.Join(err, discard(cmd.Close()))
-				}
-				continue
-			}
-			// After an error the command is not to be touched any more: the library
-			// would go on reading the message at the side of its own goroutine.
-			if err := r.hand(i, body.Literal, take); err != nil {
-				return err
-			}
+		if err := r.given(m, msgs, place, take); err != nil {
+			// The command is not to be touched any more: the library would go on
+			// reading the message at the side of its own goroutine.
+			r.c.abort()
+			return err
 		}
 	}
 	err := cmd.Close()
@@ -409,6 +385,50 @@ func (r *imapReader) Read(ctx context.Context, mb *Mailbox, msgs []Message, take
 	return take(0, nil, &MessageError{fmt.Errorf("the server cannot give it: %s", plainText(no.Text))})
 }
 
+// errMixedUp says that what came is not what was asked for, after it was taken.
+var errMixedUp = errors.New("the server gives another message than was asked for")
+
+// given takes one message of those that were asked for.
+func (r *imapReader) given(m *imapclient.FetchMessageData, msgs []Message, place map[imap.UID]int, take func(i int, r io.Reader, err error) error) error {
+	var uid imap.UID
+	early := false // it was taken before the server said which it is
+	for item := m.Next(); item != nil; item = m.Next() {
+		if u, ok := item.(imapclient.FetchItemDataUID); ok {
+			uid = u.UID
+		}
+		body, ok := item.(imapclient.FetchItemDataBodySection)
+		if !ok {
+			continue
+		}
+		want := uid
+		if uid == 0 && len(msgs) == 1 {
+			want, early = msgs[0].UID, true
+		}
+		i, wanted := place[want]
+		switch {
+		case !wanted && body.Literal != nil:
+			if _, err := io.Copy(io.Discard, &counted{r: body.Literal, wire: r.c.wire}); err != nil {
+				return err
+			}
+		case !wanted:
+		case body.Literal == nil:
+			delete(place, want)
+			if err := take(i, nil, &MessageError{errors.New("the server has no text of it")}); err != nil {
+				return err
+			}
+		default:
+			delete(place, want)
+			if err := r.hand(i, body.Literal, take); err != nil {
+				return err
+			}
+		}
+	}
+	if early && uid != msgs[0].UID {
+		return errMixedUp
+	}
+	return nil
+}
+
 // ungiven asks for those messages again, one by one, that the server has and did
 // not give although all went well. The others were expunged meanwhile.
 func (r *imapReader) ungiven(ctx context.Context, mb *Mailbox, msgs []Message, place map[imap.UID]int, take func(i int, r io.Reader, err error) error) error {
@@ -418,12 +438,53 @@ func (r *imapReader) ungiven(ctx context.Context, mb *Mailbox, msgs []Message, p
 	}
 	for _, uid := range uids {
 		i := place[uid]
+		if r.c.early.Load() {
+			err := r.bySequence(msgs[i:i+1], func(_ int, in io.Reader, bad error) error { return take(i, in, bad) })
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		if len(msgs) == 1 {
 			return take(i, nil, &MessageError{errors.New("the server does not give it, although it has it")})
 		}
 		err := r.Read(ctx, mb, msgs[i:i+1], func(_ int, in io.Reader, bad error) error { return take(i, in, bad) })
 		if err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// bySequence reads messages one by one, by their numbers in the mailbox: to the
+// library an answer that has the message before the UID is none to UID FETCH.
+func (r *imapReader) bySequence(msgs []Message, take func(i int, r io.Reader, err error) error) error {
+	for i, m := range msgs {
+		r.c.wire.allow(searchOctets)
+		found, err := r.c.Search(&imap.SearchCriteria{UID: []imap.UIDSet{imap.UIDSetNum(m.UID)}}, nil).Wait()
+		if err != nil {
+			return asBusy(err)
+		}
+		numbers := found.AllSeqNums()
+		if len(numbers) != 1 {
+			continue // it is gone
+		}
+		one := func(_ int, in io.Reader, bad error) error { return take(i, in, bad) }
+		place := map[imap.UID]int{m.UID: 0}
+		cmd := r.c.Fetch(imap.SeqSetNum(numbers[0]), &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}}})
+		for got := cmd.Next(); got != nil; got = cmd.Next() {
+			if err := r.given(got, msgs[i:i+1], place, one); err != nil {
+				r.c.abort()
+				return err
+			}
+		}
+		if err := onlyAnswers(cmd.Close()); err != nil {
+			return err
+		}
+		if len(place) > 0 {
+			if err := take(i, nil, &MessageError{errors.New("the server does not give it, although it has it")}); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

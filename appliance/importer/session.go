@@ -6,10 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -42,6 +44,7 @@ type Session struct {
 	*imapclient.Client
 
 	wire    *wire
+	early   atomic.Bool   // the server says behind a message which it is
 	changed chan struct{} // gets a value when the server tells of a change by itself
 }
 
@@ -182,7 +185,11 @@ func (c *Session) handler() *imapclient.UnilateralDataHandler {
 		Expunge: func(uint32) { tell() },
 		Mailbox: func(*imapclient.UnilateralDataMailbox) { tell() },
 		Fetch: func(m *imapclient.FetchMessageData) {
-			for m.Next() != nil {
+			for item := m.Next(); item != nil; item = m.Next() {
+				if body, ok := item.(imapclient.FetchItemDataBodySection); ok && body.Literal != nil {
+					c.early.Store(true)
+					_, _ = io.Copy(io.Discard, &counted{r: body.Literal, wire: c.wire}) // the connection tells
+				}
 			}
 			tell()
 		},

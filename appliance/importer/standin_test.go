@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"pillarbox/appliance/importer"
 	"pillarbox/appliance/integration/rig"
@@ -25,12 +26,15 @@ type standIn struct {
 	token string                  // XOAUTH2 takes it; "" if no token is taken
 	holds func(token string) bool // takes others; nil takes none
 	boxes []*standBox
-	subs  []string // that LSUB lists, as on the wire; nil: it refuses LSUB
+	// silence is that of the way to it.
+	silence time.Duration
+	subs    []string // that LSUB lists, as on the wire; nil: it refuses LSUB
 	// answer may answer a command in the server's stead, with lines that end it
 	// ("" goes on as usual), or hang up.
 	answer func(n int, command string) (text string, hangUp bool)
 
-	conns sync.Map
+	conns  sync.Map
+	repeat time.Duration // 0: an answer is given once; else for ever
 
 	mu       sync.Mutex
 	commands []string // without tags and secrets
@@ -51,7 +55,7 @@ type standMessage struct {
 	date  string // "" for a usual one
 	size  int    // 0 for that of the body
 	body  string
-	fate  string // "", no, drop, nil, unsaid (not listed), ungiven (OK without it), refused (NO when it is listed)
+	fate  string // "", no, drop, trickle (for ever), first (BODY[] before UID), other (of another UID, likewise), nil, unsaid (not listed), ungiven (OK without it), refused (NO when it is listed)
 }
 
 const standPassword = "correct horse"
@@ -102,7 +106,7 @@ func (s *standIn) source(t *testing.T, change ...func(*importer.Server)) *import
 	for _, f := range change {
 		f(&conf)
 	}
-	src, err := importer.NewIMAP(&importer.IMAPConfig{Server: conf, Logger: testLog(t)})
+	src, err := importer.NewIMAP(&importer.IMAPConfig{Server: conf, Way: importer.Way{Silence: s.silence}, Logger: testLog(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,6 +150,12 @@ func (s *standIn) serve(c net.Conn) {
 		s.mu.Unlock()
 		if s.answer != nil {
 			text, hangUp := s.answer(n, command)
+			for text != "" && s.repeat > 0 {
+				if _, err := io.WriteString(c, text); err != nil {
+					return
+				}
+				time.Sleep(s.repeat)
+			}
 			if text != "" {
 				fmt.Fprint(c, strings.NewReplacer("(TAG", "(TAG", "TAG", tag).Replace(text)) // (TAG "x") is ESEARCH's
 			}
@@ -190,6 +200,16 @@ func (s *standIn) serve(c net.Conn) {
 				continue
 			}
 			say("* %d EXISTS\r\n* FLAGS (\\Seen)\r\n* OK [UIDVALIDITY %d] x\r\n* OK [UIDNEXT %d] x", len(box.msgs), box.validity, box.next())
+		case "SEARCH": // UID n
+			at := slices.IndexFunc(box.msgs, func(m standMessage) bool { return "UID "+strconv.Itoa(int(m.uid)) == rest })
+			say("* SEARCH %d", at+1)
+		case "FETCH": // n and the message
+			number, items, _ := strings.Cut(rest, " ")
+			n, _ := strconv.Atoi(number)
+			if s.uid(c, say, tag, fmt.Sprintf("FETCH %d %s", box.msgs[n-1].uid, items), box) {
+				return
+			}
+			continue
 		case "UID":
 			if s.uid(c, say, tag, rest, box) {
 				return
@@ -296,6 +316,18 @@ func (s *standIn) uid(c io.Writer, say func(string, ...any), tag, rest string, b
 		case "drop":
 			fmt.Fprintf(c, "* %d FETCH (UID %d BODY[] {%d}\r\n%s", i+1, m.uid, len(m.body), m.body[:len(m.body)/2])
 			return true
+		case "trickle":
+			fmt.Fprintf(c, "* %d FETCH (UID %d BODY[] {%d}\r\n", i+1, m.uid, len(m.body))
+			for {
+				if _, err := io.WriteString(c, "x"); err != nil {
+					return true
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		case "first":
+			say("* %d FETCH (BODY[] {%d}\r\n%s UID %d)", i+1, len(m.body), m.body, m.uid)
+		case "other":
+			say("* %d FETCH (BODY[] {%d}\r\n%s UID %d)", i+1, len(m.body), m.body, m.uid+1)
 		case "nil":
 			say("* %d FETCH (UID %d BODY[] NIL)", i+1, m.uid)
 		default:

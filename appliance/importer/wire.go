@@ -43,6 +43,7 @@ type wire struct {
 	since  int64
 	waited time.Duration
 	came   int64
+	slow   bool // for good: the library passes over an error that comes once
 
 	speller speller
 }
@@ -105,8 +106,11 @@ func (w *wire) Write(p []byte) (int, error) {
 }
 
 func (w *wire) receive(p []byte) (int, error) {
-	if w.left.Load() <= 0 {
+	switch {
+	case w.left.Load() <= 0:
 		return 0, errTalkative
+	case w.slow:
+		return 0, errSlow
 	}
 	limit := time.Duration(w.limit.Load())
 	begin := time.Now()
@@ -136,6 +140,7 @@ func (w *wire) pace(begin time.Time, n int) error {
 	case w.came >= leastOctets:
 		w.waited, w.came = 0, 0
 	case w.waited > 2*w.silence:
+		w.slow = true
 		return errSlow
 	}
 	return nil
