@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"pillarbox/appliance/audit"
+	"pillarbox/appliance/directory"
 	"pillarbox/appliance/importer"
 	"pillarbox/appliance/importer/files"
 	"pillarbox/storage"
@@ -15,6 +17,13 @@ import (
 func openImports(c *Config, o *office) (*importer.Jobs, error) {
 	dir := filepath.Join(c.Dir, "imports")
 	log := c.Logger.With("service", "importer")
+	people, err := o.directory.List(context.Background()) // asks memory
+	if err != nil {
+		return nil, fmt.Errorf("list the accounts: %w", err)
+	}
+	exists := func(id storage.AccountID) bool {
+		return slices.ContainsFunc(people, func(a directory.Account) bool { return a.ID == id })
+	}
 	jobs, err := importer.OpenJobs(&importer.JobsConfig{
 		Dir:    dir,
 		Logger: log,
@@ -22,12 +31,19 @@ func openImports(c *Config, o *office) (*importer.Jobs, error) {
 			Stager: &stager{o.store, o.space}, Logger: log, Quarantine: importer.QuarantineDir(dir), Room: o.space.roomFor,
 		}),
 		Account: o.mailOf,
+		Exists:  exists,
 		Files:   func(path, owner string) (importer.Source, error) { return files.Open(path, owner) },
 		Record:  o.recordImport,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the imports: %w", err)
 	}
+
+	o.directory.Watch(func(change directory.Change) { // as long as there is a directory
+		if change.What == directory.AccountRemoved {
+			jobs.Forget(change.Account)
+		}
+	})
 
 	return jobs, nil
 }

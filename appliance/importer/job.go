@@ -14,6 +14,9 @@ type From struct {
 	// Path is a Maildir, an mbox or a folder of such; User of a person then
 	// chooses whose mail of several.
 	Path string `json:"path,omitempty"`
+	// Owner chooses whose mail where one person's moves; "" means that nobody
+	// else's is there.
+	Owner string `json:"owner,omitempty"`
 }
 
 // withoutUser returns a copy that names nobody.
@@ -120,6 +123,8 @@ func (n *NewJob) Validate() error {
 	switch {
 	case (n.From.IMAP == nil) == (n.From.Path == ""):
 		errs = append(errs, errors.New("from: either a server or a path is wanted"))
+	case n.From.Owner != "" && (n.From.IMAP != nil || len(n.People) != 1):
+		errs = append(errs, errors.New("from: an owner is named where one person's mail moves out of files; of several each user is one"))
 	case n.From.IMAP != nil:
 		s := *n.From.IMAP
 		s.User = "anybody"

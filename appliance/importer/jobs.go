@@ -48,7 +48,7 @@ const (
 	JobEnded   Happened = "ended"   // Account says whose part, Text how
 )
 
-// JobsConfig says what Jobs works with. Nothing but Files, Way and Record may be
+// JobsConfig says what Jobs works with. Nothing but Exists, Files, Way and Record may be
 // nil or zero.
 type JobsConfig struct {
 	Dir    string // is made when it is needed
@@ -56,6 +56,9 @@ type JobsConfig struct {
 	Logger *slog.Logger
 	// Account finds the account of an address, and its canonical address.
 	Account func(ctx context.Context, address string) (*storage.Account, string, error)
+	// Exists tells of an account whether there is one: quarantined messages of
+	// others are removed by OpenJobs; nil means that nobody looks.
+	Exists func(id storage.AccountID) bool
 	// Files opens mail in files; nil means that there is none to be had.
 	Files func(path, owner string) (Source, error)
 	Way   Way
@@ -100,6 +103,11 @@ func OpenJobs(c *JobsConfig) (*Jobs, error) {
 	}
 	for _, err := range bad {
 		j.log.Error("an import is passed over", "err", err)
+	}
+	if c.Exists != nil {
+		if err := c.Engine.Sweep(c.Exists); err != nil {
+			j.log.Error("quarantined messages of accounts that were removed are still there", "err", err)
+		}
 	}
 	for _, job := range list {
 		r := newRunning(*job)
@@ -266,7 +274,7 @@ func (j *Jobs) open(job *Job, person int, keys secrets, t *tokens) (Source, erro
 		if j.conf.Files == nil {
 			return nil, fmt.Errorf("%w: mail in files cannot be read here", ErrRefused)
 		}
-		owner := ""
+		owner := job.From.Owner
 		if len(job.People) > 1 {
 			owner = p.User
 		}
@@ -560,6 +568,14 @@ func (j *Jobs) keep(r *running) {
 func (j *Jobs) record(ctx context.Context, h Happening) {
 	if j.conf.Record != nil {
 		j.conf.Record(context.WithoutCancel(ctx), h)
+	}
+}
+
+// Forget removes what is kept of an account beside its mail: the octets of
+// messages that could not be taken.
+func (j *Jobs) Forget(id storage.AccountID) {
+	if err := j.conf.Engine.Forget(id); err != nil {
+		j.log.Error("quarantined messages of an account that was removed are still there", "account", id, "err", err)
 	}
 }
 

@@ -6,11 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"pillarbox/appliance/importer"
+	"pillarbox/appliance/importer/files"
 	"pillarbox/storage"
 )
 
@@ -19,6 +21,7 @@ func jobsOf(t *testing.T, h *here, dir string, before func()) (jobs *importer.Jo
 	t.Helper()
 	jobs, err := importer.OpenJobs(&importer.JobsConfig{
 		Dir: dir, Engine: h.engine, Logger: testLog(t),
+		Files: func(path, owner string) (importer.Source, error) { return files.Open(path, owner) },
 		Account: func(context.Context, string) (*storage.Account, string, error) {
 			if before != nil {
 				before()
@@ -160,5 +163,34 @@ func TestAJobIsNotResumedWhileItStops(t *testing.T) {
 	until(t, jobs, job.ID, func(j *importer.Job) bool { return j.State == importer.Ended })
 	if got := len(h.contents("INBOX")); got != 3 {
 		t.Errorf("there are %d messages", got)
+	}
+}
+
+// TestOneOfSeveralPeoplesFiles reads the mail of one of two people out of the
+// same folder, as the server.
+func TestOneOfSeveralPeoplesFiles(t *testing.T) {
+	h := newHere(t)
+	jobs, _ := jobsOf(t, h, filepath.Join(t.TempDir(), "imports"), nil)
+	spool := t.TempDir() // of Cyrus
+	for who, text := range map[string]string{"ada": "Subject: hers\r\n\r\n", "ben": "Subject: his\r\n\r\n"} {
+		dir := filepath.Join(spool, who[:1], "user", who)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for name, data := range map[string]string{"1.": text, "cyrus.header": "", "cyrus.index": ""} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	n := &importer.NewJob{From: importer.From{Path: spool, Owner: "ben"}, People: []importer.Login{{User: "ada@office.example", Account: "ada@office.example"}}}
+	job := add(t, jobs, n)
+	until(t, jobs, job.ID, func(j *importer.Job) bool { return j.State == importer.Ended })
+	if got := h.contents("INBOX"); len(got) != 1 || !strings.Contains(got[0], "his") {
+		t.Errorf("there are %q", got)
+	}
+	n.People = append(n.People, importer.Login{User: "cy", Account: "cy@office.example"})
+	if _, err := jobs.Add(t.Context(), n, "somebody"); !errors.Is(err, importer.ErrRefused) {
+		t.Errorf("an owner of several people's: %v", err)
 	}
 }

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+
+	"pillarbox/storage"
 )
 
 // maxKept bounds the file of a message that is too big, in octets.
@@ -63,8 +66,31 @@ func (r *run) file(o Origin, key string) string {
 	if r.quarantine == "" {
 		return ""
 	}
-	sum := sha256.Sum256(append(o.key(key), r.Account.ID()...))
-	return filepath.Join(r.quarantine, hex.EncodeToString(sum[:12])+".eml")
+	sum := sha256.Sum256(o.key(key))
+	return filepath.Join(r.quarantine, string(r.Account.ID()), hex.EncodeToString(sum[:12])+".eml")
+}
+
+// Forget removes the files of an account's quarantined messages.
+func (e *Engine) Forget(id storage.AccountID) error {
+	if e.quarantine == "" || storage.CheckAccountID(id) != nil {
+		return nil
+	}
+	return os.RemoveAll(filepath.Join(e.quarantine, string(id)))
+}
+
+// Sweep removes the files of accounts that there are no more.
+func (e *Engine) Sweep(exists func(id storage.AccountID) bool) error {
+	entries, err := os.ReadDir(e.quarantine)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var errs []error
+	for _, entry := range entries {
+		if id := storage.AccountID(entry.Name()); entry.IsDir() && !exists(id) {
+			errs = append(errs, e.Forget(id))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // unkeep removes the file of a message that has come at last.
@@ -90,11 +116,12 @@ func (r *run) keep(t *target, m *Message, in io.Reader) (name string, size int64
 			return "", m.Size, err
 		}
 	}
-	if err := os.MkdirAll(r.quarantine, 0o700); err != nil {
+	name = r.file(t.origin, m.Key)
+	dir := filepath.Dir(name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", m.Size, err
 	}
-	name = r.file(t.origin, m.Key)
-	f, err := os.CreateTemp(r.quarantine, ".new-")
+	f, err := os.CreateTemp(dir, tempPrefix)
 	if err != nil {
 		return "", m.Size, err
 	}

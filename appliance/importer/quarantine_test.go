@@ -56,7 +56,7 @@ func TestWhatCannotBeTakenIsQuarantined(t *testing.T) {
 	if r.Total.Taken != 296 || r.Total.Quarantined != 4 || len(r.Bad) != 4 {
 		t.Errorf("%+v %+v", r.Total, r.Bad)
 	}
-	kept, _ := filepath.Glob(filepath.Join(h.dir, "quarantine", "*.eml"))
+	kept, _ := filepath.Glob(filepath.Join(h.dir, "quarantine", "*", "*.eml"))
 	if len(kept) != 1 {
 		t.Fatalf("kept are %q", kept)
 	}
@@ -88,7 +88,7 @@ func TestWhatCannotBeTakenIsQuarantined(t *testing.T) {
 	if r := h.move(src, importer.Options{Retry: true}); r.Total.Taken != 1 {
 		t.Errorf("small: %+v", r.Total)
 	}
-	if kept, _ := filepath.Glob(filepath.Join(h.dir, "quarantine", "*")); len(kept) != 0 {
+	if kept, _ := filepath.Glob(filepath.Join(h.dir, "quarantine", "*", "*")); len(kept) != 0 {
 		t.Errorf("still kept are %q", kept)
 	}
 }
@@ -146,5 +146,40 @@ func TestARenumberedMailboxComesOnlyOnce(t *testing.T) {
 	other := s.source(t, func(c *importer.Server) { c.Host, c.Name = "localhost", "127.0.0.1" })
 	if r := h.move(other, importer.Options{}); r.Total.Claimed != 1 || r.Total.Taken != 1 {
 		t.Errorf("%+v", r.Total)
+	}
+}
+
+// TestQuarantineGoesWithTheAccount keeps no octets of somebody who is gone.
+func TestQuarantineGoesWithTheAccount(t *testing.T) {
+	inbox := plainBox(3)
+	inbox.msgs[1].body = "Subject: big\r\n\r\n" + strings.Repeat("0123456789\r\n", 10_000)
+	s := (&standIn{caps: plainCaps, boxes: []*standBox{inbox}}).start(t)
+	h := newHere(t, func(c *storage.Config) { c.MaxMessage = 64 << 10 })
+	kept := func() int {
+		files, _ := filepath.Glob(filepath.Join(h.dir, "quarantine", "*", "*.eml"))
+		return len(files)
+	}
+	move := func() {
+		t.Helper()
+		if h.move(s.source(t), importer.Options{Retry: true}); kept() != 1 {
+			t.Fatalf("%d files are kept", kept())
+		}
+	}
+	move()
+	there := true
+	exists := func(id storage.AccountID) bool { return there && id == h.account.ID() }
+	if err := h.engine.Sweep(exists); err != nil || kept() != 1 {
+		t.Errorf("%v: %d files are kept of an account that there is", err, kept())
+	}
+	there = false
+	if err := h.engine.Sweep(exists); err != nil || kept() != 0 {
+		t.Errorf("%v: %d files are kept of an account that there is not", err, kept())
+	}
+	move()
+	if err := h.engine.Forget(h.account.ID()); err != nil || kept() != 0 {
+		t.Errorf("%v: %d files are kept", err, kept())
+	}
+	if err := h.engine.Forget("../quarantine"); err != nil {
+		t.Error(err)
 	}
 }

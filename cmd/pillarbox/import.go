@@ -154,7 +154,7 @@ func printImport(w io.Writer, job *importer.Job) error {
 	}
 	for i := range job.People {
 		p := &job.People[i]
-		fmt.Fprintf(&b, "%s → %s: %s", p.User, p.Account, stageText(p))
+		fmt.Fprintf(&b, "%s → %s: %s", p.User, p.Account, stageText(job, p))
 		if s := p.Progress; s != nil && p.Stage == importer.StageMoving {
 			fmt.Fprintf(&b, ", %d of %d messages", s.MessagesIn, s.Messages)
 			if s.PerSecond > 0 {
@@ -179,7 +179,7 @@ func printImport(w io.Writer, job *importer.Job) error {
 	}
 	switch {
 	case job.State == importer.Locked:
-		fmt.Fprintf(&b, "It needs a password: pillarbox import resume %s\n", job.ID)
+		fmt.Fprintf(&b, "It goes on where it was with %s: pillarbox import resume %s%s\n", keyText(job), job.ID, resumeFlags(job))
 	case job.State == importer.Running && job.Follow && !job.CutOver:
 		fmt.Fprintf(&b, "It takes what is new until you say: pillarbox import cut-over %s\n", job.ID)
 	}
@@ -188,19 +188,47 @@ func printImport(w io.Writer, job *importer.Job) error {
 	return err
 }
 
-func stageText(p *importer.Person) string {
+// stageText says how far somebody's mail is.
+func stageText(job *importer.Job, p *importer.Person) string {
 	switch {
-	case p.Stage == importer.StageRetrying:
-		return "tries again at " + p.Next.Local().Format(time.TimeOnly)
 	case p.Stage == importer.StageDone && p.OK != nil && *p.OK:
 		return "done and verified"
 	case p.Stage == importer.StageDone && p.OK != nil:
 		return "done, but NOT as at the source"
-	case p.Stage == importer.StageLocked:
-		return "the password is refused"
+	case p.Stage == importer.StageDone, p.Stage == importer.StageFailed:
+	case p.Stage == importer.StageLocked || job.State == importer.Locked:
+		return "waits for " + keyText(job)
+	case p.Stage == importer.StageRetrying && job.State == importer.Running:
+		return "tries again at " + p.Next.Local().Format(time.TimeOnly)
+	case job.State != importer.Running:
+		return string(job.State)
 	}
 
 	return string(p.Stage)
+}
+
+// keyText names what signs in at the source.
+func keyText(job *importer.Job) string {
+	s := job.From.IMAP
+	switch {
+	case s == nil || s.SignIn != importer.ByXOAUTH2:
+		return "the password"
+	case s.OAuth == nil:
+		return "a new token"
+	case s.OneSecret():
+		return "the application's secret"
+	}
+
+	return "a new refresh token"
+}
+
+// resumeFlags are those without which several people's import cannot go on.
+func resumeFlags(job *importer.Job) string {
+	if s := job.From.IMAP; s != nil && !s.OneSecret() && len(job.People) > 1 {
+		return " --people FILE"
+	}
+
+	return ""
 }
 
 // person says whose of a job's.

@@ -82,13 +82,9 @@ func (c *importFilesCommand) Run(ctx context.Context, e *env) error {
 
 // onBox has the server read the files, as a job of its own.
 func (c *importFilesCommand) onBox(ctx context.Context, e *env, path string, o importer.Options) error {
-	if c.Owner != "" {
-		return &usageError{err: errors.New("--owner is for files that this command reads; name that person's folder instead")}
-	}
-
 	return c.with(ctx, e, false, func(client *control.Client) error {
 		job, err := client.AddImport(ctx, &importer.NewJob{
-			From: importer.From{Path: path}, People: []importer.Login{{User: c.Account, Account: c.Account}}, Options: o,
+			From: importer.From{Path: path, Owner: c.Owner}, People: []importer.Login{{User: c.Account, Account: c.Account}}, Options: o,
 		})
 		if err == nil {
 			job, err = followImport(ctx, client, e, job)

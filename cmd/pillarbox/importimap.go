@@ -216,6 +216,9 @@ func (c *importIMAPCommand) onePerson(n *importer.NewJob) error {
 	if account == "" {
 		account = c.User
 	}
+	if !strings.Contains(account, "@") {
+		return &usageError{err: fmt.Errorf("to whom does the mail of %q go? Give --account with the address here, such as --account %s@office.example", c.User, c.User)}
+	}
 	n.People = []importer.Login{{User: c.User, Account: account}}
 
 	return nil
