@@ -48,6 +48,7 @@ func pageActs() map[string]pageAct {
 		"POST /me/sessions/end":        by("DELETE /v1/accounts/{address}/sessions", "DELETE /v1/admin/sessions"),
 
 		"POST /people/new":                           by("POST /v1/accounts"),
+		"POST /people/many/noted":                    {why: "it forgets passwords that the page shows once; a program makes them itself"},
 		"POST /people/many":                          by("POST /v1/accounts"),
 		"POST /people/{address}/name":                by("PUT /v1/accounts/{address}/name"),
 		"POST /people/{address}/quota":               by("PUT /v1/accounts/{address}/quota"),

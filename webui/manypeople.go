@@ -1,8 +1,6 @@
 package webui
 
 import (
-	"errors"
-	"net/http"
 	"strconv"
 	"strings"
 )
@@ -11,14 +9,11 @@ import (
 // 50 ms.
 const maxMany = 250
 
-// manyPage is a list of people that is typed or pasted, what is wrong with it
-// line by line, and who was added.
+// manyPage is a list of people that is typed or pasted, and what is wrong with it
+// line by line.
 type manyPage struct {
 	Text, Quota, Domain string
 	Wrong               []wrongLine
-	Made                []newcomer
-	Skipped             []string
-	Back                string // where newcomers.html leads on
 }
 
 // wrongLine is a person of the list who cannot be added.
@@ -30,7 +25,7 @@ func (v *visit) newPeople() error {
 
 // addPeople adds nobody unless all can be added, as far as that shows before.
 func (v *visit) addPeople() error {
-	d := manyPage{Text: v.r.PostFormValue("people"), Quota: v.value("quota"), Domain: v.s.office.now().Domain, Back: "/people"}
+	d := manyPage{Text: v.r.PostFormValue("people"), Quota: v.value("quota"), Domain: v.s.office.now().Domain}
 	bad := problems{}
 	quota, ok := parseQuota(d.Quota)
 	if !ok {
@@ -55,29 +50,16 @@ func (v *visit) addPeople() error {
 		bad.add("people", "Nobody was added yet. Put right what the list below names, and send it again.")
 		return v.again("peoplenew", "Add many people", d, bad)
 	}
-	v.deadline(longAnswer)
-	for _, n := range rows {
-		n.Password = newPassword()
-		err := v.call(http.MethodPost, "/v1/accounts", map[string]any{
-			"address": n.Address, "name": n.Name, "password": n.Password, "quota": quota,
-		}, nil)
-		var api *APIError
-		switch {
-		case errors.As(err, &api) && len(d.Made) == 0 && api.Status < http.StatusInternalServerError:
-			d.Wrong = append(d.Wrong, wrongLine{n.Address, sentence(api.Message)})
-			bad.add("people", "Nobody was added yet. Put right what the list below names, and send it again.")
-			return v.again("peoplenew", "Add many people", d, bad)
-		case err != nil && len(d.Made) == 0:
-			return err
-		case err != nil:
-			// Passwords that were made must be shown whatever happens.
-			d.Skipped = append(d.Skipped, n.Address+" ("+err.Error()+")")
-			continue
-		}
-		d.Made = append(d.Made, n)
+	for i := range rows {
+		rows[i].Password = newPassword()
 	}
+	if !v.addBatch(rows, quota) {
+		bad.add("people", "The list before this one is still under way. Wait for its end.")
+		return v.again("peoplenew", "Add many people", d, bad)
+	}
+	v.seeOther("/people/many/added")
 
-	return v.show("newcomers", "Passwords of the new people", d)
+	return nil
 }
 
 // lookThrough finds what is wrong with people before any is added.

@@ -52,6 +52,9 @@ func (s *Server) peopleRoutes() []Route {
 		{Pattern: "POST /people/new", Role: Operator, Handle: (*visit).addPerson},
 		{Pattern: "GET /people/many", Role: Operator, Handle: (*visit).newPeople},
 		{Pattern: "POST /people/many", Role: Operator, MaxBody: 1 << 20, Handle: (*visit).addPeople},
+		{Pattern: "GET /people/many/added", Role: Operator, Handle: (*visit).peopleAdded},
+		{Pattern: "GET /live/people/added", Role: Operator, Stream: true, Handle: (*visit).peopleAddedLive},
+		{Pattern: "POST /people/many/noted", Role: Operator, Handle: (*visit).peopleNoted},
 	}
 }
 

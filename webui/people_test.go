@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pquerna/otp/totp"
@@ -210,7 +211,8 @@ func TestManyPeopleAtOnce(t *testing.T) {
 	if got := b.api.changed(); p.status != http.StatusUnprocessableEntity || len(got) > 0 {
 		t.Errorf("status %d, asked was %v", p.status, got)
 	}
-	p = w.post("/people/many", "people", "Ada,ada@office.example\nBen,ben@office.example", "quota", "2,5")
+	w.post("/people/many", "people", "Ada,ada@office.example\nBen,ben@office.example", "quota", "2,5").leads(t, "/people/many/added")
+	p = w.get("/people/many/added")
 	passwords := map[string]bool{}
 	for _, c := range b.api.changed() {
 		var in struct {
@@ -222,22 +224,58 @@ func TestManyPeopleAtOnce(t *testing.T) {
 		}
 		passwords[in.Password] = true
 	}
-	if len(passwords) != 2 || !strings.Contains(p.text, `href="/people">I have noted them`) {
+	if len(passwords) != 2 {
 		t.Errorf("%d passwords\n%s", len(passwords), p.text)
 	}
-	// One that fails in the middle hides none of the passwords.
-	b.api.answers["POST /v1/accounts"] = func(rw http.ResponseWriter, r *http.Request) {
-		if n := len(b.api.calls); strings.Contains(b.api.calls[n-1].Body, "carl") {
+	// They are for who sent the list, until they are noted or forgotten.
+	b.as(webui.Administrator).get("/people/many/added").leads(t, "/people")
+	if again := w.get("/people/many/added"); again.text != p.text {
+		t.Errorf("after a reload:\n%s", again.text)
+	}
+	w.post("/people/many/noted").leads(t, "/people")
+	w.get("/people/many/added").leads(t, "/people")
+}
+
+// TestALongListGoesOn leaves the page while people are added: what fails in the
+// middle hides no password, and no second list begins meanwhile.
+func TestALongListGoesOn(t *testing.T) {
+	b := newBox(t, true)
+	w := b.as(webui.Operator)
+	hold := make(chan bool)
+	b.api.answers["POST /v1/accounts"] = func(rw http.ResponseWriter, _ *http.Request) {
+		if !<-hold {
 			rw.WriteHeader(http.StatusInsufficientStorage)
 			_ = json.NewEncoder(rw).Encode(map[string]string{"code": "disk-full", "message": "the disk is full"})
 			return
 		}
 		_ = json.NewEncoder(rw).Encode(nil)
 	}
-	p = w.post("/people/many", "people", "Ada,ada@office.example\nCarl,carl@office.example\nDora,dora@office.example")
-	if strings.Count(p.text, "<code>") != 2 || !strings.Contains(p.text, "carl@office.example (the disk is full)") {
+	w.post("/people/many", "people", "Ada,ada@office.example\nCarl,carl@office.example\nDora,dora@office.example").leads(t, "/people/many/added")
+	hold <- true
+	hold <- false
+	for p := w.get("/people/many/added"); !strings.Contains(p.text, "2 of 3 are added"); p = w.get("/people/many/added") {
+		if !strings.Contains(p.text, "of 3 are added") || strings.Contains(p.text, "<code>") {
+			t.Fatalf("the page says\n%s", p.text)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if p := w.post("/people/many", "people", "Eve,eve@office.example"); p.status != http.StatusUnprocessableEntity || !strings.Contains(p.text, "still under way") {
+		t.Errorf("a second list: status %d", p.status)
+	}
+	w.post("/people/many/noted") // too early to be forgotten
+	hold <- true
+	p := w.get("/people/many/added")
+	for ; strings.Contains(p.text, "of 3 are added"); p = w.get("/people/many/added") {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if strings.Count(p.text, "<code>") != 2 || !strings.Contains(p.text, "The disk is full.") || !strings.Contains(p.text, "carl@office.example") {
 		t.Errorf("the page says\n%s", p.text)
 	}
+	for _, what := range validate(p.text) {
+		t.Error(what)
+	}
+	b.clock.turn(16 * time.Minute)
+	w.get("/people/many/added").leads(t, "/people")
 }
 
 func TestASecondFactorIsResetForSomebody(t *testing.T) {

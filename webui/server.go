@@ -109,6 +109,7 @@ type Server struct {
 	hand       *handover
 	streams    streams
 	rounds     *rounds
+	batches    batches
 	stopping   chan struct{}
 	stop       sync.Once
 }
@@ -122,6 +123,7 @@ func New(c *Config) (*Server, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.batches.now = s.now
 	var err error
 	if s.assets, err = loadAssets(); err != nil {
 		return nil, fmt.Errorf("open the web page: %w", err)
@@ -185,6 +187,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.log.Warn("requests of the web page are cut off", "err", err)
 	}
 	s.rounds.wg.Wait()
+	s.batches.wg.Wait()
 	if err := s.sessions.save(limit); err != nil {
 		s.log.Warn("sessions of the web page not saved", "err", err)
 	}
