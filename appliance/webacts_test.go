@@ -41,7 +41,12 @@ func pageActs() map[string]pageAct {
 		"POST /passkey/new/finish":    {why: own},
 		"POST /passkey/remove":        {why: own},
 
-		"POST /me/password":            by("PUT /v1/accounts/{address}/password", "PUT /v1/admin/password"),
+		"POST /me/password":    by("PUT /v1/accounts/{address}/password", "PUT /v1/admin/password"),
+		"POST /me/mail":        by("POST /v1/accounts/{address}/archive"),
+		"POST /moving-out/new": by("POST /v1/exports"),
+		"POST /moving-out/{id}/act": by("POST /v1/exports/{id}/pause", "POST /v1/exports/{id}/resume", "POST /v1/exports/{id}/cancel",
+			"DELETE /v1/exports/{id}"),
+		"POST /moving-out/file":        by("POST /v1/accounts/{address}/archive"),
 		"POST /me/devices":             by("POST /v1/accounts/{address}/devices"),
 		"POST /me/devices/certificate": by("POST /v1/accounts/{address}/devices/certificate"),
 		"POST /me/devices/revoke":      by("DELETE /v1/accounts/{address}/devices"),
