@@ -82,6 +82,7 @@ func pageActs() map[string]pageAct {
 		"POST /bans/lift":     by("DELETE /v1/bans"),
 		"POST /bans/allow":    by("POST /v1/allowed"),
 		"POST /bans/disallow": by("DELETE /v1/allowed"),
+		"POST /support":       by("POST /v1/support"),
 		"POST /doctor":        by("POST /v1/doctor"),
 		"POST /moving":        by("POST /v1/imports/try", "POST /v1/imports"),
 		"POST /moving/{id}/act": by("POST /v1/imports/{id}/pause", "POST /v1/imports/{id}/resume", "POST /v1/imports/{id}/cancel",
