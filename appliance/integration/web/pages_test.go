@@ -79,6 +79,24 @@ func TestEveryPage(t *testing.T) {
 	}
 }
 
+// TestEveryPageOfAFreshBox does the same where there is nothing to show yet.
+func TestEveryPageOfAFreshBox(t *testing.T) {
+	long(t)
+	if !full() {
+		t.Skip("there is no time for it in CI")
+	}
+	e := newEyes(t)
+	defer e.close()
+	o := newOffice(t)
+	o.Command([]byte(adminPassword+"\n"), "admin", "passwd", "--password-stdin").MustRun(t)
+	b := o.browse(t)
+	b.open("/")
+	b.do("sign in", fill("login", "admin", "password", adminPassword), press("Sign in", "Overview"))
+	if seen := e.walk(b, "fresh-", "/"); seen < 20 {
+		t.Errorf("only %d pages were found", seen)
+	}
+}
+
 // walk looks at pages and at all to which they lead, and returns how many there are.
 func (e *eyes) walk(b *browser, prefix string, todo ...string) int {
 	b.t.Helper()
