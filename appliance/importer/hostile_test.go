@@ -221,13 +221,17 @@ func TestMessagesBeforeTheirUIDs(t *testing.T) {
 // TestAServerThatTrickles sends one message so slowly that it would take years,
 // and then all of them.
 func TestAServerThatTrickles(t *testing.T) {
+	t.Parallel()
 	inbox := plainBox(12)
 	inbox.msgs[5].fate, inbox.msgs[5].body = "trickle", strings.Repeat("x", 10_000)
-	s := (&standIn{caps: plainCaps, boxes: []*standBox{inbox}, silence: 250 * time.Millisecond}).start(t)
+	s := (&standIn{caps: plainCaps, boxes: []*standBox{inbox}, silence: 500 * time.Millisecond}).start(t)
 	h := newHere(t)
 	r := h.move(s.source(t), importer.Options{})
 	if r.Total.Taken != 11 || len(r.Bad) != 1 || !strings.Contains(r.Bad[0].Reason, "so slowly") {
 		t.Errorf("%+v %+v", r.Total, r.Bad)
+	}
+	if testing.Short() {
+		return
 	}
 	for i := range inbox.msgs {
 		inbox.msgs[i].fate = "trickle"
@@ -245,7 +249,8 @@ func TestAServerThatTrickles(t *testing.T) {
 
 // TestAListThatTrickles never ends, though it is never silent.
 func TestAListThatTrickles(t *testing.T) {
-	s := &standIn{caps: plainCaps, boxes: []*standBox{plainBox(1)}, silence: 250 * time.Millisecond}
+	t.Parallel()
+	s := &standIn{caps: plainCaps, boxes: []*standBox{plainBox(1)}, silence: 500 * time.Millisecond}
 	s.answer = func(_ int, command string) (string, bool) {
 		if strings.HasPrefix(command, "LIST") {
 			return "* OK wait\r\n", false

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
+
 	"pillarbox/storage"
 )
 
@@ -55,7 +57,7 @@ func (v *verifier) all(ctx context.Context) error {
 			}
 			continue
 		}
-		var list []Message
+		var list []listed
 		err := v.try(ctx, fmt.Sprintf("list %q", p.from.ID), func() (err error) {
 			list, err = v.list(ctx, p)
 			return err
@@ -75,50 +77,46 @@ func (v *verifier) all(ctx context.Context) error {
 	return nil
 }
 
+// listed is what is needed of a Message: there may be millions.
+type listed struct {
+	key, name string
+	size      int64
+	uid       imap.UID
+}
+
 // list lists a mailbox of the source.
-func (v *verifier) list(ctx context.Context, p *place) ([]Message, error) {
+func (v *verifier) list(ctx context.Context, p *place) ([]listed, error) {
 	reader, err := v.Source.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer reader.Close()
-	var out []Message
+	var out []listed
 	for m, err := range reader.Messages(ctx, &p.from) {
 		var bad *MessageError
 		if err != nil && !errors.As(err, &bad) {
 			return nil, oneMailbox(err)
 		}
-		m.Flags = nil
-		out = append(out, m)
+		out = append(out, listed{m.Key, m.Name, m.Size, m.UID})
 	}
 	return out, ctx.Err()
 }
 
-func (v *verifier) compare(ctx context.Context, p *place, list []Message) error {
+func (v *verifier) compare(ctx context.Context, p *place, list []listed) error {
 	origin := OriginOf(v.origin, p.from.ID)
-	prefix := origin.prefix()
-	records := map[string]Record{}
-	err := v.Account.Notes(prefix, func(k, b []byte) error {
-		if r, err := DecodeRecord(b); err == nil {
-			r.Flags = ""
-			records[string(k[len(prefix):])] = r
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
 	boxes := map[storage.MailboxID]*storage.Snapshot{}
 	var c Counts
 	for i := range list {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		m := &list[i]
+		m := &Message{Key: list[i].key, Name: list[i].name, UID: list[i].uid, Size: list[i].size}
 		c.Listed++
 		c.Bytes += max(m.Size, 0)
-		rec, ok := records[m.Key]
+		rec, ok, err := readRecord(v.Account, origin, m.Key)
 		switch {
+		case err != nil:
+			return err
 		case !ok:
 			v.differ("%s of %q has not come", m.where(), p.from.ID)
 		case rec.Fate == Quarantined:
