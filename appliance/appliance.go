@@ -219,6 +219,9 @@ func (a *Appliance) Run(ctx context.Context) error {
 	if err := a.startSettings(front); err != nil {
 		a.log.Error("the confirmed settings may not hold", "err", err)
 	}
+	if err := a.takeOldOffice(front); err != nil {
+		a.log.Error("what an earlier version knew of the office is not in the settings yet", "err", err)
+	}
 	inner.start(background, stopFront, "plans", a.plans.Run)
 	outer.start(front, stopFront, "health", a.watch)
 	outer.start(front, stopFront, "accounts", a.watchAccounts)

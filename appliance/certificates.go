@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,11 +78,15 @@ func (o *office) names() []string {
 	return all
 }
 
-// domains returns the mail domains, for certificates.
+// domains returns the mail domains, for certificates: those of accounts, and the
+// office's own from its first day on.
 func (o *office) domains() []string {
 	all, err := o.directory.Domains(context.Background())
 	if err != nil {
 		o.log.Warn("domains not known to the certificate", "err", err)
+	}
+	if d, err := o.clients.document(); err == nil && d.Office.Domain != "" && !slices.Contains(all, d.Office.Domain) {
+		all = append(all, d.Office.Domain)
 	}
 
 	return all

@@ -74,7 +74,7 @@ func (s *clientSetup) Facts(ctx context.Context, client netip.Addr) (*setup.Fact
 	if err != nil {
 		return nil, err
 	}
-	f := &setup.Facts{Domains: s.office.domains(), Names: s.office.names(), Outgoing: outgoing(d.ClientSetup.Outgoing), Addresses: []netip.Addr{}}
+	f := &setup.Facts{Office: d.Office.Name, Domains: s.office.domains(), Names: s.office.names(), Outgoing: outgoing(d.ClientSetup.Outgoing), Addresses: []netip.Addr{}}
 	port := nameIMAPS
 	imaps, legacy := s.port(nameIMAPS, portIMAPS), s.port(nameLegacy, portIMAPSLegacy)
 	// What a plan has people leave is not what they are to be set up with.

@@ -34,6 +34,7 @@ func (a *Appliance) openPlans(ctx context.Context) (*sunset.Planner, error) {
 		People:     members{recipients{a.office.directory}},
 		Mailer:     letters{a.office.delivery},
 		Server:     a.office.clients.server,
+		Zone:       a.zone,
 		Disconnect: a.disconnectContacts,
 		Record:     a.recordPlan,
 		Trouble:    a.planTrouble,
@@ -188,7 +189,7 @@ func withoutSending(rules []config.SignInRule) []config.SignInRule {
 func (s planSettings) Window(now time.Time) time.Time {
 	current := s.a.settings.Current()
 
-	return current.Document.Changes.Next(now)
+	return current.Document.Next(now)
 }
 
 // Changes implements sunset.Settings.

@@ -2,9 +2,11 @@ package appliance
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/audit"
@@ -39,9 +41,10 @@ func (a *Appliance) openWeb(in *signIn) error {
 		Version:   a.conf.Version,
 		Store:     webStore{sections{a.office.store.System()}},
 		Book:      a.office.pages,
-		Gate:      &webGate{in: in, dir: a.office.directory, bans: a.office.bans},
+		Gate:      &webGate{in: in, dir: a.office.directory, bans: a.office.bans, zone: a.zone},
 		API:       webAPI{a.office.handler},
 		Record:    a.recordWeb,
+		Office:    a.officeFacts,
 		Names:     a.office.names,
 		Inside:    reach.inside,
 		Ports:     func() (plain, secure int) { return a.portOfName(nameHTTP), a.portOfName(nameHTTPS) },
@@ -119,3 +122,37 @@ func (w webAPI) Routes() map[string]string { return w.handler.Roles() }
 
 // OpenAPI implements webui.API.
 func (w webAPI) OpenAPI() []byte { return w.handler.OpenAPI() }
+
+// officeFacts shows what the settings say of the office to the pages.
+func (a *Appliance) officeFacts() webui.Office {
+	o := a.settings.Current().Document.Office
+
+	return webui.Office{Name: o.Name, Domain: o.Domain, Zone: o.TimeZone}
+}
+
+// zone is the time zone in which people are told of times.
+func (a *Appliance) zone() *time.Location {
+	o := a.settings.Current().Document.Office
+
+	return o.Place()
+}
+
+// takeOldOffice moves what an earlier version kept of the office beside the
+// settings into them. While a change is on its way it waits for the next start.
+func (a *Appliance) takeOldOffice(ctx context.Context) error {
+	old, forget, err := webui.OldOffice(webStore{sections{a.office.store.System()}})
+	if err != nil || forget == nil {
+		return err
+	}
+	if a.settings.Current().Document.Office == (config.Office{}) {
+		patch, err := json.Marshal(map[string]config.Office{"office": {Name: old.Name, Domain: old.Domain, TimeZone: old.Zone}})
+		if err != nil {
+			return err
+		}
+		if _, _, _, err := a.settings.Amend(ctx, &config.Amendment{Patch: patch, By: theBox, Why: "an earlier version kept this elsewhere"}); err != nil {
+			return err
+		}
+	}
+
+	return forget(ctx)
+}

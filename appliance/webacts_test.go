@@ -96,10 +96,11 @@ func pageActs() map[string]pageAct {
 		"POST /firewall":                  settings,
 		"POST /network":                   settings,
 		"POST /signing-in":                settings,
+		"POST /office/{group}":            by("PATCH /v1/settings"),
 		"POST /settings/{number}/restore": by("POST /v1/settings/proposals"),
 		"POST /change/keep":               by("POST /v1/settings/confirm"),
 		"POST /change/take-back":          by("POST /v1/settings/revert"),
-		"POST /first/{step}":              by("POST /v1/accounts", "POST /v1/settings/proposals"),
+		"POST /first/{step}":              by("POST /v1/accounts", "PATCH /v1/settings"),
 
 		"POST /power/{order}":    by("POST /v1/power/{order}"),
 		"POST /plans":            by("POST /v1/plans"),

@@ -19,6 +19,7 @@ type webGate struct {
 	in   *signIn
 	dir  *directory.Directory
 	bans *access.Bans
+	zone func() *time.Location // in which times are told
 }
 
 // Claimed implements webui.Gate.
@@ -43,7 +44,7 @@ func (g *webGate) Administrator(ctx context.Context, password string, remote net
 		return directory.Login{}, g.dir.VerifyAdmin(ctx, directory.Secret(password))
 	})
 
-	return forWeb(err)
+	return g.forWeb(err)
 }
 
 // Person implements webui.Gate. A device's password opens mail, and nothing else.
@@ -55,7 +56,7 @@ func (g *webGate) Person(ctx context.Context, login, password string, remote net
 		}
 		return found, err
 	})
-	if err := forWeb(err); err != nil {
+	if err := g.forWeb(err); err != nil {
 		return webui.Known{}, err
 	}
 
@@ -71,7 +72,7 @@ func (g *webGate) Weigh(ctx context.Context, name, credential string, remote net
 		return directory.Login{}, nil
 	})
 
-	return forWeb(err)
+	return g.forWeb(err)
 }
 
 // exemptTime is how long an administrator's address is spared after a page.
@@ -81,7 +82,7 @@ const exemptTime = 30 * time.Minute
 func (g *webGate) Exempt(addr netip.Addr) { g.bans.Exempt(addr, exemptTime) }
 
 // forWeb makes what the pages understand of an error.
-func forWeb(err error) error {
+func (g *webGate) forWeb(err error) error {
 	var banned *bannedError
 	switch {
 	case err == nil:
@@ -93,7 +94,7 @@ func forWeb(err error) error {
 	case errors.Is(err, directory.ErrNoAdmin):
 		return webui.ErrWrong
 	case errors.As(err, &banned):
-		return &webui.Refusal{Text: "Too many wrong passwords came from here. Try again at " + banned.until.Local().Format(time.TimeOnly) +
+		return &webui.Refusal{Text: "Too many wrong passwords came from here. Try again at " + banned.until.In(g.zone()).Format(time.TimeOnly) +
 			", or lift the ban where somebody else is signed in."}
 	case errors.Is(err, errTooManyLogins), errors.Is(err, errTooFast), errors.Is(err, directory.ErrBusy):
 		return &webui.Refusal{Text: "Too many tries. Wait a minute and try again."}

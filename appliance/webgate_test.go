@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"pillarbox/appliance/access"
 	"pillarbox/appliance/config"
@@ -29,7 +30,7 @@ func TestTheWebPageSharesTheDoorWithMail(t *testing.T) {
 		t.Fatal(err)
 	}
 	mail := testSignIn(o, slog.New(slog.DiscardHandler))
-	g := &webGate{in: mail, dir: o.directory, bans: o.bans}
+	g := &webGate{in: mail, dir: o.directory, bans: o.bans, zone: func() *time.Location { return time.UTC }}
 	from := func(host byte) net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, host), Port: 4711} }
 	refusal := func(what string, err error, words string) {
 		t.Helper()

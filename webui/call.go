@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 )
 
 // maxAnswer bounds an answer of the API, in octets.
@@ -142,6 +143,27 @@ func (v *visit) explain(err error, bad problems, fields map[string]string) error
 		return err
 	}
 	bad.add(field, sentence(e.Message))
+
+	return nil
+}
+
+// explainPaths is explain for what is wrong with settings: fields names those of a
+// form by the path of what they set.
+func (v *visit) explainPaths(err error, bad problems, fields map[string]string) error {
+	var e *APIError
+	if !errors.As(err, &e) || e.Code != "settings" {
+		return v.explain(err, bad, nil)
+	}
+	for line := range strings.Lines(e.Message) {
+		line = strings.TrimPrefix(strings.TrimSpace(line), "configuration: ")
+		line = strings.TrimPrefix(line, "read the configuration: ")
+		path, what, _ := strings.Cut(line, ": ")
+		if field, ok := fields[path]; ok {
+			bad.add(field, sentence(what))
+			continue
+		}
+		bad.add("", sentence(line))
+	}
 
 	return nil
 }

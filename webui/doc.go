@@ -56,10 +56,12 @@
 //	web/sessions  SHA-256 of the cookie → who, since when, from where
 //	web/users     "admin" or an account's id → role, second factor, recovery codes, passkeys
 //	web/tokens    SHA-256 of the token → name, role, by whom
-//	web/office    "office" → name, mail domain, time zone, how far the first steps went
+//	web/office    "office" → how far the first steps went
 //	web/doctor    when it began → an examination and what it found
 //
-// A [Book] holds all but the office's facts. It is open without the pages, too: who
+// The office's name, mail domain and time zone are settings, as the box's others.
+// A setting without a page of its own gets a line in settingGroups. A [Book] holds
+// all but how far the first steps went. It is open without the pages, too: who
 // lost a telephone at night gets in by a command (account reset-factor), whether
 // the server runs or not. What others do to a user or a token goes by package
 // control, which asks the Book; only what somebody proves of themselves, such as

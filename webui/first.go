@@ -166,12 +166,15 @@ func (v *visit) doStep() error {
 			return err
 		}
 	}
+	if d.Step <= stepOffice && len(bad) == 0 {
+		if err := v.keepFacts(d.Facts, bad); err != nil {
+			return err
+		}
+	}
 	if len(bad) > 0 {
 		return v.again("first", "First steps: "+d.Steps[d.Step-1], d, bad)
 	}
-	before := v.s.office.now()
-	d.Facts.Step = max(before.Step, d.Step)
-	if err := v.keepFacts(before, d.Facts); err != nil {
+	if err := v.s.office.went(v.ctx(), d.Step); err != nil {
 		return err
 	}
 	switch {
@@ -179,7 +182,7 @@ func (v *visit) doStep() error {
 		d.Back = "/first/" + strconv.Itoa(lastStep)
 		return v.show("newcomers", "Passwords of the new people", d)
 	case d.Step == lastStep:
-		v.flash("ok", "That was all. Every step can be changed later.")
+		v.flash("ok", "That was all. Each step can be changed later: the office and its time on the page Office and settings, the rest on pages of its own.")
 		v.seeOther("/")
 	default:
 		v.seeOther("/first/" + strconv.Itoa(d.Step+1))
@@ -191,20 +194,26 @@ func (v *visit) doStep() error {
 // domainName is a name that mail can have behind the @.
 var domainName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$`)
 
-func (v *visit) keepFacts(before, after facts) error {
-	if before == after {
+// keepFacts puts what was typed into the settings.
+func (v *visit) keepFacts(after facts, bad problems) error {
+	before := v.s.office.now().Office
+	if before == after.Office {
 		return nil
 	}
-	if err := v.s.office.set(v.ctx(), after); err != nil {
-		return err
+	set := map[string]any{}
+	if after.Name != before.Name {
+		set["name"] = after.Name
 	}
-	before.Step = after.Step
-	if before == after {
-		return nil
+	if after.Domain != before.Domain {
+		set["domain"] = after.Domain
 	}
-	words := func(f facts) string { return f.Name + ", " + f.Domain + ", " + f.Zone }
+	if after.Zone != before.Zone {
+		set["time_zone"] = after.Zone
+	}
+	_, err := v.amend(map[string]any{"office": set}, "", bad,
+		map[string]string{"office.name": "name", "office.domain": "domain", "office.time_zone": "zone"})
 
-	return v.record("office.changed", "", map[string]string{"before": words(before), "after": words(after)})
+	return err
 }
 
 // maxAtOnce bounds how many people are added by one form: hashing their

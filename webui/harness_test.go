@@ -325,6 +325,7 @@ func (b *box) open() {
 			b.acts = append(b.acts, a)
 			return nil
 		},
+		Office: func() webui.Office { return webui.Office{} },
 		Names:  func() []string { return []string{"mail.office.example", "box"} },
 		Power:  true,
 		Inside: func(a netip.Addr) bool { return a.IsLoopback() },

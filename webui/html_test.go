@@ -220,6 +220,8 @@ func TestFormsThatAreWrongComeBack(t *testing.T) {
 		"/groups/info@office.example/add":                 {"members", " , "},
 		"/people/anna@office.example/devices/certificate": {"name", ""},
 		"/tokens/new":                                     {"name", "", "role", "king"},
+		"/office/records":                                 {"audit-acts-days", "many"},
+		"/office/ports":                                   {"ports-metrics", "ajar"},
 		"/first/1":                                        {"zone", "Mars/Olympus"},
 		"/first/2":                                        {"name", "", "domain", "x y"},
 		"/first/5":                                        {"people", "Ada Lovelace\nnobody <>;;;"},

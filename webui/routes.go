@@ -27,6 +27,7 @@ func (s *Server) allRoutes() []Route {
 		s.banRoutes(),
 		s.auditRoutes(),
 		s.tokenRoutes(),
+		s.choicesRoutes(),
 		s.settingsRoutes(),
 		s.supportRoutes(),
 		s.powerRoutes(),

@@ -24,6 +24,8 @@ type Config struct {
 	API     API
 	// Record writes down what was done here; an error is the answer to who did it.
 	Record func(ctx context.Context, a Act) error
+	// Office returns what the settings say of the office.
+	Office func() Office
 	// Names returns the host names under which the page may be opened.
 	Names func() []string
 	// Inside tells whether an address is of one of the networks from which the
@@ -132,7 +134,7 @@ func New(c *Config) (*Server, error) {
 		return nil, fmt.Errorf("open the web page: %w", err)
 	}
 	s.sessions, s.users, s.tokens, s.rounds, s.halves = c.Book.sessions, c.Book.users, c.Book.tokens, c.Book.rounds, &c.Book.halves
-	if s.office, err = loadOffice(s.conf.Store); err != nil {
+	if s.office, err = loadOffice(s.conf.Store, s.conf.Office); err != nil {
 		return nil, fmt.Errorf("open the web page: %w", err)
 	}
 	s.claimCode = newClaimCode()

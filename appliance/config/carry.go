@@ -26,6 +26,11 @@ var ErrReach = errors.New("only ports for mail, how people sign in and how stric
 // the document is as wanted already, Carry returns the version that is current.
 // The window is the caller's matter.
 func (m *Manager) Carry(ctx context.Context, a *Approved) (Version, error) {
+	return m.settle(ctx, a, harmless)
+}
+
+// settle applies a change and makes it a version, if it may go that way.
+func (m *Manager) settle(ctx context.Context, a *Approved, may func(from, to *Document) bool) (Version, error) {
 	if a.By == "" {
 		return Version{}, ErrNoProof
 	}
@@ -42,7 +47,7 @@ func (m *Manager) Carry(ctx context.Context, a *Approved) (Version, error) {
 	if err := a.Edit(&d); err != nil {
 		return Version{}, err
 	}
-	if !harmless(&current.Document, &d) {
+	if !may(&current.Document, &d) {
 		return Version{}, ErrReach
 	}
 	diff, _, err := m.plan(ctx, &d)

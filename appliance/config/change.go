@@ -26,7 +26,7 @@ const maxWhy = 1000
 // changes are allowed. The change is to be confirmed with the ID that the
 // answer has; see Confirm.
 func (m *Manager) Propose(ctx context.Context, p *Proposal) (Pending, []Report, error) {
-	return m.propose(ctx, p, WasProposed)
+	return m.propose(ctx, p, nil, WasProposed)
 }
 
 // Restore proposes the document of an earlier version.
@@ -39,26 +39,38 @@ func (m *Manager) Restore(ctx context.Context, number int, by, why string, now b
 		why = fmt.Sprintf("back to version %d", number)
 	}
 
-	return m.propose(ctx, &Proposal{Document: v.Document, By: by, Why: why, Now: now}, WasRestored)
+	return m.propose(ctx, &Proposal{Document: v.Document, By: by, Why: why, Now: now}, nil, WasRestored)
 }
 
-func (m *Manager) propose(ctx context.Context, p *Proposal, what What) (Pending, []Report, error) {
+var errLongWhy = &CheckError{"why", fmt.Errorf("longer than %d octets", maxWhy)}
+
+// propose proposes a document, or with edit what that makes of the current one.
+func (m *Manager) propose(ctx context.Context, p *Proposal, edit func(*Document) error, what What) (Pending, []Report, error) {
 	if p.By == "" {
 		return Pending{}, nil, ErrNoProof
 	}
 	if len(p.Why) > maxWhy {
-		return Pending{}, nil, &CheckError{"why", fmt.Errorf("longer than %d octets", maxWhy)}
+		return Pending{}, nil, errLongWhy
 	}
 	m.acting.Lock()
 	defer m.acting.Unlock()
 	if other := m.Pending(); other != nil {
 		return Pending{}, nil, &PendingError{*other}
 	}
+	current := m.Current()
+	if edit != nil {
+		var err error
+		if p.Document, err = current.Document.clone(); err == nil {
+			err = edit(&p.Document)
+		}
+		if err != nil {
+			return Pending{}, nil, err
+		}
+	}
 	diff, reports, err := m.plan(ctx, &p.Document)
 	if err != nil {
 		return Pending{}, reports, err
 	}
-	current := m.Current()
 	change := &Pending{
 		ID: rand.Text(), State: Applying, Base: current.Number, Diff: diff, By: p.By, Why: p.Why, Proposed: time.Now(),
 	}
@@ -67,7 +79,7 @@ func (m *Manager) propose(ctx context.Context, p *Proposal, what What) (Pending,
 	}
 	// The window that holds now counts, not the one that is proposed.
 	if w := current.Document.Changes.Window; w != nil && !p.Now {
-		if begins := w.next(time.Now()); begins.After(time.Now()) {
+		if begins := w.next(current.Document.Office.now()); begins.After(time.Now()) {
 			change.State, change.Begins = Waiting, begins
 		}
 	}
@@ -110,7 +122,7 @@ func (m *Manager) recordOverride(ctx context.Context, before *Document, p *Propo
 func early(p *Pending, current *Document) bool {
 	w := current.Changes.Window
 
-	return w != nil && w.next(time.Now()).Before(p.Begins)
+	return w != nil && w.next(current.Office.now()).Before(p.Begins)
 }
 
 // begin applies a change that has waited. m.acting is held.
@@ -118,7 +130,7 @@ func (m *Manager) begin(ctx context.Context, p *Pending) error {
 	current := m.Current()
 	if w := current.Document.Changes.Window; w != nil {
 		// The box may have been off, or its clock wrong, when the time came.
-		if begins := w.next(time.Now()); begins.After(time.Now()) {
+		if begins := w.next(current.Document.Office.now()); begins.After(time.Now()) {
 			p.Begins = begins
 			return m.savePending(ctx, p)
 		}
@@ -156,7 +168,7 @@ func (m *Manager) apply(ctx context.Context, p *Pending) error {
 		}
 	}
 	applied := time.Now()
-	p.State, p.Ends = Applied, applied.Add(within)
+	p.State, p.Ends = Applied, applied.Add(within).In(current.Document.Office.Place())
 	if err := m.savePending(ctx, p); err != nil {
 		return errors.Join(err, m.takeBack(context.WithoutCancel(ctx), p, theBox, "it could not be written down"))
 	}

@@ -23,6 +23,7 @@ const MaxSize = 512 << 10
 // Document is the whole configuration.
 type Document struct {
 	Format   int           `json:"format"`
+	Office   Office        `json:"office,omitzero"`
 	Network  state.Desired `json:"network"`
 	Firewall policy.Policy `json:"firewall"`
 	Ports    Ports         `json:"ports"`
@@ -150,6 +151,7 @@ func (d *Document) Validate() error {
 		return fmt.Errorf("format: %d is not known; this program knows %d", d.Format, Format)
 	}
 	errs := []error{
+		within("office", d.Office.validate()),
 		within("network", d.Network.Validate()), within("firewall", d.Firewall.Validate()),
 		within("certificate", d.Certificate.validate()), within("sign_in", d.SignIn.validate()),
 		within("audit", d.Audit.validate()), within("inventory", d.Inventory.validate()), within("client_setup", d.ClientSetup.validate()),

@@ -262,8 +262,9 @@ func (m *Manager) nothingPending() error {
 	if m.ended == nil {
 		return ErrNoPending
 	}
+	place := m.versions[len(m.versions)-1].Document.Office.Place()
 
-	return fmt.Errorf("%w: the last one was taken back at %s (%s)", ErrNoPending, m.ended.At.Local().Format(time.DateTime), m.ended.Reason)
+	return fmt.Errorf("%w: the last one was taken back at %s (%s)", ErrNoPending, m.ended.At.In(place).Format(time.DateTime), m.ended.Reason)
 }
 
 // Pending returns the change that is on its way, or nil.

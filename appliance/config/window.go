@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Window is a part of the week, in the box's local time.
+// Window is a part of the week, in the office's time zone.
 type Window struct {
 	// Days are those on which it begins ("mon" … "sun"); none means every day.
 	Days []string `json:"days,omitempty"`
@@ -41,13 +41,13 @@ func (w *Window) validate() error {
 }
 
 // Next returns when changes may be applied next: now, if they may. There is no
-// window where c has none.
-func (c *Changes) Next(now time.Time) time.Time {
-	if c.Window == nil {
+// window where the document has none.
+func (d *Document) Next(now time.Time) time.Time {
+	if d.Changes.Window == nil {
 		return now
 	}
 
-	return c.Window.next(now)
+	return d.Changes.Window.next(now.In(d.Office.Place()))
 }
 
 // next returns when the window is open next: now, if it is.

@@ -25,6 +25,10 @@ func (n *namer) label(path string) string {
 	path, _, _ = strings.Cut(path, "[")
 	longest, found := "", ""
 	for p, words := range map[string]string{
+		"office.name":              "the office's name",
+		"office.domain":            "the office's mail domain",
+		"office.time_zone":         "the office's time zone",
+		"office":                   "what is known of the office",
 		"firewall.lan":             "networks that belong to the office",
 		"firewall.admin_interface": "the interface from which the administrator's pages can always be reached",
 		"firewall.log":             "logging of refused packets",

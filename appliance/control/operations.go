@@ -83,6 +83,7 @@ func operations() map[string]operation {
 		"GET /v1/settings":                   {summary: "The settings, and a change that is on its way", role: roleAuditor, out: Settings{}},
 		"GET /v1/settings/versions":          {summary: "All versions of the settings that are kept", role: roleAuditor, out: []config.Version{}},
 		"GET /v1/settings/versions/{number}": {summary: "One version of the settings", role: roleAuditor, out: config.Version{}},
+		"PATCH /v1/settings":                 {summary: "Change some settings: at once what keeps nobody out and loses nothing, such as the office's name; anything else to be confirmed", role: roleAdministrator, in: AmendSettings{}, out: Amended{}},
 		"POST /v1/settings/plan":             {summary: "What other settings would change; it changes nothing", role: roleOperator, in: config.Document{}, out: Plan{}},
 		"POST /v1/settings/proposals":        {summary: "Apply other settings, to be confirmed", role: roleAdministrator, in: ProposeSettings{}, out: Proposed{}},
 		"POST /v1/settings/confirm":          {summary: "Keep the change that is applied; by a connection that is newer than it", role: roleOperator, in: endSettings{}, out: config.Version{}},

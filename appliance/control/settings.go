@@ -44,6 +44,22 @@ type ProposeSettings struct {
 	Now      bool             `json:"now,omitempty"` // do not wait for the window
 }
 
+// AmendSettings asks for a change of some settings.
+type AmendSettings struct {
+	// Set is what is set, in the form of the settings (RFC 7396): what it does not
+	// name stays, null is what is usual.
+	Set json.RawMessage `json:"set"`
+	Why string          `json:"why,omitempty"`
+	Now bool            `json:"now,omitempty"` // do not wait for the window
+}
+
+// Amended is what came of that: where nothing is pending, Current has it.
+type Amended struct {
+	Current config.Version  `json:"current"`
+	Pending *config.Pending `json:"pending,omitempty"` // to be confirmed, as after a proposal
+	Reports []config.Report `json:"reports,omitempty"`
+}
+
 // Proposed is what came of it.
 type Proposed struct {
 	Pending config.Pending  `json:"pending"`
@@ -81,6 +97,7 @@ func (h *Handler) settingsRoutes() map[string]func(http.ResponseWriter, *http.Re
 		"GET /v1/settings":                   h.getSettings,
 		"GET /v1/settings/versions":          h.listVersions,
 		"GET /v1/settings/versions/{number}": h.getVersion,
+		"PATCH /v1/settings":                 h.amendSettings,
 		"POST /v1/settings/plan":             h.planSettings,
 		"POST /v1/settings/proposals":        h.proposeSettings,
 		"POST /v1/settings/confirm":          h.confirmSettings,
@@ -179,6 +196,27 @@ func (h *Handler) proposeSettings(w http.ResponseWriter, r *http.Request) error 
 	default:
 		return &Error{Code: CodeRequest, Message: "a document or a version is wanted", status: http.StatusBadRequest}
 	}
+	if err != nil {
+		return settingsError(err)
+	}
+
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+func (h *Handler) amendSettings(w http.ResponseWriter, r *http.Request) error {
+	m, err := h.manager()
+	if err != nil {
+		return err
+	}
+	var a AmendSettings
+	if err := readUpTo(w, r, &a, 2*config.MaxSize); err != nil {
+		return err
+	}
+	if len(a.Set) == 0 {
+		return &Error{Code: CodeRequest, Message: "set: settings are wanted", status: http.StatusBadRequest}
+	}
+	var answer Amended
+	answer.Current, answer.Pending, answer.Reports, err = m.Amend(r.Context(), &config.Amendment{Patch: a.Set, By: Actor(r.Context()), Why: a.Why, Now: a.Now})
 	if err != nil {
 		return settingsError(err)
 	}
@@ -307,6 +345,11 @@ func (c *Client) PlanSettings(ctx context.Context, d *config.Document) (p Plan, 
 // ProposeSettings has a change applied, to be confirmed.
 func (c *Client) ProposeSettings(ctx context.Context, p *ProposeSettings) (r Proposed, err error) {
 	return r, c.call(ctx, http.MethodPost, "/v1/settings/proposals", p, &r)
+}
+
+// AmendSettings changes some settings, whatever the others are.
+func (c *Client) AmendSettings(ctx context.Context, a *AmendSettings) (r Amended, err error) {
+	return r, c.call(ctx, http.MethodPatch, "/v1/settings", a, &r)
 }
 
 // ConfirmSettings keeps the change that is applied; id "" means whichever it is.

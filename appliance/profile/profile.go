@@ -18,6 +18,7 @@ const ContentType = "application/x-apple-aspen-config"
 // Profile is a configuration profile. No field may be empty.
 type Profile struct {
 	Name, Description string
+	Organization      string // whose it is; may be empty
 	ID                string // in ASCII letters, digits, dots and hyphens
 	UUID              string // see UUID
 	Payloads          []Payload
@@ -41,11 +42,15 @@ func (p *Profile) Encode() []byte {
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <plist version="1.0">
 `)
-	write(&b, "", map[string]any{
+	all := map[string]any{
 		"PayloadContent": payloads, "PayloadDescription": p.Description, "PayloadDisplayName": p.Name,
 		"PayloadIdentifier": p.ID, "PayloadRemovalDisallowed": false, "PayloadType": "Configuration",
 		"PayloadUUID": p.UUID, "PayloadVersion": 1,
-	})
+	}
+	if p.Organization != "" {
+		all["PayloadOrganization"] = p.Organization
+	}
+	write(&b, "", all)
 	b.WriteString("</plist>\n")
 
 	return b.Bytes()

@@ -48,7 +48,7 @@ func (s *Service) signedProfile(f *Facts, p *Person) ([]byte, error) {
 	}
 	id := profile.UUID([]byte(p.Address), "profile")
 	made := profile.Profile{
-		Name: "Mail of " + p.Address, Description: text, ID: "pillarbox.person." + id, UUID: id,
+		Name: "Mail of " + p.Address, Organization: f.Office, Description: text, ID: "pillarbox.person." + id, UUID: id,
 		Payloads: append(payloads, f.account(p)),
 	}
 

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"encoding/xml"
 	"fmt"
 )
@@ -55,7 +56,7 @@ func (f *Facts) autoconfig(domain string) ([]byte, error) {
 		outgoing.Authentication = []string{"password-cleartext"}
 	}
 	text, err := xml.MarshalIndent(clientConfig{Version: "1.1", Provider: emailProvider{
-		ID: domain, Domains: f.Domains, Name: domain, Short: domain,
+		ID: domain, Domains: f.Domains, Name: cmp.Or(f.Office, domain), Short: cmp.Or(f.Office, domain),
 		Incoming: incomingServer{
 			Type: "imap", Host: f.IMAP.Host, Port: f.IMAP.Port, SocketType: socketType(f.IMAP.Security),
 			Authentication: f.authentication(), Username: "%EMAILADDRESS%",

@@ -38,8 +38,9 @@ type Person struct {
 
 // Facts are how mail programs connect.
 type Facts struct {
-	Domains []string `json:"domains"` // for which there are accounts, in lower case and ASCII
-	Names   []string `json:"names"`   // host names and addresses by which clients may ask
+	Office  string   `json:"office,omitempty"` // its name, as people write it
+	Domains []string `json:"domains"`          // for which there are accounts, in lower case and ASCII
+	Names   []string `json:"names"`            // host names and addresses by which clients may ask
 
 	IMAP     Server  `json:"imap"`
 	Outgoing *Server `json:"outgoing,omitempty"` // where mail is sent; nil means that nobody has said

@@ -38,6 +38,7 @@ type commands struct {
 	Port     portCommand     `cmd:"" help:"Show who uses which port, and what closing one would break."`
 	Plan     planCommand     `cmd:"" help:"Leave port 990, TLS 1.2 or passwords behind, step by step."`
 	Network  networkCommand  `cmd:"" aliases:"net" help:"Show and change the network, the firewall and the ports."`
+	Settings settingsCommand `cmd:"" help:"Show and change the settings: office, network, firewall, ports and more."`
 	Firewall firewallCommand `cmd:"" help:"Show what the firewall lets in, and why."`
 	Power    powerCommand    `cmd:"" help:"Start the box anew, or switch it off."`
 	Support  supportCommand  `cmd:"" help:"Write a bundle for somebody who helps, without secrets and names."`

@@ -22,9 +22,9 @@ type networkSettingsCommand struct {
 
 // Help is printed below the flags.
 func (c *networkSettingsCommand) Help() string {
-	return `The settings are one JSON document: network, firewall, ports, and how changes
-are made. To change them write them to a file, edit it, and hand it to
-"pillarbox network apply".`
+	return `The settings are one JSON document: office, network, firewall, ports and more. To
+change them use "pillarbox settings set" or "settings edit", or write them to a file,
+edit it, and hand it to "pillarbox settings apply".`
 }
 
 // Run prints the settings that are confirmed.
@@ -186,15 +186,8 @@ func propose(ctx context.Context, e *env, client *control.Client, p *control.Pro
 	if asJSON {
 		return printJSON(e.stdout, r)
 	}
-	if r.Pending.State == config.Waiting {
-		_, err = fmt.Fprintf(e.stdout, "The change waits for %s. \"pillarbox network revert\" takes it back.\n",
-			r.Pending.Begins.Local().Format(time.DateTime))
-		return err
-	}
-	_, err = fmt.Fprintf(e.stdout, "Applied. Confirm it until %s (%s) by\n\n  pillarbox network confirm\n\nor what was before holds again.\n",
-		r.Pending.Ends.Local().Format(time.TimeOnly), time.Until(r.Pending.Ends).Round(time.Second))
 
-	return err
+	return printPending(e.stdout, &r.Pending)
 }
 
 type networkConfirmCommand struct {

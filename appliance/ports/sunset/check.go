@@ -45,7 +45,7 @@ func (p *Planner) check(plan *Plan, at int, now time.Time) Check {
 	quiet := now.Add(-time.Duration(plan.Measures.Quiet))
 	if since := p.conf.Inventory.Since(); since.After(quiet) {
 		c.Waits = append(c.Waits, fmt.Sprintf("who uses %s is known only since %s; a whole picture takes until %s", about.old,
-			since.Local().Format(time.DateTime), since.Add(time.Duration(plan.Measures.Quiet)).Local().Format(time.DateTime)))
+			since.In(p.zone()).Format(time.DateTime), since.Add(time.Duration(plan.Measures.Quiet)).In(p.zone()).Format(time.DateTime)))
 	}
 	m := p.measure(plan, now)
 	if m.Bad != "" {
@@ -262,7 +262,7 @@ func (p *Planner) measure(plan *Plan, now time.Time) Measure {
 	case !plan.step().Stage.refuses():
 	case m.Judged && m.Rate >= max(plan.Base, 0)+limits.Rise:
 		m.Bad = fmt.Sprintf("%d %% of %d sign-ins by %s fail since %s, and %d %% did before the step",
-			m.Rate, m.Tried, plan.Kind.words().new, m.Since.Local().Format(time.TimeOnly), max(plan.Base, 0))
+			m.Rate, m.Tried, plan.Kind.words().new, m.Since.In(p.zone()).Format(time.TimeOnly), max(plan.Base, 0))
 	case len(m.Broken) > limits.MaxBroken:
 		m.Bad = fmt.Sprintf("%d people were refused and have not come by %s since: %s", len(m.Broken), plan.Kind.words().new, some(m.Broken))
 	}

@@ -22,7 +22,7 @@ func (p *Planner) Make(ctx context.Context, s *Spec, by string) (Plan, error) {
 	}
 	for _, step := range spec.Steps {
 		if b := step.Begins; !b.IsZero() && b.Before(p.now().Add(-day)) {
-			return Plan{}, fmt.Errorf("%w: steps (%s): %s has gone by", ErrSpec, step.Stage, b.Local().Format(time.DateOnly))
+			return Plan{}, fmt.Errorf("%w: steps (%s): %s has gone by", ErrSpec, step.Stage, b.In(p.zone()).Format(time.DateOnly))
 		}
 		for _, address := range step.Who.People {
 			if _, err := p.conf.People.Members(ctx, address); err != nil {
@@ -133,7 +133,7 @@ func (p *Planner) Start(ctx context.Context, k Kind, by, why string) (Plan, erro
 			return err
 		}
 		if !plan.Started.IsZero() {
-			return state("the plan was started on %s", plan.Started.Local().Format(time.DateOnly))
+			return state("the plan was started on %s", plan.Started.In(p.zone()).Format(time.DateOnly))
 		}
 		plan.Started = p.now()
 		if n := plan.next(); n.Begins.IsZero() {
@@ -162,7 +162,7 @@ func (p *Planner) Next(ctx context.Context, k Kind, g Going, by, why string) (Pl
 		case n == nil:
 			return state("there is no further step")
 		case plan.brownout() != nil:
-			return state("a brown-out is on until %s", plan.brownout().Until().Local().Format(time.TimeOnly))
+			return state("a brown-out is on until %s", plan.brownout().Until().In(p.zone()).Format(time.TimeOnly))
 		}
 		now := p.now()
 		check := p.check(plan, plan.At+1, now)
@@ -179,7 +179,7 @@ func (p *Planner) Next(ctx context.Context, k Kind, g Going, by, why string) (Pl
 		plan.Hold, plan.ByHand = nil, false
 		if begins := p.conf.Settings.Window(now); begins.After(now) && !g.Now {
 			n.Begins = begins
-			d.What, d.Why = WasResumed, strings.TrimSpace(d.Why+" (the next step begins when changes are allowed, "+begins.Local().Format(time.DateTime)+")")
+			d.What, d.Why = WasResumed, strings.TrimSpace(d.Why+" (the next step begins when changes are allowed, "+begins.In(p.zone()).Format(time.DateTime)+")")
 			return nil
 		}
 		p.advance(plan, d, now)
@@ -385,7 +385,7 @@ func (p *Planner) Brownout(ctx context.Context, k Kind, begins time.Time, length
 		}
 		for _, b := range plan.Brownouts {
 			if b.State == Planned || b.State == On {
-				return state("another brown-out is planned for %s", b.Begins.Local().Format(time.DateTime))
+				return state("another brown-out is planned for %s", b.Begins.In(p.zone()).Format(time.DateTime))
 			}
 		}
 		plan.Brownouts = append(plan.Brownouts, Brownout{State: Planned, Begins: begins, For: length, By: by})

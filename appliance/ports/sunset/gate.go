@@ -53,14 +53,14 @@ func (p *Planner) publish(ctx context.Context) error {
 		}
 		r := rule{
 			kind: k, announce: plan.announced(),
-			alert: plan.said(plan.Words.Announce, p.server), refuse: plan.said(plan.Words.Refuse, p.server),
-			warning: plan.warned(p.now()), warned: plan.warnedUntil(p.now()),
+			alert: plan.said(plan.Words.Announce, p.server, p.zone()), refuse: plan.said(plan.Words.Refuse, p.server, p.zone()),
+			warning: plan.warned(p.now(), p.zone()), warned: plan.warnedUntil(p.now()),
 		}
 		for _, w := range plan.scope(plan.At) {
 			r.scope = append(r.scope, p.choose(ctx, &w))
 		}
 		if plan.farewell() {
-			r.farewell = plan.said(plan.Words.Farewell, p.server)
+			r.farewell = plan.said(plan.Words.Farewell, p.server, p.zone())
 		}
 		if b := plan.brownout(); b != nil {
 			r.outage = outage{b.Began, b.Until(), min(time.Duration(b.For), max(0, b.Until().Sub(p.now()))), time.Now()}

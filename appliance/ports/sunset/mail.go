@@ -40,7 +40,7 @@ func (p *Planner) mails(ctx context.Context, plan *Plan, now time.Time) error {
 		if err := p.mailed(ctx, plan.Kind, name, now, false); err != nil {
 			return err
 		}
-		subject := plan.said(plan.Words.Subject, p.conf.Server())
+		subject := plan.said(plan.Words.Subject, p.conf.Server(), p.zone())
 		err := p.conf.Mailer.Deliver(ctx, name, p.letter(name, subject, p.instructions(plan, devices[name]), now))
 		if err != nil {
 			p.log.WarnContext(ctx, "somebody could not be told by mail; it is tried again", "account", name, "err", err)
@@ -93,13 +93,13 @@ func (p *Planner) instructions(plan *Plan, uses []Use) string {
 	about := plan.Kind.words()
 	slices.SortFunc(uses, func(a, b Use) int { return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.described(), b.described())) })
 	var b strings.Builder
-	fmt.Fprintf(&b, "Hello,\n\n%s\n\nWhat still comes that way:\n\n", plan.said(plan.Words.Mail, p.conf.Server()))
+	fmt.Fprintf(&b, "Hello,\n\n%s\n\nWhat still comes that way:\n\n", plan.said(plan.Words.Mail, p.conf.Server(), p.zone()))
 	for i, u := range uses {
 		if i == 20 {
 			fmt.Fprintf(&b, "  and %d more\n", len(uses)-i)
 			break
 		}
-		fmt.Fprintf(&b, "  - %s, last seen %s\n", cmp.Or(u.described(), "a device that does not say what it is"), u.Last.Local().Format("2 January 2006 15:04"))
+		fmt.Fprintf(&b, "  - %s, last seen %s\n", cmp.Or(u.described(), "a device that does not say what it is"), u.Last.In(p.zone()).Format("2 January 2006 15:04"))
 	}
 	fmt.Fprintf(&b, "\nWhat to do, on each of them: %s.\n", about.change)
 	if about.other != "" {
@@ -118,7 +118,7 @@ func (p *Planner) letter(to, subject, text string, now time.Time) []byte {
 	fmt.Fprintf(&b, "From: Pillarbox <postmaster@%s>\r\n", host)
 	fmt.Fprintf(&b, "To: <%s>\r\n", to)
 	fmt.Fprintf(&b, "Subject: %s\r\n", mime.QEncoding.Encode("utf-8", clean(subject)))
-	fmt.Fprintf(&b, "Date: %s\r\n", now.Format(time.RFC1123Z))
+	fmt.Fprintf(&b, "Date: %s\r\n", now.In(p.zone()).Format(time.RFC1123Z))
 	fmt.Fprintf(&b, "Message-ID: <%s@%s>\r\n", rand.Text(), host)
 	// RFC 3834, section 5: no vacation notice answers it.
 	b.WriteString("Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n")

@@ -67,7 +67,7 @@ func (p *Planner) Own(ctx context.Context, o Ownership, by string) (Ownership, e
 		return Ownership{}, fmt.Errorf("%w: an owner, a reason and a date of review are wanted", ErrSpec)
 	}
 	next.By, next.At = by, now
-	d := Decision{At: now, What: WasOwned, By: by, Why: next.Why, To: next.Owner + ", review " + next.Review.Local().Format(time.DateOnly)}
+	d := Decision{At: now, What: WasOwned, By: by, Why: next.Why, To: next.Owner + ", review " + next.Review.In(p.zone()).Format(time.DateOnly)}
 	if err := p.keepOwner(ctx, &next, d); err != nil {
 		return Ownership{}, err
 	}
@@ -118,7 +118,7 @@ func (p *Planner) remind(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	text := fmt.Sprintf("You answer for port 990 for IMAP on %s.\n\nIt is open because: %s\n\nThis was to be looked at again by %s. If it is still wanted, an administrator\nsets the next date with\n\n  pillarbox plan own --review DATE\n\nand if not, \"pillarbox plan make leave-990\" is how to leave it behind.\n",
-		p.conf.Server(), o.Why, o.Review.Local().Format("2 January 2006"))
+		p.conf.Server(), o.Why, o.Review.In(p.zone()).Format("2 January 2006"))
 	for _, account := range accounts {
 		err := p.conf.Mailer.Deliver(ctx, account, p.letter(account, "Port 990: please look at it again", text, now))
 		if err != nil {

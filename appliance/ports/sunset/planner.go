@@ -27,6 +27,9 @@ type Config struct {
 	// Server returns the name by which clients know the box.
 	Server func() string
 
+	// Zone returns the time zone in which times are told; nil means time.Local.
+	Zone func() *time.Location
+
 	// Disconnect ends sessions that are open, with a reason in ASCII; nil means
 	// that they go on.
 	Disconnect func(match func(*Contact) bool, reason string) int
@@ -218,6 +221,15 @@ func New(c *Config) (*Planner, error) {
 }
 
 func (p *Planner) now() time.Time { return p.conf.Now() }
+
+// zone is that in which times are told.
+func (p *Planner) zone() *time.Location {
+	if p.conf.Zone == nil {
+		return time.Local
+	}
+
+	return p.conf.Zone()
+}
 
 // Keys of the Store.
 const (

@@ -97,7 +97,7 @@ func (p *Planner) look(ctx context.Context, now time.Time) {
 			}
 			if n := plan.next(); n != nil && !n.Begins.IsZero() && !n.Begins.After(now) {
 				why := fmt.Sprintf("nobody looked at the clock between %s and %s: the box was off, or its clock has jumped",
-					last.Local().Format(time.DateTime), now.Local().Format(time.DateTime))
+					last.In(p.zone()).Format(time.DateTime), now.In(p.zone()).Format(time.DateTime))
 				p.pause(ctx, plan, why, false)
 			}
 		}
@@ -381,7 +381,7 @@ func (p *Planner) complain() {
 		}
 		if h := plan.Hold; h != nil {
 			tell(PlanPaused, "%s is paused at %s since %s, by %s: %s. Look at it with pillarbox plan show, then resume or drop it.",
-				k.Title(), plan.place(plan.At), h.At.Local().Format(time.DateTime), h.By, h.Why)
+				k.Title(), plan.place(plan.At), h.At.In(p.zone()).Format(time.DateTime), h.By, h.Why)
 		}
 		p.mu.Lock()
 		c, unheld := p.waits[k], p.unheld[k]
@@ -398,7 +398,7 @@ func (p *Planner) complain() {
 	}
 	if o := p.Ownership(); o.due(p.now()) {
 		tell(ReviewDue, "Port 990 was to be looked at again by %s (owner %s, open because: %s). Then: pillarbox plan own --review DATE.",
-			o.Review.Local().Format(time.DateOnly), o.Owner, o.Why)
+			o.Review.In(p.zone()).Format(time.DateOnly), o.Owner, o.Why)
 	}
 	for _, c := range []Condition{PlanPaused, PlanWaits, PlanUnheld, PlanDamaged, ReviewDue} {
 		text := strings.Join(texts[c], " ")

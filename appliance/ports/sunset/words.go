@@ -48,22 +48,22 @@ func (w Words) filled(k Kind) (Words, error) {
 
 func upper(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
-// said fills in what is known now. Times are the box's local ones.
-func (p *Plan) said(text, server string) string {
+// said fills in what is known now, with times as they are in a zone.
+func (p *Plan) said(text, server string, zone *time.Location) string {
 	date := "soon"
 	if n := p.next(); n != nil && !n.Begins.IsZero() {
-		date = "on " + n.Begins.Local().Format("2 January 2006")
+		date = "on " + n.Begins.In(zone).Format("2 January 2006")
 	}
 
 	return strings.NewReplacer("{server}", server, "{date}", date).Replace(text)
 }
 
 // warned is what is said of the brown-out that comes next, "" if none does.
-func (p *Plan) warned(now time.Time) string {
+func (p *Plan) warned(now time.Time, zone *time.Location) string {
 	for _, b := range p.Brownouts {
 		if b.State == Planned && b.Begins.After(now) {
 			return fmt.Sprintf(" A test: on %s %s is closed for %s.",
-				b.Begins.Local().Format("2 January 15:04"), p.Kind.words().old, time.Duration(b.For))
+				b.Begins.In(zone).Format("2 January 15:04"), p.Kind.words().old, time.Duration(b.For))
 		}
 	}
 
