@@ -67,7 +67,7 @@ func (s *batches) begin(session string, rows []newcomer, add func(newcomer) erro
 			err := add(n)
 			s.mu.Lock()
 			if err != nil {
-				b.Skipped = append(b.Skipped, wrongLine{n.Address, sentence(err.Error())})
+				b.Skipped = append(b.Skipped, wrongLine{n.Line, n.Address, sentence(err.Error())})
 			} else {
 				b.Made = append(b.Made, n)
 			}

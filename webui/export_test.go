@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -8,14 +9,17 @@ import (
 )
 
 // ParsePeople reads the lines of a list of people, and returns their addresses
-// and names.
-func ParsePeople(text, domain string) (all [][2]string, err error) {
-	rows, err := parsePeople(text, domain)
+// and names, and what is wrong with others.
+func ParsePeople(text, domain string) (all [][2]string, wrong []string, err error) {
+	rows, lines, err := parsePeople(text, domain)
 	for _, n := range rows {
 		all = append(all, [2]string{n.Address, n.Name})
 	}
+	for _, l := range lines {
+		wrong = append(wrong, fmt.Sprintf("%d %s: %s", l.Line, l.Who, l.Why))
+	}
 
-	return all, err
+	return all, wrong, err
 }
 
 // MailAddresses splits what was typed.

@@ -40,6 +40,7 @@ type firstPage struct {
 	Ports     []string
 	People    []person
 	Text      string // what was typed
+	Wrong     []wrongLine
 	Made      []newcomer
 	Back      string // where it goes on once their passwords are noted
 	Skipped   []string
@@ -56,7 +57,11 @@ type connect struct {
 }
 
 // newcomer is a person who was just added, with the password that is shown once.
-type newcomer struct{ Name, Address, Password string }
+type newcomer struct {
+	Name, Address, Password string
+
+	Line int // of the list on which they stood
+}
 
 func stepNames() []string {
 	return []string{"Time", "Office", "Network", "Certificate", "People", "Devices"}
@@ -220,16 +225,16 @@ func (v *visit) keepFacts(after facts, bad problems) error {
 // passwords takes a while.
 const maxAtOnce = 100
 
-// addMany makes accounts of lines or of CSV. What has an account already is left
-// as it is, so that the same text can be sent again.
+// addMany makes accounts of lines or of CSV, or none where a line is wrong. What
+// has an account already is left as it is, so that the same text can be sent again.
 func (v *visit) addMany(d *firstPage, bad problems) error {
 	d.Text = v.r.PostFormValue("people")
-	rows, err := parsePeople(d.Text, d.Facts.Domain)
+	all, wrong, err := parsePeople(d.Text, d.Facts.Domain)
 	if err != nil {
 		bad.add("people", err.Error())
 		return nil
 	}
-	if len(rows) > maxAtOnce {
+	if len(all) > maxAtOnce {
 		bad.add("people", "These are more than 100 people. Add the rest afterwards, on the page People.")
 		return nil
 	}
@@ -237,27 +242,41 @@ func (v *visit) addMany(d *firstPage, bad problems) error {
 	for _, p := range d.People {
 		have[p.Address] = true
 	}
-	v.deadline(longAnswer)
-	for _, n := range rows {
+	var rows []newcomer
+	for _, n := range all {
 		if have[strings.ToLower(n.Address)] {
 			d.Skipped = append(d.Skipped, n.Address)
 			continue
 		}
+		rows = append(rows, n)
+	}
+	if len(rows)+len(wrong) == 0 {
+		return nil
+	}
+	taken, err := v.lookThrough(rows)
+	if err != nil {
+		return err
+	}
+	if d.Wrong = inOrder(wrong, taken); len(d.Wrong) > 0 {
+		bad.add("people", nobodyYet)
+		return nil
+	}
+	v.deadline(longAnswer)
+	for _, n := range rows {
 		n.Password = newPassword()
 		err := v.call(http.MethodPost, "/v1/accounts", map[string]any{"address": n.Address, "name": n.Name, "password": n.Password}, nil)
 		var api *APIError
 		switch {
-		case errors.As(err, &api) && api.Status < http.StatusInternalServerError:
-			bad.add("people", n.Address+": "+sentence(api.Message))
-			if len(d.Made) > 0 {
-				// Passwords that were made must be shown; the rest can be typed again.
-				delete(bad, "people")
-				d.Skipped = append(d.Skipped, n.Address+" ("+api.Message+")")
-				continue
-			}
+		case errors.As(err, &api) && len(d.Made) == 0 && api.Status < http.StatusInternalServerError:
+			d.Wrong = append(d.Wrong, wrongLine{n.Line, n.Address, sentence(api.Message)})
+			bad.add("people", nobodyYet)
 			return nil
-		case err != nil:
+		case err != nil && len(d.Made) == 0:
 			return err
+		case err != nil:
+			// Passwords that were made must be shown whatever happens.
+			d.Skipped = append(d.Skipped, n.Address+" ("+err.Error()+")")
+			continue
 		}
 		d.Made = append(d.Made, n)
 	}
@@ -267,14 +286,16 @@ func (v *visit) addMany(d *firstPage, bad problems) error {
 
 // parsePeople reads a person a line: a name and an address in any order, with
 // commas, semicolons or tabs between them, or an address alone. A heading is
-// left out.
-func parsePeople(text, domain string) ([]newcomer, error) {
-	var all []newcomer
-	scan := bufio.NewScanner(strings.NewReader(text))
+// left out. What is wrong with a line does not keep the others from being read.
+func parsePeople(text, domain string) (all []newcomer, wrong []wrongLine, err error) {
+	scan := bufio.NewScanner(strings.NewReader(strings.TrimPrefix(text, "\ufeff")))
 	for n := 1; scan.Scan(); n++ {
 		line := strings.TrimSpace(scan.Text())
 		if line == "" {
 			continue
+		}
+		if len(wrong) == maxWrong {
+			return nil, nil, &Refusal{"This is no list of people: write a line for each, with a name, a comma and an address such as ada@office.example."}
 		}
 		r := csv.NewReader(strings.NewReader(line))
 		r.LazyQuotes, r.FieldsPerRecord, r.TrimLeadingSpace = true, -1, true
@@ -286,22 +307,36 @@ func parsePeople(text, domain string) ([]newcomer, error) {
 		}
 		cells, err := r.Read()
 		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, &Refusal{"Line " + strconv.Itoa(n) + " cannot be read. Write a name, a comma and an address."}
+			wrong = append(wrong, wrongLine{n, shortened(line), "It cannot be read. Write a name, a comma and an address."})
+			continue
 		}
 		p, heading := personOf(cells, domain)
+		p.Line = n
 		switch {
-		case heading && len(all) == 0:
-			continue
+		case heading && len(all)+len(wrong) == 0:
 		case p.Address == "":
-			return nil, &Refusal{"Line " + strconv.Itoa(n) + " has no address. Write a name, a comma and an address such as ada@office.example."}
+			wrong = append(wrong, wrongLine{n, shortened(line), "It has no address. Write a name, a comma and an address such as ada@office.example."})
+		default:
+			all = append(all, p)
 		}
-		all = append(all, p)
 	}
 	if err := scan.Err(); err != nil {
-		return nil, &Refusal{"A line is too long to be of a person."}
+		return nil, nil, &Refusal{"A line is too long to be of a person."}
 	}
 
-	return all, nil
+	return all, wrong, nil
+}
+
+// maxWrong bounds how many lines are told of.
+const maxWrong = 100
+
+// shortened is as much of a line as a table has room for.
+func shortened(line string) string {
+	if all := []rune(line); len(all) > 60 {
+		return string(all[:59]) + "…"
+	}
+
+	return line
 }
 
 // personOf finds out which cell is what.

@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,7 +18,18 @@ type manyPage struct {
 }
 
 // wrongLine is a person of the list who cannot be added.
-type wrongLine struct{ Who, Why string }
+type wrongLine struct {
+	Line     int
+	Who, Why string
+}
+
+// nobodyYet stands beside a list with what is wrong in it.
+const nobodyYet = "Nobody was added yet. Put right what the list below names, and send it again."
+
+// inOrder joins what is wrong, by lines.
+func inOrder(a, b []wrongLine) []wrongLine {
+	return slices.SortedStableFunc(slices.Values(slices.Concat(a, b)), func(a, b wrongLine) int { return a.Line - b.Line })
+}
 
 func (v *visit) newPeople() error {
 	return v.show("peoplenew", "Add many people", manyPage{Domain: v.s.office.now().Domain})
@@ -31,11 +43,11 @@ func (v *visit) addPeople() error {
 	if !ok {
 		bad.add("quota", "Type a number of gigabytes such as 5, or leave it empty for no limit.")
 	}
-	rows, err := parsePeople(d.Text, d.Domain)
+	rows, wrong, err := parsePeople(d.Text, d.Domain)
 	switch {
 	case err != nil:
 		bad.add("people", err.Error())
-	case len(rows) == 0:
+	case len(rows)+len(wrong) == 0:
 		bad.add("people", "Type a line for each person: a name, a comma and an address.")
 	case len(rows) > maxMany:
 		bad.add("people", "These are more than "+strconv.Itoa(maxMany)+" people. Add them in several parts.")
@@ -43,11 +55,12 @@ func (v *visit) addPeople() error {
 	if len(bad) > 0 {
 		return v.again("peoplenew", "Add many people", d, bad)
 	}
-	if d.Wrong, err = v.lookThrough(rows); err != nil {
+	taken, err := v.lookThrough(rows)
+	if err != nil {
 		return err
 	}
-	if len(d.Wrong) > 0 {
-		bad.add("people", "Nobody was added yet. Put right what the list below names, and send it again.")
+	if d.Wrong = inOrder(wrong, taken); len(d.Wrong) > 0 {
+		bad.add("people", nobodyYet)
 		return v.again("peoplenew", "Add many people", d, bad)
 	}
 	for i := range rows {
@@ -79,9 +92,9 @@ func (v *visit) lookThrough(rows []newcomer) (wrong []wrongLine, err error) {
 		address := strings.ToLower(n.Address)
 		switch {
 		case taken[address] != "":
-			wrong = append(wrong, wrongLine{n.Address, taken[address]})
+			wrong = append(wrong, wrongLine{n.Line, n.Address, taken[address]})
 		case !isAddress(address):
-			wrong = append(wrong, wrongLine{n.Address, "This is no address. One is such as ada@office.example."})
+			wrong = append(wrong, wrongLine{n.Line, n.Address, "This is no address. One is such as ada@office.example."})
 		}
 		taken[address] = "This address stands in the list twice."
 	}

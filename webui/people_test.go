@@ -30,15 +30,23 @@ func TestParsePeople(t *testing.T) {
 		"without what is behind an @": {"Ada Lovelace, ada", [][2]string{{"ada@office.example", "Ada Lovelace"}}, ""},
 		"a comma in quotes":           {`"Lovelace, Ada",ada@office.example`, [][2]string{{"ada@office.example", "Lovelace, Ada"}}, ""},
 		"nobody":                      {"\n \n", nil, ""},
-		"a line without an address":   {"ada@office.example\nAda Lovelace", nil, "Line 2 has no address"},
+		"lines without an address":    {"Ada Lovelace\n\nben@office.example\n<>", [][2]string{{"ben@office.example", ""}}, "1 Ada Lovelace: It has no address|4 <>: It has no address"},
+		"a mark in front of a file":   {"\ufeffada@office.example", [][2]string{{"ada@office.example", ""}}, ""},
+		"no list of people":           {strings.Repeat("no one here\n", 200), nil, "This is no list of people"},
 		"a line of a megabyte":        {strings.Repeat("x", 1<<20), nil, "too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := webui.ParsePeople(tt.text, "office.example")
-			if (err != nil) != (tt.says != "") || err != nil && !strings.Contains(err.Error(), tt.says) {
-				t.Fatalf("error %v, want %q", err, tt.says)
+			got, wrong, err := webui.ParsePeople(tt.text, "office.example")
+			said := append([]string{}, wrong...)
+			if err != nil {
+				said = append(said, err.Error())
 			}
-			if tt.says == "" {
+			for i, want := range strings.Split(tt.says, "|") {
+				if tt.says == "" && len(said) > 0 || tt.says != "" && (i >= len(said) || !strings.Contains(said[i], want)) {
+					t.Fatalf("it says %q, want %q", said, tt.says)
+				}
+			}
+			if err == nil {
 				if diff := cmp.Diff(tt.want, got); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
@@ -54,10 +62,13 @@ func FuzzParsePeople(f *testing.F) {
 		f.Add(seed, "office.example")
 	}
 	f.Fuzz(func(t *testing.T, text, domain string) {
-		all, err := webui.ParsePeople(text, domain)
+		all, wrong, err := webui.ParsePeople(text, domain)
 		var said *webui.Refusal
 		if err != nil && !errors.As(err, &said) {
 			t.Errorf("the error is not for a person: %v", err)
+		}
+		if len(wrong) > 100 {
+			t.Errorf("%d lines are told of", len(wrong))
 		}
 		for _, p := range all {
 			if !strings.Contains(p[0], "@") {

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"pillarbox/appliance/integration/rig"
 )
 
 // TestFromAFreshBoxToAMail claims a box, goes the first steps and reads a mail
@@ -33,6 +35,12 @@ func TestFromAFreshBoxToAMail(t *testing.T) {
 	b.shoot("first-4")
 	b.do("the certificate", press("Continue", "Who works"))
 	b.shoot("first-5")
+	b.do("people with mistakes", fill("people", "Name;Mail\nAda Lovelace;ada@office.example\nNobody at all;\nAda again;ada@office.example"), wrong("Continue", "people"))
+	if said := b.text("table tbody"); !strings.Contains(said, "3") || !strings.Contains(said, "no address") || !strings.Contains(said, "twice") {
+		t.Errorf("of lines that are wrong it says %q", said)
+	}
+	b.do("what was typed is kept", chromedp.WaitVisible(chromedp.Search(`//textarea[contains(., "Nobody at all")]`)))
+	b.shoot("first-5-wrong")
 	b.do("people", fill("people", "Name;Mail\nAda Lovelace;ada@office.example\nCharles Babbage;charles"), press("Continue", "Passwords of the new"))
 	b.shoot("newcomers")
 	password := b.text("table tbody tr td code")
@@ -44,6 +52,25 @@ func TestFromAFreshBoxToAMail(t *testing.T) {
 	if got := o.read(t, "ada@office.example", password); !strings.Contains(got, "World") {
 		t.Errorf("the new person reads %q", got)
 	}
+	_, port, _ := strings.Cut(o.IMAPS(t, "tcp4"), ":")
+	curl := rig.Command{Path: rig.Tool(t, "curl", "curl"), Args: []string{
+		"--silent", "--show-error", "--cacert", o.CAFile(), "--ipv4", "--user", "ada@office.example:" + password, "imaps://localhost:" + port + "/INBOX;UID=1",
+	}}
+	if got := string(curl.MustRun(t).Stdout); !strings.Contains(got, "World") {
+		t.Errorf("curl reads %q", got)
+	}
 	b.do("see it on the overview", chromedp.WaitVisible(chromedp.Search(`//li[contains(., "Messages in 24 hours")]//span[text()="1"]`)))
 	b.shoot("first-done")
+
+	// What the steps asked are settings: they have a history, and a page.
+	b.do("see what the steps set", chromedp.Navigate(o.url+"/settings/1"), sees("Version 1"))
+	if said := b.text("main table"); !strings.Contains(said, "The office's") && !strings.Contains(said, "What is known of the office") || !strings.Contains(said, "Europe/Vienna") {
+		t.Errorf("the settings' history says %q", said)
+	}
+	b.do("call the office otherwise", chromedp.Navigate(o.url+"/office"), sees("Office and settings"), fill("office-name", "Babbage"), click("Save"),
+		chromedp.WaitVisible(chromedp.Search(`//*[contains(@class, "note")][contains(., "Saved.")]`)))
+	b.shoot("office")
+	if got := string(o.Command(nil, "settings", "show").MustRun(t).Stdout); !strings.Contains(got, `"name": "Babbage"`) || !strings.Contains(got, `"domain": "office.example"`) {
+		t.Errorf("the settings are %s", got)
+	}
 }
