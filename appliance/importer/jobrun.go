@@ -185,23 +185,25 @@ func (j *Jobs) once(ctx context.Context, r *running, i int, last bool) (Source, 
 		}
 	}
 	if report != nil {
-		j.settle(r, i, report)
+		j.settle(r, i, report, err == nil)
 	}
 	return src, report, err
 }
 
-// settle keeps the report of a run, and sums it up.
-func (j *Jobs) settle(r *running, i int, report *Report) {
+// settle keeps the report of a run, and sums it up. One that was cut off has
+// not seen all that an earlier one saw.
+func (j *Jobs) settle(r *running, i int, report *Report, whole bool) {
 	idle := report.Total.Taken+report.Total.Flagged+report.Total.Expunged == 0
 	var before Person
 	j.mu.Lock()
 	p := &r.People[i]
 	before = *p
 	p.Runs++
-	taken, octets := p.Total.Taken, p.Total.TakenBytes
-	p.Total = report.Total
-	p.Total.Taken += taken
-	p.Total.TakenBytes += octets
+	if whole || report.Total.Listed >= before.Total.Listed {
+		p.Total = report.Total
+	}
+	p.Total.Taken = before.Total.Taken + report.Total.Taken
+	p.Total.TakenBytes = before.Total.TakenBytes + report.Total.TakenBytes
 	p.Bad = report.Total.Quarantined
 	if v := report.Verified; v != nil {
 		p.OK = &v.OK

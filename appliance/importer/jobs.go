@@ -439,7 +439,7 @@ func (j *Jobs) Resume(ctx context.Context, id string, given []Login, common Secr
 	}
 	keys := withSecrets(r.secrets, given, common)
 	if r.From.IMAP != nil && len(slices.DeleteFunc(slices.Collect(maps.Values(keys)), func(s string) bool { return s == "" })) == 0 {
-		return Job{}, fmt.Errorf("%w: it needs a password", ErrJobState)
+		return Job{}, fmt.Errorf("%w: the server has restarted since and had not kept the password; give it again (--password-stdin or --password-file)", ErrJobState)
 	}
 	if r.KeepSecrets {
 		if err := writeFile(j.shelf.secret(id), keys); err != nil {
