@@ -111,7 +111,7 @@ tls-test: ## Have testssl.sh look at everything on both ports under both TLS pol
 	PILLARBOX_TESTSSL=full $(GO) test -count=1 -timeout 60m -v -run TestScannersFindNothing ./appliance/integration
 
 .PHONY: move-test
-move-test: ## Move 10,000 messages in from Dovecot and Cyrus beside mbsync, 200,000 from a stand-in, and kill the server 20 times meanwhile (minutes; root)
+move-test: ## Move 10,000 messages in from and out to Dovecot and Cyrus beside mbsync, 200,000 from a stand-in, and kill the server 20 times meanwhile (minutes; root)
 	PILLARBOX_MOVE_MEMORY=200000 PILLARBOX_MOVE_FULL=10000 PILLARBOX_MOVE=3000 PILLARBOX_KILLS=20 $(GO) test -count=1 -timeout 60m -v ./appliance/integration/moving
 	PILLARBOX_MOVE_MANY=200000 $(GO) test -count=1 -timeout 30m -v -run TestManyMessages ./appliance/importer
 

@@ -19,15 +19,14 @@ const (
 	mostWait  = 5 * time.Minute
 )
 
-// IMAP is an account of another server.
+// IMAP is an account of another server. Each mailbox has a connection of its
+// own, as long as there are enough of them, so that the messages of each arrive
+// in their order.
 type IMAP struct {
-	server *importer.Server
-	way    *importer.Way
+	lines  *lines
+	user   string
 	prefix string
-
-	session *importer.Session // nil until it is needed, and after it was lost
-	reached bool              // there was one
-	names   *imapNames
+	names  *imapNames
 }
 
 // NewIMAP exports to a server. A nil way is the usual one. With a prefix all
@@ -37,20 +36,29 @@ func NewIMAP(server *importer.Server, way *importer.Way, prefix string) *IMAP {
 		way = &importer.Way{}
 	}
 
-	return &IMAP{server: server, way: way, prefix: prefix}
+	return &IMAP{lines: newLines(server, way), user: server.User + "@" + server.Host, prefix: prefix}
 }
 
 // String implements Target.
-func (t *IMAP) String() string { return "imap " + t.server.User + "@" + t.server.Host }
+func (t *IMAP) String() string { return "imap " + t.user }
 
-// Begin implements Target.
+// Together is for how many mailboxes Put may be called at once.
+func (t *IMAP) Together() int { return t.lines.most }
+
+// Begin implements Target. The mailboxes are made here, those above before those
+// below.
 func (t *IMAP) Begin(ctx context.Context, _ string, boxes []Mailbox) error {
 	return t.try(ctx, nil, func(c *importer.Session) (err error) {
-		t.names, err = lookAround(c, t.prefix)
-		if err == nil {
-			t.names.resolve(boxes)
+		if t.names, err = lookAround(c, t.prefix); err != nil {
+			return err
 		}
-		return err
+		t.names.resolve(boxes)
+		for i := range boxes {
+			if err := t.names.make(c, &boxes[i]); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -64,7 +72,7 @@ func (t *IMAP) Put(ctx context.Context, j *Job, mb *Mailbox, msgs []Message) err
 	}
 	b := &imapBox{name: name, mailbox: mb, job: j, counted: map[imap.UID]bool{}, absent: map[imap.UID]bool{}, taken: map[imap.UID]imap.UID{}, sums: map[imap.UID]octets{}}
 
-	return t.try(ctx, &b.moved, func(c *importer.Session) error { return b.put(ctx, c, t.names, msgs) })
+	return t.try(ctx, &b.moved, func(c *importer.Session) error { return b.put(ctx, c, msgs) })
 }
 
 // Finish implements Target.
@@ -72,10 +80,7 @@ func (t *IMAP) Finish(context.Context, *Report) error { return nil }
 
 // Close implements Target.
 func (t *IMAP) Close() error {
-	if t.session != nil {
-		t.session.End()
-		t.session = nil
-	}
+	t.lines.end()
 
 	return nil
 }
@@ -96,7 +101,7 @@ func (t *IMAP) try(ctx context.Context, moved *bool, f func(c *importer.Session)
 		switch {
 		case !isBusy && (errors.As(err, &refused) || errors.As(err, &usage) || errors.Is(err, errFull) || errors.Is(err, errBox)):
 			return err
-		case !isBusy && !t.reached:
+		case !isBusy && !t.lines.wasReached():
 			return fmt.Errorf("the server cannot be used: %w", err)
 		case errors.Is(err, importer.ErrSignIn), errors.Is(err, importer.ErrTrust), errors.Is(err, importer.ErrRefused):
 			return err
@@ -120,20 +125,15 @@ func (t *IMAP) try(ctx context.Context, moved *bool, f func(c *importer.Session)
 }
 
 func (t *IMAP) once(ctx context.Context, f func(c *importer.Session) error) error {
-	if t.session == nil {
-		var err error
-		if t.session, err = t.server.Connect(ctx, t.way); err != nil {
-			return err
-		}
-		t.reached = true
+	c, err := t.lines.take(ctx)
+	if err != nil {
+		return err
 	}
-	stop := t.session.Bind(ctx)
-	err := f(t.session)
+	stop := c.Bind(ctx)
+	err = f(c)
 	var no *imap.Error
-	if !stop() || err != nil && !errors.As(err, &no) {
-		t.session.Abort()
-		t.session = nil
-	}
+	good := stop() && (err == nil || errors.As(err, &no))
+	t.lines.give(c, good)
 
 	return importer.AsBusy(err)
 }

@@ -59,10 +59,7 @@ type there struct {
 	used  bool
 }
 
-func (b *imapBox) put(ctx context.Context, c *importer.Session, names *imapNames, msgs []Message) error {
-	if err := names.make(c, b.mailbox); err != nil {
-		return err
-	}
+func (b *imapBox) put(ctx context.Context, c *importer.Session, msgs []Message) error {
 	c.Allow(1 << 20)
 	selected, err := c.Select(b.name, nil).Wait()
 	if err != nil {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+	"golang.org/x/sync/errgroup"
 
 	"pillarbox/storage"
 )
@@ -17,7 +19,8 @@ type Target interface {
 	String() string
 	// Begin prepares for these mailboxes, of an account.
 	Begin(ctx context.Context, account string, boxes []Mailbox) error
-	// Put brings a mailbox into line.
+	// Put brings a mailbox into line. It is called for as many mailboxes at once
+	// as a method Together() int says, where the target has one.
 	Put(ctx context.Context, j *Job, mb *Mailbox, msgs []Message) error
 	// Finish ends the work when everything was put.
 	Finish(ctx context.Context, r *Report) error
@@ -50,20 +53,27 @@ func Run(ctx context.Context, mail Mail, to Target, o *Options) (*Report, error)
 	return j.report, plain(errors.Join(err, to.Close()))
 }
 
-// Job is a run, as targets see it.
+// Job is the part of a run that is about one mailbox, as targets see it.
 type Job struct {
-	mail   Mail
-	o      *Options
-	now    func() time.Time
-	report *Report
-	box    *MailboxReport // of the mailbox that is being put
+	*shared
 
+	box *MailboxReport
+}
+
+// shared is what the parts of a run have in common.
+type shared struct {
+	mail Mail
+	o    *Options
+	now  func() time.Time
+
+	mu       sync.Mutex // for what follows
+	report   *Report
 	progress Progress
 	shown    time.Time
 }
 
 func newJob(mail Mail, to Target, o *Options) *Job {
-	j := &Job{mail: mail, o: o, now: o.Now}
+	j := &Job{shared: &shared{mail: mail, o: o, now: o.Now}}
 	if j.now == nil {
 		j.now = time.Now
 	}
@@ -90,33 +100,62 @@ func (j *Job) run(ctx context.Context, to Target) error {
 	if err := to.Begin(ctx, j.o.Account, boxes); err != nil {
 		return err
 	}
+	together := 1
+	if t, ok := to.(interface{ Together() int }); ok {
+		together = t.Together()
+	}
+	parts := make([]*MailboxReport, len(boxes))
+	work, inner := errgroup.WithContext(ctx)
+	work.SetLimit(together)
 	for i := range boxes {
-		mb := &boxes[i]
-		msgs, err := j.mail.Messages(ctx, mb.ID)
-		if errors.Is(err, storage.ErrNoMailbox) {
-			continue // it was deleted since it was listed
+		if inner.Err() != nil {
+			break
 		}
-		if err != nil {
-			return fmt.Errorf("list %s: %w", mb.Name, err)
+		work.Go(func() (err error) {
+			parts[i], err = j.put(inner, to, &boxes[i])
+			return err
+		})
+	}
+	err = work.Wait()
+	for _, part := range parts {
+		if part != nil {
+			j.report.Mailboxes = append(j.report.Mailboxes, *part)
 		}
-		j.report.Mailboxes = append(j.report.Mailboxes, MailboxReport{Name: mb.Name})
-		j.box = &j.report.Mailboxes[len(j.report.Mailboxes)-1]
-		j.progress.Mailbox = mb.Name
-		for _, m := range msgs {
-			j.box.Listed++
-			j.box.Bytes += m.Size
-			// What came since the mailboxes were listed is not in their numbers.
-			if m.UID >= mb.UIDNext {
-				mb.UIDNext = m.UID + 1
-			}
-		}
-		if err := to.Put(ctx, j, mb, msgs); err != nil {
-			return fmt.Errorf("export %s: %w", mb.Name, err)
-		}
+	}
+	if err != nil {
+		return err
 	}
 	j.show(true)
 
-	return nil
+	return ctx.Err()
+}
+
+// put puts a mailbox. It returns nil for one that is gone.
+func (j *Job) put(ctx context.Context, to Target, mb *Mailbox) (*MailboxReport, error) {
+	msgs, err := j.mail.Messages(ctx, mb.ID)
+	if errors.Is(err, storage.ErrNoMailbox) {
+		return nil, nil // it was deleted since it was listed
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", mb.Name, err)
+	}
+	part := &Job{shared: j.shared, box: &MailboxReport{Name: mb.Name}}
+	j.mu.Lock()
+	j.progress.Mailbox = mb.Name
+	j.mu.Unlock()
+	for _, m := range msgs {
+		part.box.Listed++
+		part.box.Bytes += m.Size
+		// What came since the mailboxes were listed is not in their numbers.
+		if m.UID >= mb.UIDNext {
+			mb.UIDNext = m.UID + 1
+		}
+	}
+	if err := to.Put(ctx, part, mb, msgs); err != nil {
+		return part.box, fmt.Errorf("export %s: %w", mb.Name, err)
+	}
+
+	return part.box, nil
 }
 
 // choose keeps the mailboxes that are wanted.
@@ -147,14 +186,18 @@ func choose(boxes []Mailbox, names []string) ([]Mailbox, error) {
 // bad notes a message that could not be exported.
 func (j *Job) bad(m *Message, reason string) {
 	j.box.Refused++
+	j.mu.Lock()
 	if len(j.report.Bad) < MaxListed {
 		j.report.Bad = append(j.report.Bad, Bad{Mailbox: j.box.Name, UID: m.UID, Size: m.Size, Reason: reason})
 	}
+	j.mu.Unlock()
 	j.done(m)
 }
 
 // differs notes what the comparison found.
 func (j *Job) differs(format string, args ...any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if len(j.report.Differences) < MaxListed {
 		j.report.Differences = append(j.report.Differences, j.box.Name+": "+fmt.Sprintf(format, args...))
 	}
@@ -162,6 +205,8 @@ func (j *Job) differs(format string, args ...any) {
 
 // remark tells an administrator something of the mailbox.
 func (j *Job) remark(format string, args ...any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if len(j.report.Remarks) < MaxListed {
 		j.report.Remarks = append(j.report.Remarks, j.box.Name+": "+fmt.Sprintf(format, args...))
 	}
@@ -169,8 +214,10 @@ func (j *Job) remark(format string, args ...any) {
 
 // done counts a message as dealt with.
 func (j *Job) done(m *Message) {
+	j.mu.Lock()
 	j.progress.Done++
 	j.progress.DoneBytes += m.Size
+	j.mu.Unlock()
 	j.show(false)
 }
 
@@ -178,6 +225,8 @@ func (j *Job) done(m *Message) {
 const showEvery = 250 * time.Millisecond
 
 func (j *Job) show(now bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if j.o.Progress == nil || !now && time.Since(j.shown) < showEvery {
 		return
 	}

@@ -2,7 +2,6 @@ package moving_test
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -76,46 +75,30 @@ func (o *office) report(id string) *importer.Report {
 // mbsync moves the same into an account of its own.
 func (o *office) mbsync(user string, n int) {
 	o.t.Helper()
-	program := rig.Tool(o.t, "mbsync", "isync")
 	o.AddAccount(o.t, "bob@office.example", password)
-	dir := o.t.TempDir()
 	host, port := split(o.IMAPS(o.t, "tcp4"))
-	conf := fmt.Sprintf(`IMAPAccount old
-Host %[1]s
-User %[2]s
-Pass %[3]s
+	begin := time.Now()
+	out := o.runMbsync(fmt.Sprintf(`IMAPAccount old
+Host %s
+User %s
+Pass %s
 SSLType IMAPS
-CertificateFile %[4]s
+CertificateFile %s
 
-IMAPStore old
+IMAPStore far
 Account old
 
 IMAPAccount new
-Host %[5]s
-Port %[6]s
+Host %s
+Port %s
 User bob@office.example
-Pass %[7]s
+Pass %s
 SSLType IMAPS
-CertificateFile %[8]s
+CertificateFile %s
 
-IMAPStore new
+IMAPStore near
 Account new
-
-Channel move
-Far :old:
-Near :new:
-Patterns *
-Create Near
-Sync Pull
-CopyArrivalDate yes
-SyncState %[9]s/
-`, o.old.Host, user, rig.OldPassword, filepath.Join(o.old.Dir, "tls.crt"), host, port, password, filepath.Join(filepath.Dir(o.CAFile()), "server.crt"), dir)
-	file := filepath.Join(dir, "mbsyncrc")
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-		o.t.Fatal(err)
-	}
-	begin := time.Now()
-	out := (&rig.Command{Path: program, Args: []string{"-c", file, "-a"}}).Run(o.t)
+`, o.old.Host, user, rig.OldPassword, filepath.Join(o.old.Dir, "tls.crt"), host, port, password, filepath.Join(filepath.Dir(o.CAFile()), "server.crt")))
 	took := time.Since(begin)
 	if out.Err != nil {
 		o.t.Logf("mbsync: %v\n%.2000s", out.Err, out.All())
