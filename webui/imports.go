@@ -187,6 +187,8 @@ func (r *movedReport) Lasts() string {
 type moveForm struct {
 	Host, Port, Security, Fingerprint, Admin, AdminBy, People string
 	KeepUIDs, Follow, KeepSecrets                             bool
+
+	Path, Account string // of files on the box
 }
 
 type movingPage struct {
@@ -199,6 +201,7 @@ type movedPage struct {
 	Job    moving
 	Report *movedReport
 	Person int
+	Now    bool // it was compared just now
 }
 
 func (s *Server) movingRoutes() []Route {
@@ -208,6 +211,9 @@ func (s *Server) movingRoutes() []Route {
 		{Pattern: "GET /moving/{id}", Role: Auditor, Handle: (*visit).oneMove},
 		{Pattern: "GET /live/moving/{id}", Role: Auditor, Stream: true, Handle: (*visit).moveLive},
 		{Pattern: "GET /moving/{id}/report", Role: Auditor, Handle: (*visit).moveReport},
+		{Pattern: "POST /moving/files", Role: Administrator, Handle: (*visit).beginFiles},
+		{Pattern: "POST /moving/{id}/verify", Role: Administrator, Reads: true, Handle: (*visit).verifyMove},
+		{Pattern: "POST /moving/{id}/bad", Role: Administrator, Reads: true, Handle: (*visit).downloadBad},
 		{Pattern: "POST /moving/{id}/act", Role: Administrator, MaxBody: 1 << 20, Handle: (*visit).actOnMove},
 	}
 }
@@ -224,8 +230,9 @@ func (v *visit) moving() error {
 // beginMove begins a move, or with the button "try" tells what would move.
 func (v *visit) beginMove() error {
 	f := moveForm{
-		v.value("host"), v.value("port"), v.value("security"), v.value("fingerprint"), v.value("admin"), v.value("admin_by"), v.r.PostFormValue("people"),
-		v.value("keep_uids") == "yes", v.value("follow") == "yes", v.value("keep_secrets") == "yes",
+		Host: v.value("host"), Port: v.value("port"), Security: v.value("security"), Fingerprint: v.value("fingerprint"),
+		Admin: v.value("admin"), AdminBy: v.value("admin_by"), People: v.r.PostFormValue("people"),
+		KeepUIDs: v.value("keep_uids") == "yes", Follow: v.value("follow") == "yes", KeepSecrets: v.value("keep_secrets") == "yes",
 	}
 	bad := problems{}
 	job := f.job(v.r.PostFormValue("secret"), bad)
@@ -348,6 +355,39 @@ func (f *moveForm) logins(bad problems) (all []login) {
 	return all
 }
 
+// beginFiles begins a move from files of the box.
+func (v *visit) beginFiles() error {
+	f := moveForm{Security: "tls", KeepUIDs: true, Path: v.value("path"), Account: v.value("account")}
+	bad := problems{}
+	if !strings.HasPrefix(f.Path, "/") {
+		bad.add("path", "Name the file or folder by its whole path, which begins with a slash.")
+	}
+	if f.Account == "" {
+		bad.add("account", "Say whose mail it becomes.")
+	}
+	if len(bad) == 0 {
+		v.deadline(longAnswer)
+		var begun moving
+		err := v.call(http.MethodPost, "/v1/imports", map[string]any{
+			"from": map[string]any{"path": f.Path}, "people": []login{{User: f.Account, Account: f.Account}},
+			"options": map[string]any{"keep_uids": true},
+		}, &begun)
+		if err == nil {
+			v.seeOther("/moving/" + url.PathEscape(begun.ID))
+			return nil
+		}
+		if err := v.explain(err, bad, map[string]string{"no-account": "account", "import": "path", "import-busy": "path"}); err != nil {
+			return err
+		}
+	}
+	d := movingPage{Form: f}
+	if err := v.call(http.MethodGet, "/v1/imports", nil, &d.Jobs); err != nil {
+		return err
+	}
+
+	return v.again("moving", "Moving in", &d, bad)
+}
+
 func (v *visit) findMove() (m moving, err error) {
 	return m, v.call(http.MethodGet, "/v1/imports/"+url.PathEscape(v.r.PathValue("id")), nil, &m)
 }
@@ -371,19 +411,78 @@ func (v *visit) moveLive() error {
 	})
 }
 
-func (v *visit) moveReport() error {
-	m, err := v.findMove()
-	if err != nil {
-		return err
+// oneReport finds the report of the person that is asked for, the first if it is
+// none.
+func (v *visit) oneReport(person string) (d movedPage, err error) {
+	if d.Job, err = v.findMove(); err != nil {
+		return d, err
 	}
-	d := movedPage{Job: m, Report: &movedReport{}}
-	d.Person, _ = strconv.Atoi(v.r.URL.Query().Get("person")) // the first if it is none
-	path := "/v1/imports/" + url.PathEscape(m.ID) + "/report?person=" + strconv.Itoa(max(0, d.Person))
-	if err := v.call(http.MethodGet, path, nil, d.Report); err != nil {
+	d.Report = &movedReport{}
+	d.Person, _ = strconv.Atoi(person)
+	d.Person = max(0, d.Person)
+
+	return d, v.call(http.MethodGet, "/v1/imports/"+url.PathEscape(d.Job.ID)+"/report?person="+strconv.Itoa(d.Person), nil, d.Report)
+}
+
+func (v *visit) moveReport() error {
+	d, err := v.oneReport(v.r.URL.Query().Get("person"))
+	if err != nil {
 		return err
 	}
 
 	return v.show("movereport", "What moved in", &d)
+}
+
+// verifyMove compares a person's mail with the source now.
+func (v *visit) verifyMove() error {
+	d, err := v.oneReport(v.value("person"))
+	if err != nil {
+		return err
+	}
+	ask := map[string]any{"person": d.Person}
+	if secret := v.r.PostFormValue("secret"); secret != "" && d.Person < len(d.Job.People) {
+		p := d.Job.People[d.Person]
+		if ask["secret"] = secret; d.Job.From.IMAP != nil && d.Job.From.IMAP.Admin == "" {
+			ask["people"] = []login{{User: p.User, Account: p.Account, Secret: secret}}
+			delete(ask, "secret")
+		}
+	}
+	v.deadline(longAnswer)
+	bad := problems{}
+	now := &movedReport{}
+	err = v.call(http.MethodPost, "/v1/imports/"+url.PathEscape(d.Job.ID)+"/verify", ask, now)
+	if err != nil {
+		fields := map[string]string{"import-login": "secret", "import": "secret", "import-busy": "", "import-trust": ""}
+		if err := v.explain(err, bad, fields); err != nil {
+			return err
+		}
+		return v.again("movereport", "What moved in", &d, bad)
+	}
+	d.Report.Verified, d.Now = now.Verified, true
+
+	return v.show("movereport", "What moved in", &d)
+}
+
+// downloadBad hands a message that could not be taken to the browser.
+func (v *visit) downloadBad() error {
+	d, err := v.oneReport(v.value("person"))
+	if err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(v.value("message"))
+	if err != nil || n < 0 {
+		return errNotFound
+	}
+	bad := problems{}
+	path := fmt.Sprintf("/v1/imports/%s/bad?person=%d&message=%d", url.PathEscape(d.Job.ID), d.Person, n)
+	if err := v.passFile(path, fmt.Sprintf("message-%d.eml", n+1)); err != nil {
+		if err := v.explain(err, bad, nil); err != nil {
+			return err
+		}
+		return v.again("movereport", "What moved in", &d, bad)
+	}
+
+	return nil
 }
 
 func (v *visit) actOnMove() error {

@@ -49,7 +49,7 @@ func TestMovesAreFollowed(t *testing.T) {
 	page = w.get("/moving/m1")
 	page.says(t, "250 of 1,000, about 2 minutes left", `width="25"`, "INBOX/&lt;Old&gt;", "2 set aside", "differs", `data-live="/live/moving/m1"`)
 	page.lacks(t, "Cancel")
-	w.get("/moving/m1/report?person=1").says(t, "It is &lt;broken&gt;.", "quarantine/7", "Old/Mail", "A folder got another name.", "UID 9 is not here.")
+	w.get("/moving/m1/report?person=1").says(t, "It is &lt;broken&gt;.", "Old/Mail", "A folder got another name.", "UID 9 is not here.")
 	b.api.say("GET /v1/imports", []any{})
 	w.get("/moving").says(t, "No mail has moved in yet.")
 }
@@ -115,5 +115,44 @@ func TestMovesAreDecidedAbout(t *testing.T) {
 	w.post("/moving/m1/act", "act", "resume").says(t, "It is not paused.")
 	if got := w.post("/moving/m1/act", "act", "explode"); got.status != http.StatusNotFound {
 		t.Errorf("status %d", got.status)
+	}
+}
+
+func TestMovesFromFiles(t *testing.T) {
+	b := movingBox(t)
+	w := b.as(webui.Administrator)
+	w.post("/moving/files", "path", "usb", "account", "").says(t, "begins with a slash", "Say whose mail it becomes.")
+	w.post("/moving/files", "path", "/media/usb", "account", "anna@office.example").leads(t, "/moving/m1")
+	if got := b.api.changed(); len(got) != 1 || !strings.Contains(got[0].Body, `"path":"/media/usb"`) {
+		t.Errorf("asked %v", got)
+	}
+	b.api.answer("POST /v1/imports", http.StatusBadRequest, map[string]string{"code": "import", "message": "there is no mail"})
+	w.post("/moving/files", "path", "/media/<usb>", "account", "anna@office.example").says(t, `id="path-problem">There is no mail.`, "/media/&lt;usb&gt;")
+}
+
+func TestMailIsComparedAgainAndQuarantineIsRead(t *testing.T) {
+	b := movingBox(t)
+	w := b.as(webui.Administrator)
+	w.get("/moving/m1").says(t, "New mail keeps coming over")
+	b.api.say("POST /v1/imports/m1/verify", map[string]any{"verified": map[string]any{"ok": true, "messages": 8}})
+	w.post("/moving/m1/verify", "person", "1", "secret", "pw").says(t, "Compared just now: Everything is here")
+	b.api.answer("POST /v1/imports/m1/verify", http.StatusBadGateway, map[string]string{"code": "import-login", "message": "the server refuses it"})
+	page := w.post("/moving/m1/verify", "person", "1", "secret", "secret words")
+	page.says(t, `id="secret-problem">The server refuses it.`)
+	page.lacks(t, "secret words")
+	b.api.mu.Lock()
+	b.api.answers["POST /v1/imports/m1/bad"] = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "message/rfc822")
+		_, _ = w.Write([]byte("From: x"))
+	}
+	b.api.mu.Unlock()
+	got := w.post("/moving/m1/bad", "person", "1", "message", "0")
+	if got.text != "From: x" || got.header.Get("Content-Disposition") != `attachment; filename="message-1.eml"` {
+		t.Errorf("%d %q %v", got.status, got.text, got.header)
+	}
+	b.api.answer("POST /v1/imports/m1/bad", http.StatusNotFound, map[string]string{"code": "no-report", "message": "it is in quarantine no more"})
+	w.post("/moving/m1/bad", "person", "1", "message", "0").says(t, "It is in quarantine no more.")
+	if auditor := b.as(webui.Auditor).post("/moving/m1/bad", "message", "0"); auditor.status != http.StatusForbidden {
+		t.Errorf("an auditor reads mail: status %d", auditor.status)
 	}
 }

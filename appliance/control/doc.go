@@ -70,6 +70,7 @@
 //	POST   /v1/imports/{id}/resume             ResumeImport → Job
 //	POST   /v1/imports/{id}/verify             VerifyImport → importer.Report
 //	GET    /v1/imports/{id}/report?person=…    → importer.Report
+//	POST   /v1/imports/{id}/bad?person=&message=… → a message of the report's Bad, counted from 0, as it came
 //	DELETE /v1/imports/{id}                    takes one that has ended off the list
 //	GET    /v1/settings                        → Settings
 //	GET    /v1/settings/versions[/{number}]    → [config.Version…]

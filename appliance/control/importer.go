@@ -70,6 +70,7 @@ func (h *Handler) importRoutes() map[string]func(http.ResponseWriter, *http.Requ
 		"GET /v1/imports/{id}/report":    h.reportImport,
 		"POST /v1/imports/{id}/resume":   h.resumeImport,
 		"POST /v1/imports/{id}/verify":   h.verifyImport,
+		"POST /v1/imports/{id}/bad":      h.sendQuarantined,
 		"POST /v1/imports/{id}/pause":    act(h.imports.Pause),
 		"POST /v1/imports/{id}/cancel":   act(h.imports.Cancel),
 		"POST /v1/imports/{id}/cut-over": act(h.imports.CutOver),

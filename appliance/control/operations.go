@@ -140,6 +140,7 @@ func operations() map[string]operation {
 		"GET /v1/imports/{id}/report":    {summary: "What became of one person's mail", role: roleAuditor, query: []string{"person"}, out: importer.Report{}},
 		"POST /v1/imports/{id}/resume":   {summary: "Go on with a move", role: roleAdministrator, in: ResumeImport{}, out: importer.Job{}},
 		"POST /v1/imports/{id}/verify":   {summary: "Compare what came with the source", role: roleAdministrator, in: VerifyImport{}, out: importer.Report{}},
+		"POST /v1/imports/{id}/bad":      {summary: "A quarantined message of a person's report, as it came", role: roleAdministrator, query: []string{"person", "message"}, kind: "message/rfc822"},
 		"POST /v1/imports/{id}/pause":    {summary: "Stop a move for now", role: roleOperator, out: importer.Job{}},
 		"POST /v1/imports/{id}/cancel":   {summary: "End a move; what came stays", role: roleAdministrator, out: importer.Job{}},
 		"POST /v1/imports/{id}/cut-over": {summary: "Take the newest and end a move that follows its source", role: roleAdministrator, out: importer.Job{}},
