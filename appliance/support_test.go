@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"os"
@@ -77,6 +78,11 @@ func TestASupportBundleTellsNoSecrets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for _, office := range []string{`{"name": "Zuckmayer & Nephews", "domain": "zuckmayer.example"}`, `{"name": "Quill-Drivers", "domain": null}`} {
+			if _, err := client.AmendSettings(ctx, &control.AmendSettings{Set: json.RawMessage(`{"office": ` + office + `}`)}); err != nil {
+				t.Fatal(err)
+			}
+		}
 		secrets["a device's password"], secrets["a token"], secrets["the metrics' token"] = device.Password, token.Secret, metrics.Token
 
 		imap := r.connect(t, "imaps")
@@ -124,7 +130,7 @@ func TestASupportBundleTellsNoSecrets(t *testing.T) {
 		if file == "goroutines.txt" || file == "heap.pprof" {
 			continue
 		}
-		for _, told := range []string{"anna", "Ullrich", "office.example", "203.0.113.77"} {
+		for _, told := range []string{"anna", "Ullrich", "office.example", "Zuckmayer", "Nephews", "Drivers", "203.0.113.77"} {
 			if i := strings.Index(strings.ToLower(text), strings.ToLower(told)); i >= 0 {
 				t.Errorf("%s tells %s: …%s…", file, told, text[max(0, i-60):min(len(text), i+60)])
 			}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 
@@ -82,9 +83,24 @@ func (h *Handler) supportKnown(ctx context.Context) (k support.Known, err error)
 	for _, a := range accounts {
 		k.Names = append(k.Names, a.Name)
 	}
-	k.Domains, err = h.directory.Domains(ctx)
+	if k.Domains, err = h.directory.Domains(ctx); err != nil || h.settings == nil {
+		return k, err
+	}
+	for _, v := range h.settings().Versions() { // the audit record has what earlier ones said
+		o := v.Document.Office
+		k.Domains = append(k.Domains, o.Domain)
+		// In JSON some signs are written otherwise, between words.
+		k.Names = append(append(k.Names, o.Name), telling(o.Name)...)
+	}
 
-	return k, err
+	return k, nil
+}
+
+// telling returns the words of an office's name that may tell whose it is.
+func telling(name string) []string {
+	words := strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+
+	return slices.DeleteFunc(words, func(w string) bool { return len([]rune(w)) < 5 || strings.EqualFold(w, "office") })
 }
 
 // supportParts are what a bundle holds: mostly what other requests answer, as far
