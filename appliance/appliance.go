@@ -144,6 +144,8 @@ func New(ctx context.Context, c *Config) (a *Appliance, err error) {
 	a.office.look.Store(&lookAround{a.present, a.pulseNow})
 	listening := a.listening
 	a.office.clients.open.Store(&listening)
+	fit := a.fitCA
+	a.office.clients.named.Store(&fit)
 	if err := a.openWeb(a.signIn); err != nil {
 		return a, err
 	}

@@ -23,6 +23,7 @@ type clientSetup struct {
 	office *office
 	active atomic.Pointer[config.Document]
 	open   atomic.Pointer[func() []*listener] // nil in a command
+	named  atomic.Pointer[func()]             // is told when the office's domain may be another; nil in a command
 }
 
 // Name implements config.Applier.
@@ -50,6 +51,9 @@ func (s *clientSetup) Try(_ context.Context, t *config.Trial) ([]string, error) 
 // Hold implements config.Applier.
 func (s *clientSetup) Hold(_ context.Context, d *config.Document) error {
 	s.active.Store(d)
+	if f := s.named.Load(); f != nil {
+		(*f)()
+	}
 
 	return nil
 }

@@ -3,6 +3,7 @@ package appliance
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -101,6 +102,8 @@ type Config struct {
 	Run *restart.Run
 	// Log returns the newest lines of what Logger wrote; nil means none.
 	Log func(n int) []string
+	// LogAll writes all that is kept of it; nil means what Log returns.
+	LogAll func(io.Writer) error
 	// Abort ends the process at once. It is called when the program is sick
 	// and cannot stop in order; nil means that it waits for ever.
 	Abort func()

@@ -150,6 +150,7 @@ func openOffice(ctx context.Context, c *Config, describe func(*control.Status), 
 		Pulse:     o.pulseNow,
 		Tokens:    metricsTokens{store.System()},
 		Log:       c.Log,
+		LogAll:    c.LogAll,
 		Dir:       c.Dir,
 	})
 

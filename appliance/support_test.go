@@ -55,7 +55,7 @@ func TestASupportBundleTellsNoSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := config(filepath.Join(t.TempDir(), "data"))
-	c.Logger, c.Log = slog.New(slog.NewTextHandler(book, nil)), book.Tail
+	c.Logger, c.Log, c.LogAll = slog.New(slog.NewTextHandler(book, nil)), book.Tail, book.Copy
 	c.HTTPS = []string{"127.0.0.1:0"}
 	r := start(t, c)
 	secrets := map[string]string{"a password": "correct-Horse-7", "a typed password": "wrong-Horse-8", "a message": "quarterly figures in confidence"}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"pillarbox/appliance/access"
@@ -83,6 +84,8 @@ type Config struct {
 	Pulse func(context.Context) Pulse
 	// Log returns the newest lines of its log, at most n.
 	Log func(n int) []string
+	// LogAll writes all of its log that is kept; nil means what Log returns.
+	LogAll func(io.Writer) error
 	// Dir is the data folder, for what the doctor says of it.
 	Dir string
 }
@@ -169,6 +172,7 @@ type Handler struct {
 	status    Status
 	describe  func(*Status)
 	lines     func(n int) []string
+	logAll    func(io.Writer) error
 	pulse     func(context.Context) Pulse
 	metrics   func(io.Writer) error
 	tokens    MetricsTokens
@@ -176,6 +180,7 @@ type Handler struct {
 	readings  readings
 	archives  chan struct{} // places for those that are being made
 	works     works
+	bundling  sync.Mutex // held while a support bundle is made
 	mux       *http.ServeMux
 	patterns  []string // of all requests
 }
@@ -203,6 +208,7 @@ func NewHandler(c *Config) *Handler {
 		status:    Status{Version: c.Version, PID: os.Getpid(), Started: time.Now()},
 		describe:  c.Describe,
 		lines:     c.Log,
+		logAll:    c.LogAll,
 		pulse:     c.Pulse,
 		metrics:   c.Metrics,
 		tokens:    c.Tokens,

@@ -52,6 +52,10 @@ func (h *Handler) makeSupport(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &ask); err != nil {
 		return err
 	}
+	if !h.bundling.TryLock() {
+		return &Error{Code: CodeBusy, Message: "a support bundle is being made already: try again in a minute", status: http.StatusConflict}
+	}
+	defer h.bundling.Unlock()
 	known, err := h.supportKnown(r.Context())
 	if err != nil {
 		return err
@@ -107,7 +111,7 @@ func telling(name string) []string {
 // as they are there.
 func (h *Handler) supportParts() []support.Part {
 	parts := []support.Part{
-		{Name: "log.txt", Title: "the newest lines of the log", Write: h.supportLog},
+		{Name: "log.txt", Title: "the log of the last days, as far as it is kept", Write: h.supportLog},
 		{Name: "system.txt", Title: "the program, the machine and its memory and disk", Write: h.supportSystem},
 		{Name: "goroutines.txt", Title: "what the program is doing", Write: goProfile("goroutine", 1)},
 		{Name: "heap.pprof", Title: "for what the program uses memory", Binary: true, Write: goProfile("heap", 0)},
@@ -196,7 +200,10 @@ func (a *asked) Write(p []byte) (int, error) {
 }
 
 func (h *Handler) supportLog(_ context.Context, w io.Writer) error {
-	if h.lines == nil {
+	switch {
+	case h.logAll != nil:
+		return h.logAll(w)
+	case h.lines == nil:
 		return errNoServer
 	}
 	for _, line := range h.lines(supportLines) {

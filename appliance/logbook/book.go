@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -246,6 +247,60 @@ func path(dir string, age int) string {
 	}
 
 	return name
+}
+
+// Copy writes all lines that are kept to w, the oldest first: those of the files,
+// or those in memory where there are none. What comes meanwhile is left out.
+func (b *Book) Copy(w io.Writer) error {
+	b.flush()
+	files, err := b.openAll()
+	for _, f := range files {
+		defer f.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("read log: %w", err)
+	}
+	if len(files) == 0 {
+		b.mu.Lock()
+		recent := bytes.Clone(b.recent)
+		b.mu.Unlock()
+		if _, err := w.Write(recent); err != nil {
+			return fmt.Errorf("copy log: %w", err)
+		}
+		return nil
+	}
+	for _, f := range files {
+		info, err := f.Stat()
+		if err != nil {
+			return fmt.Errorf("read log: %w", err)
+		}
+		if _, err := io.CopyN(w, f, info.Size()); err != nil {
+			return fmt.Errorf("copy log: %w", err)
+		}
+	}
+
+	return nil
+}
+
+// openAll opens the files, the oldest first; no line stands in two of them.
+func (b *Book) openAll() (files []*os.File, err error) {
+	if b.conf.Dir == "" {
+		return nil, nil
+	}
+	b.disk.Lock()
+	defer b.disk.Unlock()
+	for age := b.conf.Files - 1; age >= 0; age-- {
+		f, err := os.Open(b.path(age))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return files, err
+		}
+		files = append(files, f)
+	}
+
+	return files, nil
 }
 
 // ReadTail returns the newest lines of the files in a folder, for when no

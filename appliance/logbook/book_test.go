@@ -223,3 +223,26 @@ func TestADiskThatHangsDoesNotHoldUpTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestAllThatIsKeptIsCopied(t *testing.T) {
+	for name, dir := range map[string]string{"memory": "", "files": t.TempDir()} {
+		b := open(t, &logbook.Config{Dir: dir, MaxSize: 100, Files: 3})
+		for i := range 9 {
+			say(t, b, fmt.Sprintf("line %d %s", i, strings.Repeat("x", 20)))
+			if i < 8 {
+				_ = b.Sync()
+			}
+		}
+		var got strings.Builder
+		if err := b.Copy(&got); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(got.String()), "\n")
+		if len(lines) < 7 || !strings.HasPrefix(lines[len(lines)-1], "line 8 ") || !strings.HasPrefix(lines[len(lines)-7], "line 2 ") {
+			t.Errorf("%s: %q", name, lines)
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -74,9 +74,11 @@ var (
 	userinfo = regexp.MustCompile(`://[^/\s:@"']*:[^/\s@"']+@`)
 	webToken = regexp.MustCompile(`\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)*`)
 	phc      = regexp.MustCompile(`\$(?:argon2\w*|2[abxy]|pbkdf2[\w-]*|scrypt|[156y])\$[^\s"';]+|(?i:scram-sha-(?:1|256|512)\$)[^\s"',;]+`)
-	// Passwords of devices, claim and recovery codes.
-	grouped = regexp.MustCompile(`\b(?:[a-z2-7]{4}(?:-[a-z2-7]{4}){2,}|[A-Z0-9]{5}-[A-Z0-9]{5})\b`)
-	opaque  = regexp.MustCompile(`[A-Za-z0-9_-]{20,}={0,2}|[A-Za-z0-9+/]{24,}={0,2}|[A-Z2-7]{16,}`)
+	// Passwords of devices and people, claim and recovery codes.
+	grouped = regexp.MustCompile(`\b(?:[a-z2-9]{4}(?:-[a-z2-9]{4}){2,}|[a-z2-9]{5}(?:-[a-z2-9]{5}){2,}|[A-Z0-9]{5}-[A-Z0-9]{5})\b`)
+	pairs   = regexp.MustCompile(`\b[a-z2-9]{5}-[a-z2-9]{5}\b`)
+	command = regexp.MustCompile(`\b(LOGIN|APOP|AUTHENTICATE \S+|USER \S+ PASS|PASS)( +\S+)? +("(?:[^"\\\n]|\\[^\n])*"|\S+)`)
+	opaque  = regexp.MustCompile(`[A-Za-z0-9_-]{20,}={0,2}|[A-Za-z0-9+/]{24,}={0,2}|[A-Z2-7]{16,}|[a-z2-9]{16,}`)
 
 	mail   = regexp.MustCompile(`[^\s"'<>()\[\]{},;:=@\\/|]+@([\pL\d-]+(?:\.[\pL\d-]+)*)`)
 	who    = regexp.MustCompile(`(?i)\b(login|user|username|account|device|host|hostname|server_name)(\\?["']?\s*[:=]\s*)(\\?"(?:[^"\\\n]|\\[^"\n])*\\?"|[^\s"',;}\]\\]+)`)
@@ -106,6 +108,13 @@ func (r *Redactor) Text(s string) string {
 	s = webToken.ReplaceAllString(s, Removed)
 	s = phc.ReplaceAllString(s, Removed)
 	s = grouped.ReplaceAllString(s, Removed)
+	s = pairs.ReplaceAllStringFunc(s, func(w string) string {
+		if strings.ContainsAny(w, "23456789") {
+			return Removed
+		}
+		return w // two words
+	})
+	s = command.ReplaceAllString(s, "${1}${2} "+Removed)
 	s = opaque.ReplaceAllStringFunc(s, r.opaque)
 	if r.keep {
 		return s
@@ -178,7 +187,8 @@ func (r *Redactor) opaque(w string) string {
 	case lower && upper && digit: // base64
 	case upper && digit && !lower: // base32
 	case digit && !beyondHex && len(w) >= 32: // hexadecimal
-	case lower && digit && !strings.ContainsAny(w, "-_/"): // base32 that was made small
+	case lower && digit && !strings.ContainsAny(w, "-_/"), // base32 that was made small
+		len(w) == 26 && strings.Trim(w, "abcdefghijklmnopqrstuvwxyz") == "": // the same, without a digit by chance
 	default:
 		return w
 	}

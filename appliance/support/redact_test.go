@@ -29,6 +29,8 @@ func TestSecretsAreTakenOut(t *testing.T) {
 		"-----BEGIN PRIVATE KEY-----\nSECRET, and the file was cut off",
 		`$argon2id$v=19$m=19456,t=2,p=1$SECRETSALT$SECRETHASH`,
 		`SCRAM-SHA-256$4096:SECRET`,
+		`a LOGIN ada SECRET`,
+		`a LOGIN "ada" "SE CRET SECRET"`,
 	} {
 		for _, keep := range []bool{false, true} {
 			got := support.NewRedactor(office, keep).Text(text)
@@ -49,6 +51,10 @@ func TestWhatOpensSomethingIsNotRecognised(t *testing.T) {
 		"0123456789abcdef0123456789abcdef",
 		"abcd-efgh-2345-mnop", // a device's password
 		"H8UR7-YQF38",         // a claim code
+		"abcde-fgh23-kmnpq",   // a person's password
+		"abcd3-kmnp7",         // a recovery code
+		"abcd2fghijkl3nop",    // a key file's password
+		"abcdefghijklmnopqrstuvwxyz",
 	} {
 		r := support.NewRedactor(office, true)
 		if got := r.Text("it was " + secret + " today"); strings.Contains(got, secret) {

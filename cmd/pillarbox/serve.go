@@ -122,7 +122,7 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, book.Close()) }()
-	conf.Logger, conf.Log = c.logger(e, book), book.Tail
+	conf.Logger, conf.Log, conf.LogAll = c.logger(e, book), book.Tail, book.Copy
 	counted, err = c.record(ctx, conf, func() error {
 		err := c.serve(ctx, e, conf)
 		if err == nil && ctx.Err() == nil {
