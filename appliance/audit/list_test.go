@@ -175,3 +175,24 @@ func BenchmarkVerify(b *testing.B) {
 	}
 	closeLog(b, l)
 }
+
+// BenchmarkChosen looks for what is rare among 100,000 records.
+func BenchmarkChosen(b *testing.B) {
+	dir := b.TempDir()
+	writeBook(b, filepath.Join(dir, "access"), 100_000)
+	l := audit.New(&audit.Config{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	defer closeLog(b, l)
+	for name, f := range map[string]audit.Filter{
+		"account": {Account: "nobody@office.example"},
+		"kind":    {Kinds: []string{"handshake"}},
+		"days":    {Since: time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC), Until: time.Date(2001, 1, 2, 0, 0, 0, 0, time.UTC)},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if entries, err := l.List(b.Context(), f); err != nil || len(entries) > 0 {
+					b.Fatal(len(entries), err)
+				}
+			}
+		})
+	}
+}

@@ -66,7 +66,13 @@ func (f *Filter) sieve() func(data []byte) bool {
 	var lower []byte
 
 	return func(data []byte) bool {
-		if len(f.Kinds) > 0 && !slices.ContainsFunc(f.Kinds, func(name string) bool { return bytes.Contains(data, []byte(name)) }) {
+		at, kind, ok := glance(data)
+		switch {
+		case !ok: // DecodeRecord says what it is
+			return true
+		case !f.Since.IsZero() && at.Before(f.Since), !f.Until.IsZero() && !at.Before(f.Until):
+			return false
+		case len(f.Kinds) > 0 && !slices.ContainsFunc(f.Kinds, func(name string) bool { return bytes.HasPrefix(kind, []byte(name)) }):
 			return false
 		}
 		if account == "" {

@@ -110,6 +110,21 @@ func DecodeRecord(octets []byte) (Record, error) {
 	return r, nil
 }
 
+// glance reads a record's time and kind, and nothing else of it.
+func glance(octets []byte) (at time.Time, kind []byte, ok bool) {
+	d := decoder{rest: octets}
+	d.take(1 + len(Hash{}))
+	d.uvarint()
+	at = time.UnixMilli(d.varint())
+	if n := d.uvarint(); n <= uint64(len(d.rest)) {
+		kind = d.take(int(n))
+	} else {
+		d.bad = true
+	}
+
+	return at, kind, !d.bad
+}
+
 // next returns the record that follows one with this number and hash.
 func next(seq uint64, prev Hash, at time.Time, kind Kind, values map[string]string) Record {
 	return Record{Seq: seq + 1, Time: stamp(at), Kind: kind, Values: values, Prev: prev}
