@@ -67,7 +67,7 @@
 //	POST   /v1/imports/try                     TryImport → importer.Report, with an estimate; nothing is changed
 //	GET    /v1/imports/{id}?after=&wait=…      → Job, when its version is above after, or after so many seconds
 //	POST   /v1/imports/{id}/pause|cancel|cut-over → Job
-//	POST   /v1/imports/{id}/resume             ResumeImport → Job
+//	POST   /v1/imports/{id}/resume             ResumeJob → Job
 //	POST   /v1/imports/{id}/verify             VerifyImport → importer.Report
 //	GET    /v1/imports/{id}/report?person=…    → importer.Report
 //	POST   /v1/imports/{id}/bad?person=&message=… → a message of the report's Bad, counted from 0, as it came
@@ -92,7 +92,7 @@
 //	POST   /v1/exports/now                     exporter.Request → an ExportLine a line, while the caller waits
 //	GET    /v1/exports/{id}?after=&wait=…      → Move, when its version is above after, or after so many seconds
 //	POST   /v1/exports/{id}/pause|cancel       → Move
-//	POST   /v1/exports/{id}/resume             ResumeExport → Move
+//	POST   /v1/exports/{id}/resume             ResumeJob → Move
 //	GET    /v1/exports/{id}/report?person=…    → exporter.Report
 //	DELETE /v1/exports/{id}                    takes one that has ended off the list
 //	POST   /v1/exports/readings                {account, target} → Reading, to export from another process

@@ -258,10 +258,11 @@ func NewHandler(c *Config) *Handler {
 		h.serve(h.setupRoutes())
 	}
 	if h.imports != nil {
+		h.serve(jobRoutes("/v1/imports", h.imports, importError))
 		h.serve(h.importRoutes())
 	}
 	if h.exports != nil {
-		h.serve(h.moveRoutes())
+		h.serve(jobRoutes("/v1/exports", h.exports, moveError))
 	}
 	if h.bans != nil {
 		h.serve(h.banRoutes())

@@ -34,64 +34,22 @@ type TryImport struct {
 	Person int `json:"person,omitempty"` // of People
 }
 
-// ResumeImport goes on with an import.
-type ResumeImport struct {
-	People []importer.Login `json:"people,omitempty"` // with new passwords
-	Secret importer.Secret  `json:"secret,omitempty"` // the administrator's
-}
-
 // VerifyImport compares what came with the source.
 type VerifyImport struct {
-	ResumeImport
+	ResumeJob
 
 	Person int `json:"person,omitempty"`
 }
 
-// importRoutes are the requests about mail that moves in.
+// importRoutes are the requests about mail that moves in, beside jobRoutes.
 func (h *Handler) importRoutes() map[string]func(http.ResponseWriter, *http.Request) error {
-	act := func(f func(ctx context.Context, id, by string) (importer.Job, error)) func(http.ResponseWriter, *http.Request) error {
-		return func(w http.ResponseWriter, r *http.Request) error {
-			job, err := f(r.Context(), r.PathValue("id"), Actor(r.Context()))
-			if err != nil {
-				return importError(err)
-			}
-
-			return writeJSON(w, http.StatusOK, job)
-		}
-	}
-
 	return map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET /v1/imports":                h.listImports,
-		"POST /v1/imports":               h.addImport,
 		"POST /v1/imports/try":           h.tryImport,
 		"POST /v1/imports/files":         h.takeFiles,
-		"GET /v1/imports/{id}":           h.showImport,
-		"DELETE /v1/imports/{id}":        h.removeImport,
-		"GET /v1/imports/{id}/report":    h.reportImport,
-		"POST /v1/imports/{id}/resume":   h.resumeImport,
 		"POST /v1/imports/{id}/verify":   h.verifyImport,
 		"POST /v1/imports/{id}/bad":      h.sendQuarantined,
-		"POST /v1/imports/{id}/pause":    act(h.imports.Pause),
-		"POST /v1/imports/{id}/cancel":   act(h.imports.Cancel),
-		"POST /v1/imports/{id}/cut-over": act(h.imports.CutOver),
+		"POST /v1/imports/{id}/cut-over": jobAct(h.imports.CutOver, importError),
 	}
-}
-
-func (h *Handler) listImports(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, h.imports.List())
-}
-
-func (h *Handler) addImport(w http.ResponseWriter, r *http.Request) error {
-	var n importer.NewJob
-	if err := readUpTo(w, r, &n, maxImport); err != nil {
-		return err
-	}
-	job, err := h.imports.Add(r.Context(), &n, Actor(r.Context()))
-	if err != nil {
-		return importError(err)
-	}
-
-	return writeJSON(w, http.StatusCreated, job)
 }
 
 func (h *Handler) tryImport(w http.ResponseWriter, r *http.Request) error {
@@ -107,26 +65,6 @@ func (h *Handler) tryImport(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, report)
 }
 
-// showImport answers when the version is above that after which is asked, or
-// when the time to wait is over: a page follows the progress by asking again.
-func (h *Handler) showImport(w http.ResponseWriter, r *http.Request) error {
-	after, err := number(r, "after")
-	if err != nil {
-		return err
-	}
-	seconds, err := number(r, "wait")
-	if err != nil {
-		return err
-	}
-	wait := min(time.Duration(min(seconds, 1<<20))*time.Second, maxImportWait)
-	job, err := h.imports.Await(r.Context(), r.PathValue("id"), after, wait)
-	if err != nil {
-		return importError(err)
-	}
-
-	return writeJSON(w, http.StatusOK, job)
-}
-
 // number reads a number of a request, 0 if it is not there.
 func number(r *http.Request, name string) (int64, error) {
 	text := r.URL.Query().Get(name)
@@ -139,41 +77,6 @@ func number(r *http.Request, name string) (int64, error) {
 	}
 
 	return n, nil
-}
-
-func (h *Handler) removeImport(w http.ResponseWriter, r *http.Request) error {
-	if err := h.imports.Remove(r.Context(), r.PathValue("id"), Actor(r.Context())); err != nil {
-		return importError(err)
-	}
-	w.WriteHeader(http.StatusNoContent)
-
-	return nil
-}
-
-func (h *Handler) reportImport(w http.ResponseWriter, r *http.Request) error {
-	person, err := number(r, "person")
-	if err != nil {
-		return err
-	}
-	report, err := h.imports.Report(r.PathValue("id"), int(min(person, importer.MaxPeople)))
-	if err != nil {
-		return importError(err)
-	}
-
-	return writeJSON(w, http.StatusOK, report)
-}
-
-func (h *Handler) resumeImport(w http.ResponseWriter, r *http.Request) error {
-	var ask ResumeImport
-	if err := readUpTo(w, r, &ask, maxImport); err != nil {
-		return err
-	}
-	job, err := h.imports.Resume(r.Context(), r.PathValue("id"), ask.People, ask.Secret, Actor(r.Context()))
-	if err != nil {
-		return importError(err)
-	}
-
-	return writeJSON(w, http.StatusOK, job)
 }
 
 func (h *Handler) verifyImport(w http.ResponseWriter, r *http.Request) error {
@@ -248,7 +151,7 @@ func (c *Client) ChangeImport(ctx context.Context, id, act string) (job importer
 }
 
 // ResumeImport goes on with an import.
-func (c *Client) ResumeImport(ctx context.Context, id string, ask *ResumeImport) (job importer.Job, err error) {
+func (c *Client) ResumeImport(ctx context.Context, id string, ask *ResumeJob) (job importer.Job, err error) {
 	return job, c.call(ctx, http.MethodPost, "/v1/imports/"+url.PathEscape(id)+"/resume", ask, &job)
 }
 

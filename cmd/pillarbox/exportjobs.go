@@ -289,7 +289,7 @@ func (c *exportResumeCommand) Run(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		var ask control.ResumeExport
+		var ask control.ResumeJob
 		if s := m.To.Server; s != nil && !c.Same && (m.State == importer.Locked || c.PasswordStdin || c.PasswordFile != "") {
 			if ask.Secret, err = c.read(e, s.Host); err != nil {
 				return err

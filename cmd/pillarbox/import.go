@@ -372,7 +372,7 @@ func (c *importVerifyCommand) Run(ctx context.Context, e *env) error {
 		}
 		ask := &control.VerifyImport{Person: max(c.Person-1, 0)}
 		if job.From.IMAP != nil && ask.Person < len(job.People) {
-			if ask.ResumeImport, err = c.secrets(e, &job, ask.Person); err != nil {
+			if ask.ResumeJob, err = c.secrets(e, &job, ask.Person); err != nil {
 				return err
 			}
 		}
@@ -392,7 +392,7 @@ func (c *importVerifyCommand) Run(ctx context.Context, e *env) error {
 }
 
 // secrets asks for the password of a person, or for that which serves everybody.
-func (p *sourcePassword) secrets(e *env, job *importer.Job, i int) (ask control.ResumeImport, err error) {
+func (p *sourcePassword) secrets(e *env, job *importer.Job, i int) (ask control.ResumeJob, err error) {
 	from := job.From.IMAP
 	if from.OneSecret() {
 		ask.Secret, err = p.read(e, cmp.Or(from.Admin, "the application"))
@@ -470,7 +470,7 @@ func (c *importResumeCommand) Run(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		var ask control.ResumeImport
+		var ask control.ResumeJob
 		switch {
 		case c.People != "":
 			ask.People, err = readPeople(c.People)
