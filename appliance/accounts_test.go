@@ -95,7 +95,8 @@ func TestAnAccountThatCannotBeOpenedIsACondition(t *testing.T) {
 	if now, err := os.ReadFile(index); err != nil || !bytes.Equal(now, garbage) {
 		t.Errorf("the damaged file was changed, or %v", err)
 	}
-	if err := os.WriteFile(index, whole, 0o600); err != nil {
+	// As a backup is put back: the server looks at the file while it is written.
+	if err := errors.Join(os.WriteFile(index+".new", whole, 0o600), os.Rename(index+".new", index)); err != nil {
 		t.Fatal(err)
 	}
 	awaitCondition(t, a, "accounts", false)

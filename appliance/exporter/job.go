@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pillarbox/appliance/importer"
+	"pillarbox/storage"
 )
 
 // NewMove asks for mail to move out in the background.
@@ -31,15 +32,18 @@ type NewMove struct {
 // Mover is one whose mail moves out. Its stages are those of an import, less the
 // one that follows.
 type Mover struct {
-	Account string         `json:"account"`
-	User    string         `json:"user,omitempty"` // at the target; "" for files
-	Where   string         `json:"where"`          // for people
-	Stage   importer.Stage `json:"stage"`
-	Error   string         `json:"error,omitempty"`
-	Runs    int            `json:"runs"`
-	Next    time.Time      `json:"next,omitzero"` // with importer.StageRetrying
-	Total   Counts         `json:"total"`         // of the last run, with what all runs put there
-	OK      *bool          `json:"ok,omitempty"`  // whether everything is there, and the same; nil: not known yet
+	Account string `json:"account"`
+	// AccountID is the account that had the address when the export began.
+	AccountID storage.AccountID `json:"account_id,omitempty"`
+
+	User  string         `json:"user,omitempty"` // at the target; "" for files
+	Where string         `json:"where"`          // for people
+	Stage importer.Stage `json:"stage"`
+	Error string         `json:"error,omitempty"`
+	Runs  int            `json:"runs"`
+	Next  time.Time      `json:"next,omitzero"` // with importer.StageRetrying
+	Total Counts         `json:"total"`         // of the last run, with what all runs put there
+	OK    *bool          `json:"ok,omitempty"`  // whether everything is there, and the same; nil: not known yet
 
 	Progress *Pace `json:"progress,omitempty"` // while it moves
 }

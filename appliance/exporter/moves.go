@@ -186,11 +186,11 @@ func (m *Moves) Add(ctx context.Context, n *NewMove, by string) (Move, error) {
 		mv.To.Server, mv.Warning = &server, server.Warning()
 	}
 	for _, p := range n.People {
-		_, address, err := m.conf.Account(ctx, p.Account)
+		account, address, err := m.conf.Account(ctx, p.Account)
 		if err != nil {
 			return Move{}, fmt.Errorf("%s: %w", p.Account, err)
 		}
-		mover := Mover{Account: address, Stage: importer.StagePending}
+		mover := Mover{Account: address, AccountID: account.ID(), Stage: importer.StagePending}
 		if n.To.Kind == KindIMAP {
 			mover.User = orElse(p.User, address)
 			if p.Secret != "" {

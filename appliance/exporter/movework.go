@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"pillarbox/appliance/importer"
+	"pillarbox/storage"
 )
 
 // Between two tries of a person whose target cannot be reached, after the run
@@ -115,13 +116,17 @@ var errRecord = errors.New("it cannot be recorded that the mail leaves the box, 
 func (m *Moves) once(ctx context.Context, r *running, i int) (*Report, error) {
 	var ask *Request
 	var by string
+	var id storage.AccountID
 	m.change(r, func() {
 		p := &r.People[i]
 		p.Stage, p.Next = importer.StageMoving, time.Time{}
-		ask, by = r.request(i, r.secrets), r.By
+		ask, by, id = r.request(i, r.secrets), r.By, p.AccountID
 	})
 	r.meters[i].begin()
 	account, address, err := m.conf.Account(ctx, ask.Account)
+	if err == nil && id != "" && id != account.ID() {
+		err = fmt.Errorf("%s is another account than the one for which this began; begin anew for it", address)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", importer.ErrRefused, err)
 	}

@@ -192,9 +192,13 @@ func (f *fetcher) stage(ctx context.Context, b *batch, s *slot, m *Message, in i
 		return nil
 	}
 	staged, err := f.stager.Stage(ctx, slow)
+	var bad *MessageError
 	switch {
 	case err == nil:
 		s.staged = staged
+		return nil
+	case errors.As(slow.err, &bad):
+		s.bad = bad
 		return nil
 	case slow.err != nil:
 		return slow.err

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"pillarbox/storage"
 )
 
 // From says where the mail of a job is: on an IMAP server, or in files of this
@@ -75,15 +77,19 @@ const (
 
 // Person is one of a job.
 type Person struct {
-	User    string    `json:"user"`
-	Account string    `json:"account"`
-	Stage   Stage     `json:"stage"`
-	Error   string    `json:"error,omitempty"`
-	Runs    int       `json:"runs"`
-	Next    time.Time `json:"next,omitzero"` // with StageRetrying
-	Total   Counts    `json:"total"`         // of the last run, with what all runs took
-	Bad     int64     `json:"bad"`           // quarantined, as far as known
-	OK      *bool     `json:"ok,omitempty"`  // what the verification says; nil: there was none
+	User    string `json:"user"`
+	Account string `json:"account"`
+	// AccountID is the account that had the address when the job began; "" in jobs
+	// of older versions.
+	AccountID storage.AccountID `json:"account_id,omitempty"`
+
+	Stage Stage     `json:"stage"`
+	Error string    `json:"error,omitempty"`
+	Runs  int       `json:"runs"`
+	Next  time.Time `json:"next,omitzero"` // with StageRetrying
+	Total Counts    `json:"total"`         // of the last run, with what all runs took
+	Bad   int64     `json:"bad"`           // quarantined, as far as known
+	OK    *bool     `json:"ok,omitempty"`  // what the verification says; nil: there was none
 
 	Progress *Snapshot `json:"progress,omitempty"` // while it moves
 }
@@ -167,6 +173,14 @@ func (n *NewJob) validateSecrets() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// same fails where a person's address belongs to another account by now.
+func (p *Person) same(a *storage.Account) error {
+	if p.AccountID != "" && p.AccountID != a.ID() {
+		return fmt.Errorf("%s is another account than the one for which this began; begin anew for it", p.Account)
+	}
+	return nil
 }
 
 func (j *Job) poll() time.Duration {

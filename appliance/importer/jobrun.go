@@ -169,6 +169,9 @@ func (j *Jobs) once(ctx context.Context, r *running, i int, last bool) (Source, 
 		job, keys, t = r.Job, r.secrets, r.tokens
 	})
 	account, address, err := j.conf.Account(ctx, job.People[i].Account)
+	if err == nil {
+		err = job.People[i].same(account)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}

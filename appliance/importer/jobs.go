@@ -207,11 +207,11 @@ func (j *Jobs) Add(ctx context.Context, n *NewJob, by string) (Job, error) {
 	}
 	keys := secrets{"": string(n.Secret)}
 	for _, p := range n.People {
-		_, address, err := j.conf.Account(ctx, p.Account)
+		account, address, err := j.conf.Account(ctx, p.Account)
 		if err != nil {
 			return Job{}, fmt.Errorf("%s: %w", p.Account, err)
 		}
-		job.People = append(job.People, Person{User: p.User, Account: address, Stage: StagePending})
+		job.People = append(job.People, Person{User: p.User, Account: address, AccountID: account.ID(), Stage: StagePending})
 		if p.Secret != "" {
 			keys[p.User] = string(p.Secret)
 		}
@@ -529,6 +529,9 @@ func (j *Jobs) Verify(ctx context.Context, id string, person int, given []Login,
 	account, address, err := j.conf.Account(ctx, job.People[person].Account)
 	if err != nil {
 		return nil, err
+	}
+	if err := job.People[person].same(account); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	if t == nil {
 		t = newTokens(job.From.IMAP, &j.conf.Way, j.refreshed(r))

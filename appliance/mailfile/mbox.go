@@ -80,6 +80,7 @@ func (s *Source) mboxMessage(n int, sp span, ends lineEnds) *Message {
 		return m
 	}
 	m.UID, m.Flags, m.Date, m.Exported = e.UID, e.Flags, e.Date, e
+	m.Expunged, m.Internal = false, false // by header fields that anybody can send
 	if s.UIDValidity == 0 {
 		s.UIDValidity = e.UIDValidity
 	}

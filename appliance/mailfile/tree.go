@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -237,7 +238,13 @@ func decodeLevel(level string) string {
 // file adds an mbox. Other files are none of ours; an empty one is an empty
 // mbox only where its neighbours are mboxes, too, or an index lies beside it.
 func (t *Tree) file(path, name string, levels []string) {
-	if t.Layout != "" && t.Layout != LayoutMbox || strings.HasPrefix(name, ".") || notMail(name) {
+	if t.Layout != "" && t.Layout != LayoutMbox {
+		return
+	}
+	if strings.HasPrefix(name, ".") || notMail(name) {
+		if beginsAsMbox(path) {
+			t.note("not read: %s looks like an mbox, but is called as a mail program's own files are; give it another name if it is mail", path)
+		}
 		return
 	}
 	fi, err := os.Stat(path)
@@ -264,6 +271,19 @@ func (t *Tree) file(path, name string, levels []string) {
 	} else {
 		t.note("not read: %s is no mbox", path)
 	}
+}
+
+// beginsAsMbox tells whether a file's first octets are an mbox's.
+func beginsAsMbox(path string) bool {
+	f, err := openRegular(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	first := make([]byte, len("From "))
+	_, err = io.ReadFull(f, first)
+
+	return err == nil && string(first) == "From "
 }
 
 func (t *Tree) addMbox(path, name string, levels []string) {

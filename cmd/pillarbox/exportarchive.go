@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"pillarbox/appliance/control"
 )
@@ -23,16 +26,20 @@ func (c *exportArchiveCommand) Run(ctx context.Context, e *env) error {
 		if c.File == "-" {
 			return client.Archive(ctx, c.Account, c.Form, e.stdout)
 		}
-		partial := c.File + ".partial"
-		f, err := os.OpenFile(partial, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		if _, err := os.Lstat(c.File); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("write the file: %w", cmp.Or(err, fmt.Errorf("%s is there already; give another name", c.File)))
+		}
+		// A name that nobody else can have made a link of.
+		f, err := os.CreateTemp(filepath.Dir(c.File), ".pillarbox-archive-*.partial")
 		if err != nil {
 			return fmt.Errorf("write the file: %w", err)
 		}
+		partial := f.Name()
 		if err := client.Archive(ctx, c.Account, c.Form, f); err != nil {
 			return errors.Join(err, f.Close(), os.Remove(partial))
 		}
 		if err := errors.Join(f.Sync(), f.Close(), os.Rename(partial, c.File)); err != nil {
-			return fmt.Errorf("write the file: %w", err)
+			return fmt.Errorf("write the file: %w", errors.Join(err, os.Remove(partial)))
 		}
 
 		return nil

@@ -86,7 +86,9 @@ func Map(f *os.File) (*File, error) {
 	// Most of the file is about to be read.
 	_ = unix.Madvise(b, unix.MADV_WILLNEED)
 	file := &File{b: b}
-	file.readMetas()
+	if !file.readMetas() {
+		file.pageSize, file.metas, file.torn = 4096, nil, true
+	}
 	return file, nil
 }
 
@@ -113,7 +115,19 @@ func (f *File) Torn() bool { return f.torn }
 
 // readMetas finds the headers. The first tells the size of a page; where it is
 // lost, the second lies at one of few places.
-func (f *File) readMetas() {
+// It returns false where the file is cut short meanwhile, as by somebody who
+// writes it anew in its place.
+func (f *File) readMetas() (ok bool) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		switch why := recover().(type) {
+		case nil:
+		case interface{ Addr() uintptr }: // a fault of memory
+			ok = false
+		default:
+			panic(why)
+		}
+	}()
 	if m, ok := f.metaAt(0, 0); ok {
 		f.pageSize = int(m.pageSize)
 		f.metas = append(f.metas, m)
@@ -136,6 +150,7 @@ func (f *File) readMetas() {
 	case len(f.metas) == 0:
 		f.pageSize = f.guessPageSize()
 	}
+	return true
 }
 
 // guessPageSize returns the size at which most pages have the right number.

@@ -2,6 +2,7 @@ package files_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -284,6 +286,75 @@ func TestDoublesStayDoubles(t *testing.T) {
 		at := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
 		if err := errors.Join(os.WriteFile(path, []byte("a: 1\n"), 0o600), os.Chtimes(path, at, at)); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// rewritten is a source whose mbox somebody shortens by its first messages in the
+// moment in which it was listed.
+type rewritten struct {
+	importer.Source
+
+	path string
+	once sync.Once
+}
+
+func (s *rewritten) Open(ctx context.Context) (importer.Reader, error) {
+	r, err := s.Source.Open(ctx)
+
+	return &rewriting{r, s}, err
+}
+
+type rewriting struct {
+	importer.Reader
+
+	s *rewritten
+}
+
+func (r *rewriting) Read(ctx context.Context, mb *importer.Mailbox, msgs []importer.Message, take func(int, io.Reader, error) error) (err error) {
+	r.s.once.Do(func() {
+		var text []byte
+		if text, err = os.ReadFile(r.s.path); err == nil {
+			err = os.WriteFile(r.s.path, text[bytes.Index(text[10:], []byte("From - "))+10+3:], 0o600)
+		}
+	})
+	if err != nil {
+		return err
+	}
+
+	return r.Reader.Read(ctx, mb, msgs, take)
+}
+
+// TestAnMboxThatIsRewrittenMeanwhileGivesNoHalves reads where other messages
+// stand by now: what was listed is not to be had, and none is made up.
+func TestAnMboxThatIsRewrittenMeanwhileGivesNoHalves(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "Archive")
+	var text strings.Builder
+	for i := range 50 {
+		fmt.Fprintf(&text, "From - Mon Jan  2 10:00:00 2023\nSubject: %d\n\n%s\n\n", i, strings.Repeat(fmt.Sprintf("line of %d. ", i), i+3))
+	}
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	src, err := files.Open(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	b := newBox(t)
+	r, err := b.engine.Run(t.Context(), &importer.Task{Source: &rewritten{Source: src, path: path}, Account: b.account, Address: "ada@office.example"})
+	if err != nil {
+		t.Fatalf("%v\n%+v", err, r)
+	}
+	if r.Total.Quarantined < 40 || r.Total.Taken+r.Total.Quarantined > 50 {
+		t.Errorf("%+v", r.Total)
+	}
+	for _, all := range b.contents(t) {
+		for _, m := range all {
+			if !strings.Contains(text.String(), strings.ReplaceAll(m.Body, "\r\n", "\n")) {
+				t.Errorf("nobody wrote %q", m.Body)
+			}
 		}
 	}
 }

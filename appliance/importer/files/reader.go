@@ -8,11 +8,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -32,6 +34,7 @@ type listing struct {
 	mailbox string
 	source  *mailfile.Source
 	find    func(key string) (*mailfile.Message, error)
+	sums    bool // keys are those of identify
 	users   int
 	old     bool // nobody will ask for it any more
 }
@@ -82,7 +85,11 @@ func (r *reader) Read(ctx context.Context, mb *importer.Mailbox, msgs []importer
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err := give(i, m, err, take); err != nil {
+		sum := ""
+		if l.sums {
+			sum, _, _ = strings.Cut(msgs[i].Key, "-")
+		}
+		if err := give(i, m, sum, err, take); err != nil {
 			return err
 		}
 	}
@@ -90,7 +97,8 @@ func (r *reader) Read(ctx context.Context, mb *importer.Mailbox, msgs []importer
 	return nil
 }
 
-func give(i int, m *mailfile.Message, err error, take func(i int, r io.Reader, err error) error) error {
+// give opens a message; one with a sum must have it to its end.
+func give(i int, m *mailfile.Message, sum string, err error, take func(i int, r io.Reader, err error) error) error {
 	var body io.ReadCloser
 	if err == nil {
 		body, err = m.Open()
@@ -102,7 +110,43 @@ func give(i int, m *mailfile.Message, err error, take func(i int, r io.Reader, e
 		return take(i, nil, &importer.MessageError{Err: err})
 	}
 
-	return errors.Join(take(i, body, nil), body.Close())
+	var r io.Reader = body
+	if sum != "" {
+		r = &checked{lines: newIdentity(body), want: sum}
+	}
+
+	return errors.Join(take(i, r, nil), body.Close())
+}
+
+// errChanged says that a file is not any more as it was listed.
+var errChanged = errors.New("the file was changed while it was read; once nothing writes to it, another run takes what is there")
+
+// checked reads a message that must be the one that was listed: somebody who
+// rewrites an mbox in its place moves other messages to where it was.
+type checked struct {
+	lines *identity
+	want  string
+	rest  []byte
+	err   error
+}
+
+// Read implements io.Reader.
+func (c *checked) Read(p []byte) (int, error) {
+	for len(c.rest) == 0 {
+		if c.err != nil {
+			return 0, c.err
+		}
+		c.rest, c.err = c.lines.next()
+		if c.err == io.EOF {
+			if sum := c.lines.sum(); hex.EncodeToString(sum[:]) != c.want {
+				c.err = &importer.MessageError{Err: errChanged}
+			}
+		}
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+
+	return n, nil
 }
 
 // begin opens a mailbox to be listed.
@@ -189,7 +233,7 @@ func (l *listing) run(ctx context.Context, yield func(importer.Message, error) b
 	if l.source.Len() >= 0 {
 		l.find = l.source.Keyed(shortKey)
 	} else {
-		keyed = map[string]*mailfile.Message{}
+		keyed, l.sums = map[string]*mailfile.Message{}, true
 		l.find = func(key string) (*mailfile.Message, error) {
 			if m := keyed[key]; m != nil {
 				return m, nil
@@ -256,34 +300,57 @@ func identify(m *mailfile.Message) (sum [16]byte, size int64, err error) {
 		return sum, 0, err
 	}
 	defer body.Close()
-	h := sha256.New()
-	br := bufio.NewReaderSize(body, 64<<10)
-	header, skip, inLine := true, false, false
+	id := newIdentity(body)
 	for {
-		line, err := br.ReadSlice('\n')
+		line, err := id.next()
 		size += int64(len(line))
-		if header && !inLine && len(line) > 0 {
-			folded := line[0] == ' ' || line[0] == '\t'
-			skip = folded && skip || !folded && changes(line)
-			header = len(bytes.TrimRight(line, "\r\n")) > 0
-		}
-		if !header {
-			skip = false
-		}
-		if !skip {
-			h.Write(line)
-		}
-		inLine = len(line) > 0 && line[len(line)-1] != '\n'
 		if errors.Is(err, io.EOF) {
-			break
+			return id.sum(), size, nil
 		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+		if err != nil {
 			return sum, 0, fmt.Errorf("read message: %w", err)
 		}
 	}
-	copy(sum[:], h.Sum(nil))
+}
 
-	return sum, size, nil
+// identity reads a message by lines, and sums up what programs leave as it is.
+type identity struct {
+	br   *bufio.Reader
+	hash hash.Hash
+
+	header, skip, inLine bool
+}
+
+func newIdentity(r io.Reader) *identity {
+	return &identity{br: bufio.NewReaderSize(r, 64<<10), hash: sha256.New(), header: true}
+}
+
+// next returns a piece of a line, which is valid until it is called again.
+func (d *identity) next() ([]byte, error) {
+	line, err := d.br.ReadSlice('\n')
+	if d.header && !d.inLine && len(line) > 0 {
+		folded := line[0] == ' ' || line[0] == '\t'
+		d.skip = folded && d.skip || !folded && changes(line)
+		d.header = len(bytes.TrimRight(line, "\r\n")) > 0
+	}
+	if !d.header {
+		d.skip = false
+	}
+	if !d.skip {
+		d.hash.Write(line)
+	}
+	d.inLine = len(line) > 0 && line[len(line)-1] != '\n'
+	if errors.Is(err, bufio.ErrBufferFull) {
+		err = nil
+	}
+
+	return line, err
+}
+
+func (d *identity) sum() (sum [16]byte) {
+	copy(sum[:], d.hash.Sum(nil))
+
+	return sum
 }
 
 // changes tells whether a header line holds what programs change.
