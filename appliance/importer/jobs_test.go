@@ -194,3 +194,33 @@ func TestOneOfSeveralPeoplesFiles(t *testing.T) {
 		t.Errorf("an owner of several people's: %v", err)
 	}
 }
+
+// TestAMoveDoesNotGoOnWithSomebodyElse has the address given to another person
+// while the move rests.
+func TestAMoveDoesNotGoOnWithSomebodyElse(t *testing.T) {
+	s := (&standIn{caps: plainCaps, boxes: []*standBox{plainBox(3)}}).start(t)
+	h := newHere(t)
+	jobs, _ := jobsOf(t, h, filepath.Join(t.TempDir(), "imports"), nil)
+	job := add(t, jobs, jobFor(s, true))
+	until(t, jobs, job.ID, func(j *importer.Job) bool { return j.People[0].Stage == importer.StageFollowing })
+	if _, err := jobs.Pause(t.Context(), job.ID, "somebody"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.CreateAccount(t.Context(), "later", []storage.NewMailbox{{Name: "INBOX"}}); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if h.account, err = h.Account(t.Context(), "later"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := jobs.Resume(t.Context(), job.ID, nil, "", "somebody"); err != nil {
+		t.Fatal(err)
+	}
+	job = until(t, jobs, job.ID, func(j *importer.Job) bool { return j.State == importer.Ended })
+	if p := job.People[0]; p.Stage != importer.StageFailed || !strings.Contains(p.Error, "another account") {
+		t.Errorf("%+v", p)
+	}
+	if got := h.contents("INBOX"); len(got) != 0 {
+		t.Errorf("the other account has %q", got)
+	}
+}

@@ -98,15 +98,15 @@ func TestSubscriptionsWithoutListExtended(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, prefix string
-		server       func() *rig.OldServer
+		server       func(t *testing.T) *rig.OldServer
 	}{
-		{"Dovecot", "", func() *rig.OldServer { return rig.Dovecot(t, []string{"ada"}) }},
-		{"Cyrus", "INBOX.", func() *rig.OldServer {
+		{"Dovecot", "", func(t *testing.T) *rig.OldServer { return rig.Dovecot(t, []string{"ada"}) }},
+		{"Cyrus", "INBOX.", func(t *testing.T) *rig.OldServer {
 			return rig.Cyrus(t, []string{"ada"}, "altnamespace: no", "unixhierarchysep: no")
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := tt.server()
+			s := tt.server(t)
 			c := s.Client(t, "ada")
 			corpus := rig.Corpus(t, 3)
 			rig.Put(t, c, "INBOX", corpus[0])

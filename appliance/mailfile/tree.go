@@ -160,7 +160,12 @@ func (t *Tree) entry(dir string, e fs.DirEntry, here Kind, levels []string, dept
 		}
 	case e.IsDir() && here == Maildir && (name == "cur" || name == "new" || name == "tmp"):
 	case e.IsDir() && strings.HasPrefix(name, "."):
-		if depth == 0 && t.maildirPlus(name, path) {
+		switch {
+		case depth > 0:
+			if list, err := os.ReadDir(path); err == nil && t.kindOf(path, list) == Maildir {
+				t.note("not read: %s belongs to the Maildir in %s; give that folder", path, dir)
+			}
+		case t.maildirPlus(name, path):
 			t.Layout = LayoutMaildirPlus
 		}
 	case e.IsDir():
