@@ -28,6 +28,7 @@ type entry struct {
 	arrived   int64 // Unix seconds from the file's name, the order of arrival; 0 if it tells none
 	size      int64
 	uid       imap.UID // 0 if no list has it
+	twin      bool     // a file before it has the same name but for its flags
 }
 
 func openMaildir(path string) (*Source, error) {
@@ -84,6 +85,12 @@ func (s *Source) number() {
 			cmp.Compare(a.arrived, b.arrived), cmp.Compare(a.name, b.name),
 		)
 	})
+	named := make(map[string]bool, len(s.entries))
+	for i := range s.entries {
+		base := baseName(s.entries[i].name)
+		s.entries[i].twin = named[base]
+		named[base] = true
+	}
 }
 
 func (s *Source) add(dir string, e fs.DirEntry) {
@@ -125,6 +132,16 @@ func (s *Source) entryMessages(ctx context.Context, at func(i int) (*Message, er
 	}
 }
 
+// key is the file's name without its flags. Two files should not have the same,
+// but a program that copied them by hand may have left both.
+func (en *entry) key() string {
+	if en.twin {
+		return en.dir + "/" + en.name
+	}
+
+	return baseName(en.name)
+}
+
 // maildirAt returns a way to the messages by their position.
 func (s *Source) maildirAt() func(i int) (*Message, error) {
 	keywords, many := ReadKeywords(s.Path), readManyKeywords(s.Path)
@@ -132,7 +149,7 @@ func (s *Source) maildirAt() func(i int) (*Message, error) {
 	return func(i int) (*Message, error) {
 		en := &s.entries[i]
 		m := &Message{
-			Name: filepath.Join(filepath.Base(s.Path), en.dir, en.name), Key: baseName(en.name),
+			Name: filepath.Join(filepath.Base(s.Path), en.dir, en.name), Key: en.key(),
 			Bytes: en.size, UID: en.uid,
 		}
 		path := filepath.Join(en.dir, en.name)

@@ -157,7 +157,7 @@ func (s *Source) Keyed(name func(key string) string) func(key string) (*Message,
 	}
 	index := make(map[string]int32, len(s.entries))
 	for i := range s.entries {
-		index[name(baseName(s.entries[i].name))] = int32(i)
+		index[name(s.entries[i].key())] = int32(i)
 	}
 
 	return func(key string) (*Message, error) {

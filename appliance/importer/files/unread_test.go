@@ -86,3 +86,21 @@ func TestNoSenderKeepsMailOfAnExportAway(t *testing.T) {
 		t.Errorf("%d of two messages came back", len(got))
 	}
 }
+
+// TestTwoFilesOfOneNameAreTwoMessages is what copying by hand leaves in a Maildir.
+func TestTwoFilesOfOneNameAreTwoMessages(t *testing.T) {
+	t.Parallel()
+	dir := lay(t, map[string]string{"cur/1.a:2,S": "Subject: one\n\nb\n", "new/1.a": "Subject: two\n\nb\n", "cur/2.b:2,": "Subject: three\n\nb\n"})
+	b := newBox(t)
+	for range 2 {
+		src, err := files.Open(dir, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.take(t, src, importer.Options{})
+		_ = src.Close()
+		if got := b.contents(t)["INBOX"]; len(got) != 3 {
+			t.Errorf("%d of three messages came: %+v", len(got), got)
+		}
+	}
+}
