@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestTheServiceUnderARealSystemd follows the README on a Debian: installs,
@@ -43,8 +44,16 @@ func TestTheServiceUnderARealSystemd(t *testing.T) {
 	if err := fetch(); err != nil {
 		t.Error(err)
 	}
-	if out := d.run("journalctl", "--no-pager", "-u", "pillarbox", "-o", "cat", "ACCOUNT="+address); !strings.Contains(out, "log") {
-		t.Errorf("the journal does not know the account:\n%s", out)
+	// The journal takes lines in its own time.
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		out := d.run("journalctl", "--no-pager", "-u", "pillarbox", "-o", "cat", "ACCOUNT="+address)
+		if strings.Contains(out, "log") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Errorf("the journal does not know the account:\n%s", out)
+			break
+		}
 	}
 
 	restarts := 0
