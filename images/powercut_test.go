@@ -1,6 +1,7 @@
 package images_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -80,15 +81,17 @@ func TestAcknowledgedMailSurvivesPowerCuts(t *testing.T) {
 	for cut := range count {
 		before := l.count()
 		var work sync.WaitGroup
+		powered, off := context.WithCancel(t.Context())
 		for range senders {
 			seed := r.Uint64()
-			work.Go(func() { b.send(l, seed) })
+			work.Go(func() { b.send(powered, l, seed) })
 		}
 		seed := r.Uint64()
-		work.Go(func() { b.change(l, seed) })
+		work.Go(func() { b.change(powered, l, seed) })
 		b.untilAnswers(l, before+1+r.IntN(mostAnswers))
 		time.Sleep(time.Duration(r.Int64N(int64(cutTime))))
 		b.Cut()
+		off()
 		work.Wait()
 		after := l.count()
 		doubts := len(l.doubts)
@@ -122,7 +125,22 @@ func (b *box) untilAnswers(l *ledger, count int) {
 }
 
 // worker returns a client that is logged in, or an error once the power is off.
-func (b *box) worker() (*imapclient.Client, error) {
+// An emulated box that has just been given an account can be too busy at first.
+func (b *box) worker(powered context.Context) (*imapclient.Client, error) {
+	for {
+		c, err := b.tryWorker()
+		if err == nil || powered.Err() != nil {
+			return c, err
+		}
+		b.t.Logf("try again: %v", err)
+		select {
+		case <-time.After(time.Second):
+		case <-powered.Done():
+		}
+	}
+}
+
+func (b *box) tryWorker() (*imapclient.Client, error) {
 	c, err := dial(b.IMAPS)
 	if err != nil {
 		return nil, err
@@ -138,9 +156,9 @@ func (b *box) worker() (*imapclient.Client, error) {
 }
 
 // send appends messages until the connection breaks.
-func (b *box) send(l *ledger, seed uint64) {
+func (b *box) send(powered context.Context, l *ledger, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 1))
-	c, err := b.worker()
+	c, err := b.worker(powered)
 	if err != nil {
 		return
 	}
@@ -175,9 +193,9 @@ func randomMessage(r *rand.Rand) []byte {
 }
 
 // change flags, copies, moves and expunges messages until the connection breaks.
-func (b *box) change(l *ledger, seed uint64) {
+func (b *box) change(powered context.Context, l *ledger, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 2))
-	c, err := b.worker()
+	c, err := b.worker(powered)
 	if err != nil {
 		return
 	}
