@@ -8,22 +8,50 @@ import (
 
 // boxStatus is how the box is.
 type boxStatus struct {
-	Version     string    `json:"version"`
-	Started     time.Time `json:"started"`
-	Hostname    string    `json:"hostname"`
-	Connections int       `json:"connections"`
-	Banned      int       `json:"banned"`
-	Health      []struct {
-		Name     string    `json:"name"`
-		Title    string    `json:"title"`
-		Severity string    `json:"severity"`
-		Text     string    `json:"text"`
-		Since    time.Time `json:"since"`
-	} `json:"health"`
-	Listeners []struct {
+	Version     string      `json:"version"`
+	Started     time.Time   `json:"started"`
+	Hostname    string      `json:"hostname"`
+	Connections int         `json:"connections"`
+	Banned      int         `json:"banned"`
+	Health      []condition `json:"health"`
+	Listeners   []struct {
 		Name    string `json:"name"`
 		Address string `json:"address"`
 	} `json:"listeners"`
+}
+
+// condition is something that is wrong with the box.
+type condition struct {
+	Name     string    `json:"name"`
+	Title    string    `json:"title"`
+	Severity string    `json:"severity"`
+	Text     string    `json:"text"`
+	Since    time.Time `json:"since"`
+}
+
+// Page returns the path of the page on which a condition is put right or shown
+// in full, "" where there is none.
+func (c *condition) Page() string {
+	switch c.Name {
+	case "certificate", "certificate-expires", "certificate-names":
+		return "/certificates"
+	case "device-certificates", "accounts":
+		return "/people"
+	case "ports", "port-unused":
+		return "/ports"
+	case "audit", "audit-mail":
+		return "/audit"
+	case "firewall":
+		return "/firewall"
+	case "settings":
+		return "/settings"
+	case "restarted":
+		return "/power"
+	case "storage-read", "storage-write", "control", "device-start", "provisioning", "data-partition", "data-partition-mended", "clock-not-set":
+		return "/logs"
+	}
+
+	return ""
 }
 
 // boxPulse is what the box did lately.
@@ -34,15 +62,17 @@ type boxPulse struct {
 		Delivered int64     `json:"delivered"`
 		Failed    int64     `json:"failed"`
 	} `json:"hours"`
-	Ports []struct {
-		Name        string `json:"name"`
-		Port        int    `json:"port"`
-		Connections int    `json:"connections"`
-	} `json:"ports"`
-	DiskFree    int64      `json:"disk_free"`
-	DiskSize    int64      `json:"disk_size"`
-	Certificate *time.Time `json:"certificate"` // when it expires
-	Accounts    int        `json:"accounts"`
+	Ports       []portPulse `json:"ports"`
+	DiskFree    int64       `json:"disk_free"`
+	DiskSize    int64       `json:"disk_size"`
+	Certificate *time.Time  `json:"certificate"` // when it expires
+	Accounts    int         `json:"accounts"`
+}
+
+type portPulse struct {
+	Name        string `json:"name"`
+	Port        int    `json:"port"`
+	Connections int    `json:"connections"`
 }
 
 // overview is what the first page shows.
@@ -126,14 +156,7 @@ func (d *overview) judge() Verdict {
 			}
 		}
 	}
-	open := slices.ContainsFunc(d.Pulse.Ports, func(p struct {
-		Name        string `json:"name"`
-		Port        int    `json:"port"`
-		Connections int    `json:"connections"`
-	},
-	) bool {
-		return p.Name == "imaps"
-	})
+	open := slices.ContainsFunc(d.Pulse.Ports, func(p portPulse) bool { return p.Name == "imaps" })
 	switch {
 	case worst == "high":
 		return Verdict{"error", "Mail needs your help", "Something keeps mail from working, or may lose some. What to do is below."}

@@ -183,6 +183,7 @@ func (s *Server) functions() template.FuncMap {
 			}
 			return span(d)
 		},
+		"navTitle": s.navTitle,
 		"persons": persons,
 		"pairs":   pairs,
 		"issuer":  issuer,

@@ -36,6 +36,17 @@ type Route struct {
 // Routes returns all pages.
 func (s *Server) Routes() []Route { return slices.Clone(s.routes) }
 
+// navTitle is what the menu calls the page at a path.
+func (s *Server) navTitle(path string) string {
+	for _, route := range s.menu {
+		if route.Pattern == "GET "+path {
+			return route.Nav
+		}
+	}
+
+	return path
+}
+
 const usualBody = 64 << 10
 
 // register makes the mux of all routes.

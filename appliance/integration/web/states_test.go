@@ -67,6 +67,8 @@ func TestPagesInEveryState(t *testing.T) {
 		{"forms", seeWrongForms, true},
 		{"nothing found", seeNothing, false},
 		{"settings", seeSettings, false},
+		{"office", seeOffice, false},
+		{"power", seePower, false},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			if !part.ci && !full() {
@@ -250,6 +252,25 @@ func seeSettings(e *eyes, b *browser) {
 	e.look(b, "settings-version")
 	b.do("see the one in force", b.at("/settings/3"))
 	e.look(b, "settings-version-in-force")
+}
+
+func seeOffice(e *eyes, b *browser) {
+	b.do("give a domain that is none", b.at("/office"), fill("office-domain", "@office"), pushed("form[action='/office/office'] button", fault))
+	e.look(b, "office-wrong")
+	b.do("give one", fill("office-domain", "office.example"), pushed("form[action='/office/office'] button", said))
+	e.look(b, "office-saved")
+}
+
+func seePower(e *eyes, b *browser) {
+	for _, order := range []string{"off", "restart"} {
+		b.do("ask for "+order, b.at("/power/"+order))
+		e.look(b, "power-"+order)
+		b.do("order it", pushed("main form button", "main .card:not(form)"))
+		<-b.office.machine.orders
+		if order == "off" {
+			e.look(b, "power-off-wait")
+		}
+	}
 }
 
 // TestSigningInInEveryState looks at the second factor, at what is refused, and
