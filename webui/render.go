@@ -184,10 +184,10 @@ func (s *Server) functions() template.FuncMap {
 			return span(d)
 		},
 		"navTitle": s.navTitle,
-		"persons": persons,
-		"pairs":   pairs,
-		"issuer":  issuer,
-		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"persons":  persons,
+		"pairs":    pairs,
+		"issuer":   issuer,
+		"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"deref": func(t *time.Time) time.Time {
 			if t == nil {
 				return time.Time{}

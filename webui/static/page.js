@@ -1,6 +1,26 @@
 // What pages do beyond what they can without this file. Nothing depends on it.
 "use strict";
 
+// Make what stands on the page like what the box sends, and leave alone what is
+// the same: somebody may be reading it, have opened it or be about to press it.
+function renew(old, fresh) {
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) return old.replaceWith(fresh);
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  renewChildren(old, fresh);
+}
+
+function renewChildren(old, fresh) {
+  const before = [...old.childNodes];
+  const after = [...fresh.childNodes];
+  before.slice(after.length).forEach((node) => node.remove());
+  after.forEach((node, i) => (before[i] ? renew(before[i], node) : old.append(node)));
+}
+
 // Parts that are filled again when the box says so.
 for (const part of document.querySelectorAll("[data-live]")) {
   const source = new EventSource(part.dataset.live);
@@ -10,7 +30,9 @@ for (const part of document.querySelectorAll("[data-live]")) {
       part.append(e.data + "\n");
       while (part.childNodes.length > 2000) part.firstChild.remove();
     } else {
-      part.innerHTML = e.data;
+      const fresh = document.createElement("template");
+      fresh.innerHTML = e.data;
+      renewChildren(part, fresh.content);
     }
     if (below) part.scrollTop = part.scrollHeight;
   };

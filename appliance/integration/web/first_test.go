@@ -61,6 +61,10 @@ func TestFromAFreshBoxToAMail(t *testing.T) {
 	}
 	b.do("see it on the overview", chromedp.WaitVisible(chromedp.Search(`//li[contains(., "Messages in 24 hours")]//span[text()="1"]`)))
 	b.shoot("first-done")
+	b.do("open the figures", chromedp.Click(chromedp.CSS("section summary")), chromedp.WaitVisible(chromedp.CSS("section table")))
+	o.Command([]byte("Subject: Again\r\n\r\nWorld\r\n"), "deliver", "--from", "you@example.org", "--to", "ada@office.example").MustRun(t)
+	b.do("see another come", chromedp.WaitVisible(chromedp.Search(`//li[contains(., "Messages in 24 hours")]//span[text()="2"]`)))
+	b.do("see that the figures are still open, and the keyboard is where it was", chromedp.WaitVisible(chromedp.CSS("section table")), chromedp.WaitReady(chromedp.CSS("section summary:focus")))
 
 	// What the steps asked are settings: they have a history, and a page.
 	b.do("see what the steps set", chromedp.Navigate(o.url+"/settings/1"), sees("Version 1"))
