@@ -152,7 +152,7 @@ func (a *tarArchive) Put(ctx context.Context, j *Job, mb *Mailbox, msgs []Messag
 	}
 	f := &maildirFolder{mailbox: mb, job: j}
 	rest, _ := f.giveLetters(msgs)
-	names := map[imap.UID]string{}
+	names, sums := map[imap.UID]string{}, map[imap.UID][32]byte{}
 	err := j.mail.Read(ctx, dataOf(msgs), func(i int, body io.ReaderAt, size int64, err error) error {
 		m := &msgs[i]
 		if gone(err) {
@@ -170,13 +170,15 @@ func (a *tarArchive) Put(ctx context.Context, j *Job, mb *Mailbox, msgs []Messag
 		if err := a.message(a.at(mb.Name, "cur", name+f.info(m)), m.Date, &s, io.NewSectionReader(body, 0, size)); err != nil {
 			return fmt.Errorf("write archive: %w", err)
 		}
-		names[m.UID] = name
+		names[m.UID], sums[m.UID] = name, s.sum
 		j.box.Put++
 		j.box.PutBytes += m.Size
 		j.done(m)
 		return nil
 	})
-	lists := map[string][]byte{uidFile: uidList(mb.UIDValidity, mb.UIDNext, "", names)}
+	lists := map[string][]byte{
+		uidFile: uidList(mb.UIDValidity, mb.UIDNext, "", names), mailfile.Sums: mailfile.SumList(mb.UIDValidity, sums),
+	}
 	if list := f.keywordList(); len(list) > 0 {
 		lists[keywordFile] = list
 	}

@@ -31,7 +31,8 @@
 // UIDs and UIDVALIDITY are in dovecot-uidlist, keywords in dovecot-keywords,
 // dates are the files' times. A Maildir has 26 keywords; those that more
 // messages have get the letters, and the rest is in pillarbox-keywords, which
-// only the importer reads. Line ends are LF, as Maildir programs expect it,
+// only the importer reads, as it does the hashes in pillarbox-sums, by which it
+// tells what was damaged since. Line ends are LF, as Maildir programs expect it,
 // unless that would lose something: then the file has the message's octets.
 //
 // # Durability

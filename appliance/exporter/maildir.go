@@ -95,6 +95,9 @@ func (t *Maildir) Put(ctx context.Context, j *Job, mb *Mailbox, msgs []Message) 
 	if err := f.writeUIDList(); err != nil {
 		return err
 	}
+	if err := f.writeSums(); err != nil {
+		return err
+	}
 	if err := f.verify(ctx, msgs); err != nil {
 		return err
 	}

@@ -41,6 +41,22 @@ const (
 	uidFile     = "dovecot-uidlist"
 )
 
+// writeSums notes what the messages are, so that damage shows when they come back.
+func (f *maildirFolder) writeSums() error {
+	sums := mailfile.ReadSums(f.path, f.mailbox.UIDValidity)
+	if sums == nil {
+		sums = map[imap.UID][32]byte{}
+	}
+	maps.DeleteFunc(sums, func(uid imap.UID, _ [32]byte) bool { return f.have[uid] == "" })
+	maps.Copy(sums, f.sums)
+	path, text := filepath.Join(f.path, mailfile.Sums), mailfile.SumList(f.mailbox.UIDValidity, sums)
+	if was, err := os.ReadFile(path); err == nil && bytes.Equal(was, text) {
+		return nil
+	}
+
+	return writeFile(path, text)
+}
+
 // giveLetters gives letters to keywords: those that have one keep it, and of
 // the others those come first that more messages have. It returns those for
 // which there is none.

@@ -56,6 +56,10 @@ func (r *run) put(ctx context.Context, b *batch) error {
 			notes = append(notes, storage.Note{Key: t.origin.key(m.Key), Value: rec.Append(nil)})
 		default:
 			rec := Record{Fate: Taken, Mailbox: t.id, Size: s.staged.Size(), Hash: s.staged.Hash(), Flags: joinFlags(m.Flags)}
+			if m.damaged(rec.Hash) {
+				c.Damaged++
+				r.remark("%s of %q is damaged: it is not as it was when it was exported. It came as it is.", m.where(), t.from.ID)
+			}
 			if d := t.claims.claim(rec.Size, rec.Hash, m.Date); d != nil {
 				c.Claimed++
 				rec.Fate, rec.UID = Claimed, d.uid

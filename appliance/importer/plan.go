@@ -234,6 +234,9 @@ func (r *run) compare(ctx context.Context, reader Reader, t *target) error {
 	if err := changed.flush(ctx); err != nil {
 		return err
 	}
+	if t.from.Lost != "" {
+		r.remark("%q lacks %s that its own list names: they were lost or deleted before.", t.from.ID, t.from.Lost)
+	}
 	return r.finish(ctx, t, records)
 }
 

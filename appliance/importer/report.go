@@ -41,6 +41,8 @@ type Counts struct {
 	Known       int64 `json:"known"`       // were taken in an earlier run
 	Quarantined int64 `json:"quarantined"` // in this or an earlier run
 	Gone        int64 `json:"gone"`        // at the source, after it had listed them
+	// Damaged are those taken in this run that were not as the source had noted.
+	Damaged int64 `json:"damaged,omitempty"`
 }
 
 // add adds counts.
@@ -55,6 +57,7 @@ func (c *Counts) add(o Counts) {
 	c.Known += o.Known
 	c.Quarantined += o.Quarantined
 	c.Gone += o.Gone
+	c.Damaged += o.Damaged
 }
 
 // MailboxReport tells of one mailbox.

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -92,6 +93,10 @@ type Mailbox struct {
 	// no message came, went or changed. "" where the source has none.
 	Mark string
 
+	// Lost says, in words such as "2 of 120 messages", what the mailbox's own list
+	// names and it does not have; mostly "". Messages sets it at its end.
+	Lost string
+
 	ACL map[string]string // rights (RFC 4314) by identifier; nil if not known
 
 	spelled string // the name for the client library, where that is not ID (see speller)
@@ -115,6 +120,7 @@ type Message struct {
 	Date  time.Time   // when it arrived; zero if not known
 	Size  int64       // octets; -1 if not known. Some servers only estimate it.
 	Lacks string      // what the source has of it and nobody can read, such as "flags"; mostly ""
+	Sum   []byte      // SHA-256 of its octets as the source once noted it; nil if it did not
 }
 
 // where tells a person which message it is.
@@ -124,6 +130,9 @@ func (m *Message) where() string {
 	}
 	return m.Name
 }
+
+// damaged tells whether what came is not what the source once noted.
+func (m *Message) damaged(hash [32]byte) bool { return len(m.Sum) > 0 && !bytes.Equal(m.Sum, hash[:]) }
 
 // MessageError says that one message cannot be had, for a reason that trying
 // again does not mend.

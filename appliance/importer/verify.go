@@ -82,6 +82,7 @@ type listed struct {
 	key, name string
 	size      int64
 	uid       imap.UID
+	sum       []byte
 }
 
 // list lists a mailbox of the source.
@@ -97,7 +98,7 @@ func (v *verifier) list(ctx context.Context, p *place) ([]listed, error) {
 		if err != nil && !errors.As(err, &bad) {
 			return nil, oneMailbox(err)
 		}
-		out = append(out, listed{m.Key, m.Name, m.Size, m.UID})
+		out = append(out, listed{m.Key, m.Name, m.Size, m.UID, m.Sum})
 	}
 	return out, ctx.Err()
 }
@@ -110,7 +111,7 @@ func (v *verifier) compare(ctx context.Context, p *place, list []listed) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		m := &Message{Key: list[i].key, Name: list[i].name, UID: list[i].uid, Size: list[i].size}
+		m := &Message{Key: list[i].key, Name: list[i].name, UID: list[i].uid, Size: list[i].size, Sum: list[i].sum}
 		c.Listed++
 		c.Bytes += max(m.Size, 0)
 		rec, ok, err := readRecord(v.Account, origin, m.Key)
@@ -133,6 +134,9 @@ func (v *verifier) compare(ctx context.Context, p *place, list []listed) error {
 		}
 	}
 	v.Progress.passed(int64(len(list) % 100))
+	if p.from.Lost != "" {
+		v.differ("%q lacks %s that its own list names", p.from.ID, p.from.Lost)
+	}
 	v.count(p, func(m *MailboxReport) {
 		m.Counts = c
 		if mb := p.find(v.Account); mb != nil {
@@ -160,6 +164,9 @@ func (v *verifier) message(ctx context.Context, p *place, m *Message, rec *Recor
 	if !found {
 		v.v.Left++
 		return nil
+	}
+	if m.damaged(rec.Hash) {
+		v.differ("%s of %q was damaged before it came: it is not as it was when it was exported", m.where(), p.from.ID)
 	}
 	here := s.At(i)
 	v.v.Messages++

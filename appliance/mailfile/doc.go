@@ -23,7 +23,8 @@
 // Flags, keywords and UIDs come from Status, X-Status, X-Keywords, X-UID, X-IMAP
 // and X-Mozilla-Status; the fields stay in the message. What our own export
 // writes in front of a message ([Exported]) does not: it comes back octet for
-// octet.
+// octet. A sender can write that, too: it is believed where the message that
+// follows has the size and the hash that it tells ([Source.Settle]).
 //
 // # Maildir
 //
@@ -31,6 +32,7 @@
 // dovecot-uidlist (versions 1 and 3) or Courier's courierimapuiddb, the date of
 // arrival from the file's time. Not read: Dovecot's index files (and with them
 // keywords beyond the 26 that have a letter) and Courier's courierimapkeywords.
+// What our own export wrote has its hashes in pillarbox-sums.
 //
 // # Cyrus
 //

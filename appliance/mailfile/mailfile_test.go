@@ -39,7 +39,10 @@ func readAll(t *testing.T, path string) []found {
 	for m, err := range s.Messages(t.Context()) {
 		f := found{Name: m.Name, Flags: m.Flags, Err: err != nil}
 		if err == nil {
-			f.Body = readMessage(t, m)
+			if err := s.Settle(m); err != nil {
+				t.Fatal(err)
+			}
+			f.Flags, f.Body = m.Flags, readMessage(t, m)
 			if !m.Date.IsZero() {
 				f.Date = m.Date.UTC().Format(time.DateTime)
 			}

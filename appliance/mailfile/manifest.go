@@ -24,14 +24,14 @@ const maxManifest = 32 << 20
 
 // Manifest tells what an export holds: what has no place in a Maildir or an mbox.
 type Manifest struct {
-	Version   int                `json:"version"`
-	Kind      Kind               `json:"kind"`
-	Account   string             `json:"account"`
-	Complete  *time.Time         `json:"complete,omitempty"` // when all was there and verified; nil while it is not
-	Mailboxes []ManifestMailbox  `json:"mailboxes"`
-	Refused   []ManifestRefusal  `json:"refused,omitempty"` // messages that are not in the export
-	Subscribe []string           `json:"subscriptions,omitempty"`
-	byPath    map[string]*string // a mailbox's name
+	Version   int                         `json:"version"`
+	Kind      Kind                        `json:"kind"`
+	Account   string                      `json:"account"`
+	Complete  *time.Time                  `json:"complete,omitempty"` // when all was there and verified; nil while it is not
+	Mailboxes []ManifestMailbox           `json:"mailboxes"`
+	Refused   []ManifestRefusal           `json:"refused,omitempty"` // messages that are not in the export
+	Subscribe []string                    `json:"subscriptions,omitempty"`
+	byPath    map[string]*ManifestMailbox // those whose names are good
 }
 
 // ManifestMailbox is a mailbox of an export.
@@ -70,15 +70,15 @@ func ReadManifest(dir string) (*Manifest, error) {
 func parseManifest(text []byte) (*Manifest, error) {
 	var m Manifest
 	if err := json.Unmarshal(text, &m); err != nil {
-		return nil, fmt.Errorf("%s is damaged: %w", ManifestName, err)
+		return nil, fmt.Errorf("%s is damaged: %w; move that file away to take what is there without it", ManifestName, err)
 	}
 	if m.Version != manifestVersion {
 		return nil, fmt.Errorf("%s was written by a newer version of pillarbox", ManifestName)
 	}
-	m.byPath = map[string]*string{}
+	m.byPath = map[string]*ManifestMailbox{}
 	for i := range m.Mailboxes {
-		if name := &m.Mailboxes[i].Name; !slices.Contains(strings.Split(*name, "/"), "") {
-			m.byPath[filepath.FromSlash(m.Mailboxes[i].Path)] = name
+		if mb := &m.Mailboxes[i]; !slices.Contains(strings.Split(mb.Name, "/"), "") {
+			m.byPath[filepath.FromSlash(mb.Path)] = mb
 		}
 	}
 
@@ -96,15 +96,11 @@ func (m *Manifest) Encode() ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// name finds a mailbox by its path.
-func (m *Manifest) name(path string) (string, bool) {
+// at finds a mailbox by its path; nil if there is none.
+func (m *Manifest) at(path string) *ManifestMailbox {
 	if m == nil {
-		return "", false
-	}
-	name := m.byPath[path]
-	if name == nil {
-		return "", false
+		return nil
 	}
 
-	return *name, true
+	return m.byPath[path]
 }

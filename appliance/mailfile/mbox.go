@@ -29,7 +29,8 @@ func startsMbox(f *os.File) (bool, error) {
 
 // span is a message found in an mbox.
 type span struct {
-	start, end int64 // without the "From " line and the empty line after the message
+	begin      int64 // after the "From " line
+	start, end int64 // without what our export writes in front, and the empty line after the message
 	next       int64 // where what follows begins
 	line       int64 // number of the "From " line, counted from 1
 	date       time.Time
@@ -75,28 +76,39 @@ func (s *Source) mboxMessage(n int, sp span, ends lineEnds) *Message {
 			return newBody(io.NewSectionReader(s.file, sp.start, sp.end-sp.start), ends, !sp.counted)
 		},
 	}
-	e := sp.exported
-	if e == nil {
-		return m
+	if sp.exported != nil {
+		s.exportedMessage(m, sp, ends)
+	}
+
+	return m
+}
+
+// exportedMessage makes a message of what our export wrote, by all appearances.
+func (s *Source) exportedMessage(m *Message, sp span, ends lineEnds) {
+	e, plain := sp.exported, *m
+	plain.open = func() (io.ReadCloser, error) {
+		return newBody(io.NewSectionReader(s.file, sp.begin, sp.end-sp.begin), ends, !sp.counted)
 	}
 	m.UID, m.Flags, m.Date, m.Exported = e.UID, e.Flags, e.Date, e
 	m.Expunged, m.Internal = false, false // by header fields that anybody can send
 	if s.UIDValidity == 0 {
 		s.UIDValidity = e.UIDValidity
 	}
-	m.open = func() (io.ReadCloser, error) {
+	whole := func() (*body, error) {
 		ends := endsToCRLF
 		if e.Verbatim {
 			ends = endsKept
 		}
-		b, err := newBody(io.NewSectionReader(s.file, sp.start, sp.end-sp.start), ends, true)
+		return newBody(io.NewSectionReader(s.file, sp.start, sp.end-sp.start), ends, true)
+	}
+	m.open = func() (io.ReadCloser, error) {
+		b, err := whole()
 		if err != nil {
 			return nil, err
 		}
 		return limit(b, e.Size), nil
 	}
-
-	return m
+	m.settle = s.settler(m, sp, &plain, whole)
 }
 
 // mboxScan finds the messages of an mbox, which begins with a "From " line.
@@ -133,7 +145,7 @@ func (m *mboxScan) run(found func(span) bool) error {
 				return nil
 			}
 		} else if inLine && m.open && m.cur.start == at {
-			m.cur.start = m.pos // the "From " line itself is longer than the buffer
+			m.cur.begin, m.cur.start = m.pos, m.pos // the "From " line itself is longer than the buffer
 		}
 		if len(piece) > 0 {
 			m.empty = 0
@@ -182,11 +194,12 @@ func (m *mboxScan) line(piece []byte, at int64, found func(span) bool) bool {
 				return false
 			}
 		}
-		m.cur = span{start: m.pos, line: m.lines, date: date}
+		m.cur = span{begin: m.pos, start: m.pos, line: m.lines, date: date}
 		m.open, m.header, m.exports = true, true, 0
 	case m.exports > 0:
 		m.exports--
 		m.cur.start = m.pos
+		m.cur.status.field(piece)
 	case m.header && m.cur.start == at && m.cur.exported == nil && m.export(piece):
 	case m.header && isEmptyLine(piece):
 		m.header = false

@@ -44,9 +44,10 @@ type Message struct {
 	End      int64     // of one in an mbox: where what follows begins in the file
 	Expunged bool      // Thunderbird has deleted it, and not yet compacted the folder
 	Internal bool      // it is no mail, but what a program knows of its folder
-	Exported *Exported // what our export wrote of it into an mbox; otherwise nil
+	Exported *Exported // what stands in front of one in an mbox as our export writes it; otherwise nil
 
-	open func() (io.ReadCloser, error)
+	open   func() (io.ReadCloser, error)
+	settle func(ours bool) error // nil where there is nothing to settle
 }
 
 // Open returns the message's octets. Messages of one Source may be read at
@@ -75,9 +76,11 @@ type Source struct {
 	// their own.
 	Unread []string
 
-	file    *os.File
-	entries []entry
-	records map[imap.UID]cyrusRecord
+	promised *ManifestMailbox      // what the export says that it holds; nil if it is none
+	sums     map[imap.UID][32]byte // as the export wrote them beside a Maildir's messages
+	file     *os.File
+	entries  []entry
+	records  map[imap.UID]cyrusRecord
 }
 
 // Open finds out what path holds.

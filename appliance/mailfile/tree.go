@@ -102,8 +102,28 @@ func OpenTree(path, owner string) (*Tree, error) {
 		return cmp.Or(cmp.Compare(notInbox(a), notInbox(b)), slices.Compare(a.Levels, b.Levels))
 	})
 	t.subscriptions()
+	t.missing()
 
 	return t, nil
+}
+
+// missing tells what the export's manifest has and the folder has not.
+func (t *Tree) missing() {
+	if t.manifest == nil {
+		return
+	}
+	if t.manifest.Complete == nil {
+		t.note("the export in %s did not come to its end, or found differences: it may lack messages", t.Path)
+	}
+	there := map[string]bool{}
+	for _, f := range t.Folders {
+		there[t.relative(f.Path)] = true
+	}
+	for _, mb := range t.manifest.Mailboxes {
+		if path := filepath.FromSlash(mb.Path); mb.Messages > 0 && !there[path] {
+			t.note("not there: %s, of which the export says that it holds %q with %d messages", filepath.Join(t.Path, path), mb.Name, mb.Messages)
+		}
+	}
 }
 
 func notInbox(f Folder) int {
@@ -258,9 +278,8 @@ func (t *Tree) file(path, name string, levels []string) {
 		return
 	}
 	if fi.Size() == 0 {
-		_, manifest := t.manifest.name(t.relative(path))
 		_, err := os.Stat(path + ".msf")
-		if err == nil || manifest {
+		if err == nil || t.manifest.at(t.relative(path)) != nil {
 			t.addMbox(path, name, levels)
 		}
 		return
@@ -349,8 +368,8 @@ func (t *Tree) cyrusPath(levels []string) (owner string, below []string) {
 }
 
 func (t *Tree) add(path string, levels []string, kind Kind) {
-	if known, ok := t.manifest.name(t.relative(path)); ok {
-		levels = strings.Split(known, "/")
+	if known := t.manifest.at(t.relative(path)); known != nil {
+		levels = strings.Split(known.Name, "/")
 	}
 	if len(levels) == 0 {
 		levels = []string{inbox}
@@ -387,22 +406,25 @@ func (t *Tree) note(format string, args ...any) {
 
 // Open opens one of the tree's folders.
 func (t *Tree) Open(f Folder) (*Source, error) {
+	promised := t.manifest.at(t.relative(f.Path))
+	var s *Source
+	var err error
 	switch f.Kind {
 	case Maildir:
-		return openMaildir(f.Path)
+		s, err = openMaildir(f.Path)
 	case Cyrus:
-		return openCyrus(f.Path)
-	}
-	s, err := Open(f.Path)
-	if errors.Is(err, ErrEmpty) {
-		return &Source{Path: f.Path, Kind: Mbox}, nil
-	}
-	if err == nil && t.manifest != nil {
-		for _, m := range t.manifest.Mailboxes {
-			if m.Name == f.Name() {
-				s.UIDValidity, s.UIDNext = m.UIDValidity, m.UIDNext
-			}
+		s, err = openCyrus(f.Path)
+	default:
+		s, err = Open(f.Path)
+		if errors.Is(err, ErrEmpty) {
+			s, err = &Source{Path: f.Path, Kind: Mbox}, nil
 		}
+		if err == nil && promised != nil {
+			s.UIDValidity, s.UIDNext = promised.UIDValidity, promised.UIDNext
+		}
+	}
+	if err == nil && promised != nil {
+		s.promise(promised)
 	}
 
 	return s, err

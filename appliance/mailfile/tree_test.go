@@ -101,7 +101,7 @@ func TestTrees(t *testing.T) {
 		"our own export": {
 			files: map[string]string{
 				"Maildir.json/": "", "cur/": "", "new/": "", ".a\\2eb/cur/": "", ".a\\2eb/new/": "",
-				mailfile.ManifestName: `{"version":1,"kind":"maildir","mailboxes":[{"name":"a.b","path":".a\\2eb"},{"name":"INBOX","path":"."}]}`,
+				mailfile.ManifestName: `{"version":1,"kind":"maildir","complete":"2026-01-02T03:04:05Z","mailboxes":[{"name":"a.b","path":".a\\2eb"},{"name":"INBOX","path":"."}]}`,
 			},
 			layout: mailfile.LayoutMaildirPlus, folders: []string{"INBOX", "a.b"},
 		},

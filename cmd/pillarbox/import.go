@@ -285,7 +285,7 @@ func printImportReport(w io.Writer, r *importer.Report) error {
 			what string
 		}{
 			{m.Taken, "new"}, {m.Known, "known"}, {m.Claimed, "here already"}, {m.Flagged, "with other flags"}, {m.Expunged, "expunged"},
-			{m.Quarantined, "QUARANTINED"}, {m.Gone, "gone meanwhile"},
+			{m.Quarantined, "QUARANTINED"}, {m.Damaged, "DAMAGED"}, {m.Gone, "gone meanwhile"},
 		} {
 			if n.n > 0 {
 				fmt.Fprintf(&b, ", %d %s", n.n, n.what)

@@ -34,7 +34,8 @@ type listing struct {
 	mailbox string
 	source  *mailfile.Source
 	find    func(key string) (*mailfile.Message, error)
-	sums    bool // keys are those of identify
+	sums    bool   // keys are those of identify
+	lost    string // what its own list names and is not there
 	users   int
 	old     bool // nobody will ask for it any more
 }
@@ -65,6 +66,7 @@ func (r *reader) Messages(ctx context.Context, mb *importer.Mailbox) iter.Seq2[i
 		case err != nil:
 			yield(importer.Message{}, fmt.Errorf("list %s: %w", f.Path, err))
 		default:
+			mb.Lost = l.lost
 			r.s.keep(l)
 		}
 	}
@@ -243,6 +245,7 @@ func (l *listing) run(ctx context.Context, yield func(importer.Message, error) b
 	}
 	alike := map[[16]byte]int{}
 	var last imap.UID
+	n := 0
 	for m, err := range l.source.Messages(ctx) {
 		if err != nil && (m.Key == "" || ctx.Err() != nil) {
 			return err
@@ -250,6 +253,10 @@ func (l *listing) run(ctx context.Context, yield func(importer.Message, error) b
 		if m.Internal || m.Expunged || errors.Is(err, fs.ErrNotExist) { // the last went away since the folder was read
 			continue
 		}
+		if err := l.source.Settle(m); err != nil {
+			return err
+		}
+		n++
 		out := importer.Message{
 			Key: shortKey(m.Key), Name: m.Name, Flags: m.Flags[:min(len(m.Flags), importer.MaxFlags)], Date: m.Date, Size: -1,
 		}
@@ -269,6 +276,9 @@ func (l *listing) run(ctx context.Context, yield func(importer.Message, error) b
 			alike[sum]++
 			keyed[out.Key] = m
 		}
+		if sum, ok := l.source.Sum(m); ok {
+			out.Sum = sum[:]
+		}
 		if err != nil {
 			err = &importer.MessageError{Err: err}
 		}
@@ -276,8 +286,28 @@ func (l *listing) run(ctx context.Context, yield func(importer.Message, error) b
 			return errStopped
 		}
 	}
+	l.lost = lost(l.source, n)
 
 	return nil
+}
+
+// maxLost is how many UIDs of messages that are lost are named.
+const maxLost = 20
+
+// lost says what the export's own list of a mailbox names and is not among the n
+// messages that are there.
+func lost(s *mailfile.Source, n int) string {
+	uids := s.Lost()
+	missing := max(s.Promised()-n, len(uids))
+	if missing == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%d of %d messages", missing, max(s.Promised(), missing))
+	for i, uid := range uids[:min(len(uids), maxLost)] {
+		text += fmt.Sprintf("%s %d", map[bool]string{true: ": UID", false: ","}[i == 0], uid)
+	}
+
+	return text
 }
 
 // fileKey stands before a file's name: no key is as long as one of a UID.

@@ -195,7 +195,7 @@ func (rr *remoteReader) messages(ctx context.Context, mb *importer.Mailbox) (all
 			return nil, err
 		}
 		if l.Mailbox != nil {
-			mb.UIDValidity, mb.UIDNext, mb.Mark = l.Mailbox.UIDValidity, l.Mailbox.UIDNext, l.Mailbox.Mark
+			mb.UIDValidity, mb.UIDNext, mb.Mark, mb.Lost = l.Mailbox.UIDValidity, l.Mailbox.UIDNext, l.Mailbox.Mark, l.Mailbox.Lost
 		}
 		if l.End {
 			return all, finish(br)
