@@ -158,7 +158,11 @@ func (v *visit) explainPaths(err error, bad problems, fields map[string]string) 
 		line = strings.TrimPrefix(strings.TrimSpace(line), "configuration: ")
 		line = strings.TrimPrefix(line, "read the configuration: ")
 		path, what, _ := strings.Cut(line, ": ")
-		if field, ok := fields[path]; ok {
+		field, ok := fields[path]
+		if list := strings.LastIndexByte(path, '['); !ok && list > 0 && strings.HasSuffix(path, "]") {
+			field, ok = fields[path[:list]] // all of a list is typed into one field
+		}
+		if ok {
 			bad.add(field, sentence(what))
 			continue
 		}

@@ -5,13 +5,32 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// wallRule is who may reach a service.
+// wallRule is who may reach a service, and how often from one address.
 type wallRule struct {
 	Service, Title, From, Networks, Override string
+	Bounds                                   []wallBound
+}
+
+// wallBound is how often one address may come.
+type wallBound struct {
+	Name  string // in the settings
+	Title string
+	Usual int
+	Value string // "" for the usual
+}
+
+// wallBounds are all of a service. What is usual is that of package policy.
+func wallBounds() []wallBound {
+	return []wallBound{
+		{Name: "rate", Title: "New connections a minute", Usual: 300},
+		{Name: "burst", Title: "New ones at once", Usual: 100},
+		{Name: "connections", Title: "Open at the same time", Usual: 300},
+	}
 }
 
 // wallServices are the services of the box as people call them, in their order.
@@ -47,7 +66,12 @@ type wallPage struct {
 	} `json:"state"`
 	Problem string
 	Rules   []wallRule
+	Bounds  []wallBound // by their names alone
+	Bounded bool        // a service has other bounds than the usual
 	LAN     string
+	Admin   string
+	Admins  []string // the interfaces that can be chosen
+	Log     bool
 	Why     string
 	Try     *tryout
 
@@ -90,11 +114,48 @@ func (v *visit) wallData() (d wallPage, doc map[string]any, err error) {
 		r.From = orElse(r.From, "nobody")
 		r.Networks = strings.Join(texts(rule["networks"]), " ")
 		r.Override, _ = rule["override"].(string)
+		r.Bounds = wallBounds()
+		for i := range r.Bounds {
+			if n, _ := rule[r.Bounds[i].Name].(float64); n != 0 {
+				r.Bounds[i].Value, d.Bounded = strconv.Itoa(int(n)), true
+			}
+		}
 		d.Rules = append(d.Rules, r)
 	}
+	d.Bounds = wallBounds()
 	d.LAN = strings.Join(texts(wall["lan"]), " ")
+	d.Admin, _ = wall["admin_interface"].(string)
+	d.Log, _ = wall["log"].(bool)
+	if d.None == "" {
+		d.Admins, err = v.adminLinks(doc, d.Admin)
+	}
 
-	return d, doc, nil
+	return d, doc, err
+}
+
+// adminLinks are the interfaces from which the pages can be reached always: those
+// that the box keeps, by their names.
+func (v *visit) adminLinks(doc map[string]any, now string) (all []string, err error) {
+	found, err := v.foundNetwork()
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range found.Network.Interfaces {
+		if i.Managed {
+			all = append(all, i.Name)
+		}
+	}
+	links, _ := part(doc, "network")["interfaces"].([]any)
+	for _, l := range links {
+		if l, ok := l.(map[string]any); ok {
+			name, _ := l["name"].(string)
+			all = append(all, name)
+		}
+	}
+	all = slices.DeleteFunc(append(all, now), func(name string) bool { return name == "" })
+	slices.Sort(all)
+
+	return slices.Compact(all), nil
 }
 
 // texts returns the texts of a list.
@@ -154,10 +215,24 @@ func (v *visit) changeFirewall() error {
 	}
 	wall := part(doc, "firewall")
 	services := part(wall, "services")
+	const reason = "override-imaps-legacy"
+	fields := map[string]string{
+		"firewall.lan": "lan", "firewall.admin_interface": "admin", "firewall.services.imaps-legacy": reason, "firewall.services.imaps-legacy.override": reason,
+	}
 	for i := range d.Rules {
 		r := &d.Rules[i]
 		r.From, r.Networks, r.Override = v.value("from-"+r.Service), v.value("networks-"+r.Service), v.value("override-"+r.Service)
-		rule := part(services, r.Service) // bounds that the page does not know stay
+		rule, path := part(services, r.Service), "firewall.services."+r.Service
+		fields[path+".networks"] = "networks-" + r.Service
+		for k := range r.Bounds {
+			b := &r.Bounds[k]
+			field := b.Name + "-" + r.Service
+			b.Value, fields[path+"."+b.Name] = v.value(field), field
+			d.Bounded = d.Bounded || b.Value != ""
+			if delete(rule, b.Name); b.Value != "" {
+				rule[b.Name] = wholeNumber(b.Value, field, bad)
+			}
+		}
 		rule["from"] = r.From
 		delete(rule, "networks")
 		delete(rule, "override")
@@ -168,10 +243,10 @@ func (v *visit) changeFirewall() error {
 			rule["override"] = r.Override
 		}
 	}
-	d.LAN, d.Why = v.value("lan"), v.value("why")
-	wall["lan"] = networks(d.LAN, "lan", bad)
+	d.LAN, d.Admin, d.Log, d.Why = v.value("lan"), v.value("admin"), v.value("log") == "yes", v.value("why")
+	wall["lan"], wall["admin_interface"], wall["log"] = networks(d.LAN, "lan", bad), d.Admin, d.Log
 	if len(bad) == 0 {
-		if d.Try, err = v.try(doc, d.Why, "/firewall", bad); err != nil || v.done {
+		if d.Try, err = v.try(doc, d.Why, "/firewall", bad, fields); err != nil || v.done {
 			return err
 		}
 	}

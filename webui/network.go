@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -38,12 +39,11 @@ type networkFound struct {
 	} `json:"network"`
 }
 
-// networkForm is what a page can change of the network.
+// networkForm is what the page can change of the network.
 type networkForm struct {
-	Method, Address, Gateway    string // IPv4: dhcp or static
-	Method6, Address6, Gateway6 string // slaac, static or off
-	DNS, NTP                    string
-	Why                         string
+	Links            []*linkForm
+	DNS, Search, NTP string
+	Why              string
 }
 
 // networkPage is the network as it is, and as it is to be.
@@ -55,6 +55,47 @@ type networkPage struct {
 	Try      *tryout
 }
 
+// Devices are the interfaces that the machine has by itself.
+func (p *networkPage) Devices() []string {
+	var all []string
+	for _, i := range p.Found.Network.Interfaces {
+		if i.Name != loopback && i.Kind != aBridge && i.Kind != aVLAN {
+			all = append(all, i.Name)
+		}
+	}
+
+	return all
+}
+
+// Parents are the interfaces that can have a VLAN: devices and bridges.
+func (p *networkPage) Parents() []string {
+	all := p.Devices()
+	for _, l := range p.Form.Links {
+		if l.Kind == aBridge && !l.Remove && l.Which != "" {
+			all = append(all, l.Which)
+		}
+	}
+
+	return all
+}
+
+// Hardware are the hardware addresses that were found.
+func (p *networkPage) Hardware() []string {
+	var all []string
+	for _, i := range p.Found.Network.Interfaces {
+		if i.MAC != "" && i.Name != loopback && i.Kind != aBridge && i.Kind != aVLAN {
+			all = append(all, i.MAC)
+		}
+	}
+
+	return all
+}
+
+// More tells whether there are several interfaces in the form.
+func (p *networkPage) More() bool { return len(p.Form.Links) > 1 }
+
+const loopback = "lo"
+
 func (s *Server) networkRoutes() []Route {
 	return []Route{
 		{Pattern: "GET /network", Role: Auditor, Nav: "Network", Section: "Network", Handle: (*visit).network},
@@ -62,136 +103,113 @@ func (s *Server) networkRoutes() []Route {
 	}
 }
 
-// desired is the part of the settings that the page knows.
+// desired is how the settings want the network.
 type desired struct {
-	Interfaces []struct {
-		FirstWired bool            `json:"first_wired"`
-		Name       string          `json:"name"`
-		IPv4       desiredAddress  `json:"ipv4"`
-		IPv6       desiredAddress  `json:"ipv6"`
-		Bridge     json.RawMessage `json:"bridge"`
-		VLAN       json.RawMessage `json:"vlan"`
-	} `json:"interfaces"`
-	DNS []string `json:"dns"`
-	NTP []string `json:"ntp"`
+	Interfaces []desiredLink `json:"interfaces"`
+	DNS        []string      `json:"dns"`
+	Search     []string      `json:"search"`
+	NTP        []string      `json:"ntp"`
 }
 
-type desiredAddress struct {
-	Method    string   `json:"method"`
-	Addresses []string `json:"addresses"`
-	Gateway   string   `json:"gateway"`
+func (v *visit) foundNetwork() (found networkFound, err error) {
+	return found, v.call(http.MethodGet, "/v1/network", nil, &found)
 }
 
-func (v *visit) networkData() (d networkPage, doc map[string]any, err error) {
-	if err := v.call(http.MethodGet, "/v1/network", nil, &d.Found); err != nil {
-		return d, nil, err
+func (v *visit) networkData() (d networkPage, doc map[string]any, want desired, err error) {
+	if d.Found, err = v.foundNetwork(); err != nil {
+		return d, nil, want, err
 	}
 	var status struct {
 		Hostname string `json:"hostname"`
 	}
-	if err := v.call(http.MethodGet, "/v1/status", nil, &status); err != nil {
-		return d, nil, err
+	if err = v.call(http.MethodGet, "/v1/status", nil, &status); err != nil {
+		return d, nil, want, err
 	}
 	d.Hostname = status.Hostname
 	if doc, err = v.document(); err != nil {
-		return d, nil, err
+		return d, nil, want, err
 	}
-	var want desired
 	text, err := json.Marshal(doc["network"])
 	if err == nil {
 		err = json.Unmarshal(text, &want)
 	}
 	if err != nil {
-		return d, nil, err
+		return d, nil, want, err
 	}
 	if d.Found.PID == 0 {
 		d.Special = "This machine's own system keeps its network; the box does so only on its firmware."
-		return d, doc, nil
 	}
-	if len(want.Interfaces) != 1 || want.Interfaces[0].Bridge != nil || want.Interfaces[0].VLAN != nil {
-		d.Special = "The settings have several interfaces, a bridge or a VLAN. They are changed with the command: pillarbox settings edit."
-		return d, doc, nil
-	}
-	one := want.Interfaces[0]
 	d.Form = networkForm{
-		Method: orElse(one.IPv4.Method, "off"), Address: strings.Join(one.IPv4.Addresses, " "), Gateway: one.IPv4.Gateway,
-		Method6: orElse(one.IPv6.Method, "slaac"), Address6: strings.Join(one.IPv6.Addresses, " "), Gateway6: one.IPv6.Gateway,
-		DNS: strings.Join(want.DNS, " "), NTP: strings.Join(want.NTP, " "),
+		Links: linkForms(want.Interfaces),
+		DNS:   strings.Join(want.DNS, " "), Search: strings.Join(want.Search, " "), NTP: strings.Join(want.NTP, " "),
 	}
 
-	return d, doc, nil
+	return d, doc, want, nil
 }
 
+const networkTitle = "Network"
+
 func (v *visit) network() error {
-	d, _, err := v.networkData()
+	d, _, _, err := v.networkData()
 	if err != nil {
 		return err
 	}
 
-	return v.show("network", "Network", &d)
+	return v.show("network", networkTitle, &d)
 }
 
 func (v *visit) changeNetwork() error {
-	d, doc, err := v.networkData()
+	d, doc, want, err := v.networkData()
 	if err != nil {
 		return err
 	}
 	bad := problems{}
 	if d.Special != "" {
 		bad.add("", d.Special)
-		return v.again("network", "Network", &d, bad)
+		return v.again("network", networkTitle, &d, bad)
 	}
-	d.Form = networkForm{
-		v.value("method"), v.value("address"), v.value("gateway"), v.value("method6"), v.value("address6"), v.value("gateway6"),
-		v.value("dns"), v.value("ntp"), v.value("why"),
+	d.Form = networkForm{Links: v.typedLinks(), DNS: v.value("dns"), Search: v.value("search"), NTP: v.value("ntp"), Why: v.value("why")}
+	if kind, ok := strings.CutPrefix(v.value("do"), "add-"); ok && d.Form.add(kind) {
+		return v.show("network", networkTitle, &d)
 	}
-	d.Form.into(part(doc, "network"), bad)
+	fields := d.Form.into(part(doc, "network"), want.Interfaces, bad)
 	if len(bad) == 0 {
-		if d.Try, err = v.try(doc, d.Form.Why, "/network", bad); err != nil || v.done {
+		if d.Try, err = v.try(doc, d.Form.Why, "/network", bad, fields); err != nil || v.done {
 			return err
 		}
 	}
 	if len(bad) > 0 {
-		return v.again("network", "Network", &d, bad)
+		return v.again("network", networkTitle, &d, bad)
 	}
 
-	return v.show("network", "Network", &d)
+	return v.show("network", networkTitle, &d)
 }
 
-// into puts what was typed into the settings of the network.
-func (f *networkForm) into(network map[string]any, bad problems) {
-	all, ok := network["interfaces"].([]any)
-	if !ok || len(all) != 1 {
-		return
-	}
-	one, ok := all[0].(map[string]any)
-	if !ok {
-		return
-	}
-	set := func(where, method, address, gateway, suffix string) {
-		p := map[string]any{"method": method}
-		if method == "static" {
-			p["addresses"] = withLength(address, "address"+suffix, bad)
-			if gateway != "" {
-				p["gateway"] = gateway
-				if addresses(gateway, "gateway"+suffix, bad); len(words(gateway)) != 1 {
-					bad.add("gateway"+suffix, "One address is wanted.")
-				}
-			}
+// into puts what was typed into the settings of the network, and returns the
+// fields by the paths of what they set.
+func (f *networkForm) into(network map[string]any, before []desiredLink, bad problems) map[string]string {
+	fields := map[string]string{"network.dns": "dns", "network.search": "search", "network.ntp": "ntp"}
+	links := []desiredLink{}
+	for _, form := range f.inOrder() {
+		path := "network.interfaces[" + strconv.Itoa(len(links)) + "]"
+		for place, field := range form.fields() {
+			fields[path+place] = field
 		}
-		one[where] = p
+		links = append(links, form.link(before, bad))
 	}
-	set("ipv4", f.Method, f.Address, f.Gateway, "")
-	set("ipv6", f.Method6, f.Address6, f.Gateway6, "6")
-	network["dns"], network["ntp"] = addresses(f.DNS, "dns", bad), words(f.NTP)
+	if len(links) == 0 {
+		bad.add("", "Without any interface nobody could reach the box any more. Keep one.")
+	}
+	f.crossed(bad)
+	network["interfaces"] = links
+	network["dns"], network["search"], network["ntp"] = addresses(f.DNS, "dns", bad), words(f.Search), words(f.NTP)
+
+	return fields
 }
 
 // withLength reads addresses with the length of their network.
 func withLength(text, field string, bad problems) []string {
 	all := words(text)
-	if len(all) == 0 {
-		bad.add(field, "An address is wanted, with the length of its network, such as 192.168.7.2/24.")
-	}
 	for _, word := range all {
 		if _, err := netip.ParsePrefix(word); err != nil {
 			bad.add(field, "“"+word+"” is no address with the length of its network, such as 192.168.7.2/24.")

@@ -171,7 +171,7 @@ func (v *visit) changePolicy() error {
 	}
 	doc["sign_in"] = signIn
 	if len(bad) == 0 {
-		if d.Try, err = v.try(doc, d.Why, "/signing-in", bad); err != nil || v.done {
+		if d.Try, err = v.try(doc, d.Why, "/signing-in", bad, nil); err != nil || v.done {
 			return err
 		}
 	}

@@ -41,8 +41,8 @@ func part(doc map[string]any, name string) map[string]any {
 }
 
 // try checks a document, or with the button "try" has it tried, which ends the
-// visit. What is wrong with it stands in bad.
-func (v *visit) try(doc map[string]any, why, back string, bad problems) (*tryout, error) {
+// visit. What is wrong with it stands in bad, beside the field of its path.
+func (v *visit) try(doc map[string]any, why, back string, bad problems, fields map[string]string) (*tryout, error) {
 	if v.value("do") == "try" {
 		err := v.call(http.MethodPost, "/v1/settings/proposals", map[string]any{"document": doc, "why": why}, nil)
 		if err == nil {
@@ -50,13 +50,13 @@ func (v *visit) try(doc map[string]any, why, back string, bad problems) (*tryout
 			v.seeOther(back)
 			return nil, nil
 		}
-		return nil, v.explain(err, bad, nil)
+		return nil, v.explainPaths(err, bad, fields)
 	}
 	var t tryout
 	err := v.call(http.MethodPost, "/v1/settings/plan", doc, &t)
 	t.Reports = slices.DeleteFunc(t.Reports, func(r report) bool { return len(r.Steps)+len(r.Notes) == 0 })
 	if err != nil {
-		return nil, v.explain(err, bad, nil)
+		return nil, v.explainPaths(err, bad, fields)
 	}
 
 	return &t, nil
