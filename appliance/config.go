@@ -74,6 +74,9 @@ type Config struct {
 	// NetworkSocket leads to the service that keeps the box's network and
 	// firewall; "" means that the machine's network is not ours.
 	NetworkSocket string
+	// NetworkStatus is where that service tells its state; "" means where it does on
+	// the firmware.
+	NetworkStatus string
 
 	// PowerSocket leads to the process that starts the machine anew or switches it
 	// off (package power); "" means that the machine is not ours.

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -264,13 +265,14 @@ func (w wall) Explain(ctx context.Context, source netip.Addr, port uint16) (cont
 	return control.FirewallDecision{Accepted: d.Accepted, Rule: d.Rule, Why: d.Why, Path: d.Path}, nil
 }
 
-// foundNetwork tells which network the machine has: as the firmware's service
-// says, or by looking.
-func foundNetwork() (json.RawMessage, error) {
-	s, err := network.ReadStatus(network.StatusFile)
-	if err != nil {
-		return nil, err
+// foundNetwork returns what tells which network the machine has: as the firmware's
+// service says, or by looking.
+func foundNetwork(c *Config) func() (json.RawMessage, error) {
+	return func() (json.RawMessage, error) {
+		s, err := network.ReadStatus(cmp.Or(c.NetworkStatus, network.StatusFile))
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(s)
 	}
-
-	return json.Marshal(s)
 }

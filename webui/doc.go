@@ -25,6 +25,8 @@
 //   - API: whatever a form does, a program can do. pageActs of package
 //     appliance's tests names the request for each form, or says why there is
 //     none; the role of both is the same.
+//   - Settings: each has a field on a page. everysetting_test.go goes through all of
+//     them and wants to know which form sets a new one, or why none does.
 //   - Template: pages/NAME.html defines "main"; v.show("NAME", title, data) fills
 //     it, as .D. Forms are written with the blocks "field" and "problem" of
 //     parts.html, which keep what was typed and tie an explanation to its field.

@@ -53,16 +53,11 @@ type wallPage struct {
 	None  string // why there is none
 	Words string
 	State struct {
-		Stands   string `json:"stands"`
-		Counters []struct {
-			Name    string `json:"name"`
-			Why     string `json:"why"`
-			Packets uint64 `json:"packets"`
-			Bytes   int64  `json:"bytes"`
-		} `json:"counters"`
-		Missing []string `json:"missing"`
-		Notes   []string `json:"notes"`
-		Problem string   `json:"problem"`
+		Stands   string        `json:"stands"`
+		Counters []wallCounter `json:"counters"`
+		Missing  []string      `json:"missing"`
+		Notes    []string      `json:"notes"`
+		Problem  string        `json:"problem"`
 	} `json:"state"`
 	Problem string
 	Rules   []wallRule
@@ -78,6 +73,36 @@ type wallPage struct {
 	// Would this address get in?
 	Source, Port string
 	Verdict      *wallVerdict
+}
+
+// wallCounter is what a rule decided about.
+type wallCounter struct {
+	Name    string `json:"name"`
+	Why     string `json:"why"`
+	Packets uint64 `json:"packets"`
+	Bytes   int64  `json:"bytes"`
+}
+
+// Busy are the rules that decided about something, for most never do.
+func (p *wallPage) Busy() (all []wallCounter) {
+	for _, c := range p.State.Counters {
+		if c.Packets > 0 {
+			all = append(all, c)
+		}
+	}
+
+	return all
+}
+
+// Idle are the names of the others.
+func (p *wallPage) Idle() (all []string) {
+	for _, c := range p.State.Counters {
+		if c.Packets == 0 {
+			all = append(all, c.Name)
+		}
+	}
+
+	return all
 }
 
 type wallVerdict struct {

@@ -155,6 +155,7 @@ func filled(t testing.TB) *box {
 		map[string]any{"title": "a", "severity": "high", "text": "b"}, map[string]any{"title": "a", "severity": "medium", "text": "b"},
 	}, "listeners": []any{map[string]any{"name": "imaps", "address": "x"}}})
 	b.api.say("GET /v1/power", powerState(now))
+	b.api.say("GET /v1/network", map[string]any{"pid": 7, "network": map[string]any{"interfaces": []any{map[string]any{"name": "eth0", "managed": true}, map[string]any{"name": "eth1"}}}})
 	b.api.say("GET /v1/exports", []any{moveOut("locked")})
 	b.api.say("GET /v1/exports/x", moveOut("locked"))
 	b.api.say("GET /v1/exports/x/report", map[string]any{"bad": []any{map[string]any{"mailbox": "x", "uid": 1}}, "remarks": []string{"x"}, "differences": []string{"x"}})
@@ -222,6 +223,8 @@ func TestFormsThatAreWrongComeBack(t *testing.T) {
 		"/tokens/new":                                     {"name", "", "role", "king"},
 		"/office/records":                                 {"audit-acts-days", "many"},
 		"/office/ports":                                   {"ports-metrics", "ajar"},
+		"/network":                                        {"kind-0", "bridge", "which-0", "", "mtu-0", "big", "kind-1", "vlan", "id-1", "x", "gateway-1", "y", "method-1", "static"},
+		"/firewall":                                       {"rate-smtp", "often", "from-smtp", "networks", "networks-smtp", "here", "lan", "there"},
 		"/first/1":                                        {"zone", "Mars/Olympus"},
 		"/first/2":                                        {"name", "", "domain", "x y"},
 		"/first/5":                                        {"people", "Ada Lovelace\nnobody <>;;;"},
@@ -261,6 +264,8 @@ func FuzzRequest(f *testing.F) {
 		{"POST", "/prove", "next=//x&password=%f0"}, {"GET", "/signin?next=%0d%0aSet-Cookie:x", ""}, {"DELETE", "/people/%2e%2e", ""},
 		{"POST", "/certificates/acme", "names=%20%2c&agreed=yes"}, {"POST", "/factor", "secret=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&code=1"},
 		{"POST", "/groups/new", "address=%40&members=%2c%00%0a%ff&writers=king"}, {"POST", "/people/many", "people=%22%0a%2c%40&quota=nan"},
+		{"POST", "/network", "kind-0=vlan&id-0=%ff&which-0=%00&kind-1=bridge&port-1=&port-1=%0a&mtu-1=99999999999999999999&do=add-%00"},
+		{"POST", "/firewall", "rate-imaps=1e9&burst-smtp=-&admin=%00&lan=%2f&do=check"},
 		{"GET", "/people?page=99999999999999999999&show=%00", ""}, {"POST", "/groups/info%40office.example/drop", "member=%ff"},
 	} {
 		f.Add(seed[0], seed[1], seed[2])

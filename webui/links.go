@@ -58,6 +58,7 @@ type linkForm struct {
 	MTU                         string
 	First                       bool // it is to be in front of the others
 	Remove                      bool
+	Asked                       bool // it has just been asked for
 }
 
 // Title is what the page calls it.
@@ -181,7 +182,7 @@ func (f *networkForm) add(kind string) bool {
 		return false
 	}
 	if len(f.Links) < maxLinks {
-		f.Links = append(f.Links, &linkForm{At: "-" + strconv.Itoa(len(f.Links)), Kind: kind, New: true, Method: "dhcp", Method6: "slaac"})
+		f.Links = append(f.Links, &linkForm{At: "-" + strconv.Itoa(len(f.Links)), Kind: kind, New: true, Asked: true, Method: "dhcp", Method6: "slaac"})
 	}
 
 	return true
@@ -319,7 +320,7 @@ func wholeNumber(text, field string, bad problems) int {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		bad.add(field, "Type a whole number.")
+		bad.add(field, "“"+text+"” is no whole number.")
 	}
 
 	return n

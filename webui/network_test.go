@@ -40,7 +40,7 @@ func settingsBox(t *testing.T) *box {
 		"dns": []string{"192.168.7.1"}, "problems": []string{"the cable is loose"},
 	}})
 	b.api.say("GET /v1/firewall", map[string]any{"words": "imaps: the office", "state": map[string]any{
-		"counters": []any{map[string]any{"name": "imaps/refused", "why": "too many at once", "packets": 1234, "bytes": 5678}},
+		"counters": []any{map[string]any{"name": "imaps/refused", "why": "too many at once", "packets": 1234, "bytes": 5678}, map[string]any{"name": "loopback", "why": "never said"}},
 	}})
 	b.api.say("GET /v1/firewall/explain", map[string]any{"accepted": false, "rule": "imaps/outside", "why": "it is not of the office"})
 
@@ -135,14 +135,14 @@ func TestNetworkSaysWhatIsWrong(t *testing.T) {
 		{[]string{"method-0", "static", "address-0", "192.168.7.9"}, "address-0", "“192.168.7.9” is no address with the length"},
 		{[]string{"method-0", "static", "address-0", "192.168.7.9/24", "gateway-0", "router"}, "gateway-0", "“router” is no address."},
 		{[]string{"dns", "one.one"}, "dns", "“one.one” is no address."},
-		{[]string{"mtu-0", "big"}, "mtu-0", "Type a whole number."},
+		{[]string{"mtu-0", "big"}, "mtu-0", "is no whole number."},
 		{bridge, "port-1", "Choose at least one interface."},
 		{append([]string{"which-0", "eth0", "port-1", "eth0"}, bridge...), "which-0", "eth0 becomes a part of br0"},
 		{append(slices.Clone(bridge), "port-1", "eth1", "kind-2", "bridge", "which-2", "br1", "port-2", "eth1"), "port-2", "eth1 is a part of br0 already."},
 		{append(slices.Clone(vlan), "which-1", ""), "which-1", "Give it a name, such as guests."},
 		{append(slices.Clone(vlan), "parent-1", ""), "parent-1", "Say on which interface"},
 		{append(slices.Clone(vlan), "id-1", ""), "id-1", "from 1 to 4094."},
-		{append(slices.Clone(vlan), "id-1", "seven"), "id-1", "Type a whole number."},
+		{append(slices.Clone(vlan), "id-1", "seven"), "id-1", "is no whole number."},
 	} {
 		got := w.post("/network", networkForm(append(c.pairs, "why", "kept <as> typed", "do", "try")...)...)
 		got.says(t, c.want, `id="`+c.field+`-problem"`, "kept &lt;as&gt; typed")
@@ -228,15 +228,15 @@ func TestInterfacesAreAddedMovedAndRemoved(t *testing.T) {
 
 func TestFirewallTellsAndIsChanged(t *testing.T) {
 	b := settingsBox(t)
-	b.as(webui.Auditor).get("/firewall").says(t, "imaps: the office", "imaps/refused", "Too many at once.", "1,234")
+	b.as(webui.Auditor).get("/firewall").says(t, "imaps: the office", "imaps/refused", "Too many at once.", "1,234", "1 rule that decided about nothing yet", "loopback")
 	w := b.as(webui.Administrator)
-	w.get("/firewall").says(t, `value="42"`, `placeholder="300"`, `name="log" value="yes" checked`, "<option>eth0</option>")
+	w.get("/firewall").says(t, `value="42"`, `placeholder="300"`, `name="log" value="yes" checked`, `<option value="eth0">`)
 	w.get("/firewall?source=203.0.113.9&for=993").says(t, "No, 203.0.113.9 would not get in", "It is not of the office.", "imaps/outside")
 	w.get("/firewall?source=somebody").says(t, "An address is wanted")
 	w.get("/firewall?source=203.0.113.9&for=x").says(t, "A port is a number")
 
 	w.post("/firewall", "from-imaps", "networks", "networks-imaps", "here", "do", "check").says(t, "“here” is no network.")
-	w.post("/firewall", "rate-imaps", "often", "do", "check").says(t, "Type a whole number.", `id="rate-imaps-problem"`, `value="often"`)
+	w.post("/firewall", "rate-imaps", "often", "do", "check").says(t, "is no whole number.", `id="rate-imaps-problem"`, `value="often"`)
 	w.post("/firewall", "from-imaps", "networks", "networks-imaps", "203.0.113.9 198.51.100.7/24", "burst-imaps", "5", "connections-imaps", "6",
 		"from-imaps-legacy", "lan", "lan", "10.0.0.0/8", "admin", "eth0", "do", "try").leads(t, "/firewall")
 	doc := at(t, b.api.body(t), "document")

@@ -197,14 +197,44 @@ func (s *Server) functions() template.FuncMap {
 	}
 }
 
-// bare takes the quotes of JSON from a text.
+// bare takes quotes, brackets and braces of JSON from a value.
 func bare(value string) string {
-	var text string
-	if json.Unmarshal([]byte(value), &text) == nil && text != "" {
-		return text
+	var v any
+	if json.Unmarshal([]byte(value), &v) != nil {
+		return value
 	}
 
-	return value
+	return orElse(plain(v), value)
+}
+
+// plain writes a value of JSON as people write it: a list with commas, what has
+// parts as each part after its name.
+func plain(v any) string {
+	var all []string
+	switch v := v.(type) {
+	case string:
+		return v
+	case []any:
+		for _, item := range v {
+			all = append(all, plain(item))
+		}
+		return strings.Join(all, ", ")
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			text := plain(v[name])
+			if _, deeper := v[name].(map[string]any); deeper {
+				text = "(" + text + ")"
+			}
+			all = append(all, strings.ReplaceAll(name, "_", " ")+" "+text)
+		}
+		return strings.Join(all, "; ")
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+
+	return string(text)
 }
 
 // dict makes what a block is filled with out of names and values.

@@ -81,7 +81,7 @@ func TestDiffSaysWhatChanges(t *testing.T) {
 		`+ the first wired interface, IPv4 addresses: ["192.0.2.2/24"] (network.interfaces[0].ipv4.addresses)`,
 		"~ the first wired interface, IPv4 method: dhcp becomes static (network.interfaces[0].ipv4.method)",
 		`- the first wired interface, IPv6: {"method":"off"} (network.interfaces[0].ipv6)`,
-		`+ eth1: {"name":"eth1"} (network.interfaces[1])`,
+		`+ the interface eth1: {"name":"eth1"} (network.interfaces[1])`,
 		`+ search domains: ["office.example"] (network.search)`,
 		"~ port 990 for IMAP: open becomes closed (ports.imaps_legacy)",
 		`+ how people sign in: {"provider":{"audience":null,"issuer":"https://login.office.example"}} (sign_in)`,

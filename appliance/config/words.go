@@ -101,7 +101,9 @@ func (n *namer) link(path string) string {
 	name := ""
 	for _, all := range [][]state.Interface{n.before.Network.Interfaces, n.after.Network.Interfaces} {
 		if i < len(all) {
-			name = all[i].Label()
+			if name = all[i].Label(); !all[i].FirstWired {
+				name = "the interface " + name
+			}
 			names[name] = true
 		}
 	}

@@ -220,7 +220,9 @@ func (s *service) check(ctx context.Context, body io.Reader) (any, error) {
 func words(p state.Plan) []string {
 	var all []string
 	for _, step := range p {
-		all = append(all, step.String())
+		if text := step.Words(); text != "" {
+			all = append(all, text)
+		}
 	}
 
 	return all

@@ -37,6 +37,7 @@ type serveCommand struct {
 	LogFile     bool       `help:"Keep the log in the data folder too, in log/pillarbox.log: at most 5 MB, and written seldom."`
 	Conditions  string     `help:"A file in which the firmware tells what is wrong with the machine; pillarbox status shows it too." type:"path" placeholder:"FILE"`
 	NetSocket   string     `name:"network-socket" help:"The socket of the service that keeps the network and the firewall (firmware)." type:"path" placeholder:"FILE"`
+	NetStatus   string     `name:"network-status" help:"Where that service writes its state; without it where it does in the firmware." type:"path" placeholder:"FILE"`
 	PowerSocket string     `name:"power-socket" help:"The socket of the process that starts the machine anew and switches it off (firmware)." type:"path" placeholder:"FILE"`
 	BackOff     bool       `help:"After runs that ended badly wait before serving, longer each time: for supervisors that restart at once and for ever."`
 	AdminHash   string     `name:"admin-password-hash-file" help:"A file with the argon2id hash of the administrator's first password. It is taken where there is no password yet." type:"path" placeholder:"FILE"`
@@ -87,6 +88,7 @@ func (c *serveCommand) Run(ctx context.Context, e *env) (err error) {
 		AdminHash:   c.AdminHash,
 
 		NetworkSocket: c.NetSocket,
+		NetworkStatus: c.NetStatus,
 		PowerSocket:   c.PowerSocket,
 	}
 	if err := conf.Validate(); err != nil {

@@ -18,7 +18,7 @@ import (
 var ErrMTU = errors.New("the device cannot send packets of this size")
 
 // ErrNoVLAN says that the kernel cannot make VLANs.
-var ErrNoVLAN = errors.New("this kernel has no VLANs (8021q)")
+var ErrNoVLAN = errors.New("this machine's kernel has no VLANs (8021q): that network needs an interface of its own")
 
 // Apply carries out a plan. A step that fails does not keep those of other
 // links from being done; the error names all that failed.

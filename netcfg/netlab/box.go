@@ -120,3 +120,18 @@ func Flap(t *testing.T, name string, address netip.Prefix) {
 		}
 	}
 }
+
+// Master returns of what bridge an interface of the box is a port, "" for none.
+func Master(t *testing.T, name string) string {
+	t.Helper()
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	master, err := netlink.LinkByIndex(l.Attrs().MasterIndex)
+	if err != nil {
+		return "" // it has none, or has just lost it
+	}
+
+	return master.Attrs().Name
+}

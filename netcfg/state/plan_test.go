@@ -118,6 +118,31 @@ eth1
 	if diff := cmp.Diff(want, plan.String()); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
 	}
+	wantWords := `the bridge br0 is made
+the VLAN office is made: number 7 on eth0
+on br0 IPv6 is switched on
+on office IPv6 is switched off
+on eth0 the MTU becomes 9000; it is 1500
+the interface eth1 becomes a part of br0
+the interface br0 is switched on
+the interface eth1 is switched on
+the interface office is switched on
+on eth0 the address 192.0.2.9/24 is removed
+on eth0 the address 192.0.2.10/24 is added
+on eth0 the address 2001:db8::2/64 is added
+on eth0 the route default via 192.0.2.1 is removed
+on eth0 the route default via 192.0.2.1 metric 100 is added
+on eth0 the route default (IPv6) via 2001:db8::1 metric 100 is added
+`
+	words := ""
+	for _, step := range plan {
+		if text := step.Words(); text != "" {
+			words += text + "\n"
+		}
+	}
+	if diff := cmp.Diff(wantWords, words); diff != "" {
+		t.Errorf("in words (-want +got):\n%s", diff)
+	}
 	text, err := json.Marshal(plan[len(plan)-1])
 	if err != nil {
 		t.Fatal(err)

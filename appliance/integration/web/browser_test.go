@@ -36,15 +36,21 @@ type office struct {
 func newOffice(t *testing.T) *office {
 	t.Helper()
 	o := &office{Box: rig.NewBox(t, binary)}
+	o.open(t)
+
+	return o
+}
+
+// open starts it.
+func (o *office) open(t *testing.T) {
+	t.Helper()
 	o.machine = newMachine(t, o.Dir)
-	o.Args = []string{"--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--name", "mail.office.example", "--power-socket", o.machine.socket}
+	o.Args = append(o.Args, "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--name", "mail.office.example", "--power-socket", o.machine.socket)
 	o.Start(t)
 	plain, secure := o.Web(t)
 	_, port, _ := strings.Cut(secure, ":")
 	_, plainPort, _ := strings.Cut(plain, ":")
 	o.url, o.plain = "https://mail.office.example:"+port, "http://mail.office.example:"+plainPort
-
-	return o
 }
 
 // code returns the code that claims the box, as the console has it.

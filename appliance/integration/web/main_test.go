@@ -11,12 +11,22 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"pillarbox/appliance/integration/rig"
+	"pillarbox/netcfg/netlab"
 )
 
 // binary is the program that is tested; toolDir is where what looks at its pages is.
 var binary, toolDir string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+// builtFor names the program for a test that runs in a network of its own.
+const builtFor = "PILLARBOX_WEB_BINARY"
+
+func TestMain(m *testing.M) {
+	if netlab.Inside() {
+		binary = os.Getenv(builtFor)
+		netlab.Main(m)
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "pillarbox-binary")
