@@ -182,12 +182,14 @@ func (t *Tree) entry(dir string, e fs.DirEntry, here Kind, levels []string, dept
 	case e.IsDir() && strings.HasPrefix(name, "."):
 		switch {
 		case depth > 0:
-			if list, err := os.ReadDir(path); err == nil && t.kindOf(path, list) == Maildir {
+			if t.isMaildir(path) {
 				t.note("not read: %s belongs to the Maildir in %s; give that folder", path, dir)
 			}
 		case t.maildirPlus(name, path):
 			t.Layout = LayoutMaildirPlus
 		}
+	case e.IsDir() && depth == 0 && here == "" && name == homeMaildir && t.isMaildir(path):
+		return t.walk(path, nil, 0)
 	case e.IsDir():
 		return t.walk(path, append(slices.Clip(levels), t.level(dir, name)), depth+1)
 	case e.Type().IsRegular() && here == "":
@@ -195,6 +197,16 @@ func (t *Tree) entry(dir string, e fs.DirEntry, here Kind, levels []string, dept
 	}
 
 	return nil
+}
+
+// homeMaildir is where a person's home has their mail: it is their INBOX, with the
+// other mailboxes in it.
+const homeMaildir = "Maildir"
+
+func (t *Tree) isMaildir(path string) bool {
+	list, err := os.ReadDir(path)
+
+	return err == nil && t.kindOf(path, list) == Maildir
 }
 
 // kindOf tells what mailbox a folder itself is, if any.
@@ -214,8 +226,7 @@ func (t *Tree) kindOf(dir string, list []fs.DirEntry) Kind {
 
 // maildirPlus adds a folder such as ".Archive.2024".
 func (t *Tree) maildirPlus(name, path string) bool {
-	list, err := os.ReadDir(path)
-	if err != nil || t.kindOf(path, list) != Maildir {
+	if !t.isMaildir(path) {
 		return false
 	}
 	var levels []string

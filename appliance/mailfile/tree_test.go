@@ -98,6 +98,12 @@ func TestTrees(t *testing.T) {
 			},
 			owner: "ada@office.example", layout: mailfile.LayoutCyrus, folders: []string{"INBOX", "A/john.doe"},
 		},
+		"a home": {
+			files: map[string]string{
+				"Maildir/cur/1.a:2,S": "a: 1\n", "Maildir/new/": "", "Maildir/.Sent/cur/": "", "Maildir/.Sent/new/": "", ".profile": "x",
+			},
+			layout: mailfile.LayoutMaildirPlus, folders: []string{"INBOX", "Sent"},
+		},
 		"our own export": {
 			files: map[string]string{
 				"Maildir.json/": "", "cur/": "", "new/": "", ".a\\2eb/cur/": "", ".a\\2eb/new/": "",

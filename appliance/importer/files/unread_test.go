@@ -25,8 +25,8 @@ func TestMailThatIsPassedOverIsNamed(t *testing.T) {
 			map[string]string{"Inbox": aMessage, "Projects.log": aMessage, "Invoices.db": aMessage, ".hidden": aMessage, "prefs.json": "{}", "empty.log": ""},
 			[]string{".hidden", "Invoices.db", "Projects.log"},
 		},
-		"a home": {
-			map[string]string{"Maildir/cur/1.a:2,S": "a: 1\n", "Maildir/new/.keep": "", "Maildir/.Sent/cur/2.b:2,S": "b: 1\n", "Maildir/.Sent/new/.keep": ""},
+		"below a home": {
+			map[string]string{"ada/Maildir/cur/1.a:2,S": "a: 1\n", "ada/Maildir/new/.keep": "", "ada/Maildir/.Sent/cur/2.b:2,S": "b: 1\n", "ada/Maildir/.Sent/new/.keep": ""},
 			[]string{".Sent"},
 		},
 	} {
