@@ -24,7 +24,9 @@ func TestQuarantineGoesWithTheAccount(t *testing.T) {
 	if err := errors.Join(err, stop()); err != nil {
 		t.Fatal(err)
 	}
-	folder := func(id string) string { return filepath.Join(importer.QuarantineDir(filepath.Join(dir, "imports")), id) }
+	folder := func(id string) string {
+		return filepath.Join(importer.QuarantineDir(filepath.Join(dir, "imports")), id)
+	}
 	for _, id := range []string{string(ben.ID), "removed"} {
 		if err := os.MkdirAll(folder(id), 0o700); err != nil {
 			t.Fatal(err)

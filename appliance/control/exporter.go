@@ -73,6 +73,9 @@ func (h *Handler) export(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	target, err := ask.Target(h.way(r.Context()))
+	if err == nil && ask.Kind != exporter.KindIMAP {
+		err = exporter.Outside(ask.Dir, h.dir)
+	}
 	if err != nil {
 		return exportError(err)
 	}

@@ -99,7 +99,7 @@ func (a *zipArchive) Put(ctx context.Context, j *Job, mb *Mailbox, msgs []Messag
 		return fmt.Errorf("write archive: %w", err)
 	}
 	f := &mboxFile{mailbox: mb, job: j, w: bufio.NewWriterSize(w, pieceSize)}
-	if err := errors.Join(f.append(ctx, msgs), f.sync()); err != nil {
+	if err := errors.Join(f.append(ctx, msgs), f.flush()); err != nil {
 		return err
 	}
 	countManifest(&a.manifest, j, mb)

@@ -36,42 +36,6 @@ func makeDir(path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// writeFile puts a file in the place of another, durably.
-func writeFile(path string, text []byte) error {
-	temp := path + ".partial"
-	if err := writeSynced(temp, text); err != nil {
-		return errors.Join(fmt.Errorf("write file: %w", err), removeIfThere(temp))
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return errors.Join(fmt.Errorf("write file: %w", err), removeIfThere(temp))
-	}
-
-	return syncDir(filepath.Dir(path))
-}
-
-// syncFile makes what was written to a file durable.
-func syncFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-
-	return errors.Join(f.Sync(), f.Close())
-}
-
-func writeSynced(path string, text []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-
-	return errors.Join(err, f.Close())
-}
-
 func removeIfThere(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove file: %w", err)

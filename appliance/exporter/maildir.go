@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,6 +26,7 @@ const (
 // Maildir is a folder with a Maildir for each mailbox.
 type Maildir struct {
 	dir      string
+	folder   *folder // from Begin on
 	layout   mailfile.Layout
 	manifest mailfile.Manifest
 }
@@ -52,7 +51,12 @@ func (t *Maildir) Begin(_ context.Context, account string, boxes []Mailbox) erro
 		return refuse("the layout %q is not known: %s or %s is wanted", t.layout, mailfile.LayoutMaildirPlus, mailfile.LayoutMaildirFS)
 	}
 
-	return beginManifest(&t.manifest, t.dir, mailfile.Maildir, account, boxes, t.path)
+	var err error
+	if t.folder, err = openFolder(t.dir); err != nil {
+		return err
+	}
+
+	return beginManifest(&t.manifest, t.folder, mailfile.Maildir, account, boxes, t.path)
 }
 
 // path is where a mailbox lies, from the target's folder.
@@ -65,18 +69,18 @@ func (t *Maildir) path(name string) string {
 
 // Put implements Target.
 func (t *Maildir) Put(ctx context.Context, j *Job, mb *Mailbox, msgs []Message) error {
-	f := &maildirFolder{path: filepath.Join(t.dir, t.path(mb.Name)), mailbox: mb, job: j, sums: map[imap.UID][32]byte{}}
-	j.box.To = f.path
+	f := &maildirFolder{folder: t.folder, at: t.path(mb.Name), mailbox: mb, job: j, sums: map[imap.UID][32]byte{}}
+	j.box.To = f.path(f.at)
 	if p := t.path(mb.Name); strings.ContainsAny(p, `\~`) {
 		j.remark("its name means something else in a Maildir, or is too long for one: it lies in %s, and Dovecot may show it so", p)
 	}
 	for _, sub := range []string{"cur", "new", "tmp"} {
-		if err := makeDir(filepath.Join(f.path, sub)); err != nil {
+		if err := f.makeDir(filepath.Join(f.at, sub)); err != nil {
 			return err
 		}
 	}
 	if t.layout == mailfile.LayoutMaildirPlus && mb.Name != inbox {
-		if err := writeFile(filepath.Join(f.path, "maildirfolder"), nil); err != nil {
+		if err := f.writeFile(filepath.Join(f.at, "maildirfolder"), nil); err != nil {
 			return err
 		}
 	}
@@ -108,19 +112,21 @@ func (t *Maildir) Put(ctx context.Context, j *Job, mb *Mailbox, msgs []Message) 
 
 // Finish implements Target.
 func (t *Maildir) Finish(_ context.Context, r *Report) error {
-	if err := writeSubscriptions(t.dir, t.layout, t.manifest.Subscribe); err != nil {
+	if err := writeSubscriptions(t.folder, t.layout, t.manifest.Subscribe); err != nil {
 		return err
 	}
 
-	return finishManifest(&t.manifest, t.dir, r)
+	return finishManifest(&t.manifest, t.folder, r)
 }
 
 // Close implements Target.
-func (t *Maildir) Close() error { return nil }
+func (t *Maildir) Close() error { return t.folder.close() }
 
 // maildirFolder is one mailbox at the target.
 type maildirFolder struct {
-	path    string
+	*folder // nil in an archive
+
+	at      string // of the mailbox in it
 	mailbox *Mailbox
 	job     *Job
 
@@ -134,7 +140,7 @@ type maildirFolder struct {
 func (f *maildirFolder) list() error {
 	f.have = map[imap.UID]string{}
 	for _, sub := range []string{"cur", "new"} {
-		entries, err := os.ReadDir(filepath.Join(f.path, sub))
+		entries, err := f.readDir(filepath.Join(f.at, sub))
 		if err != nil {
 			return fmt.Errorf("list Maildir: %w", err)
 		}
@@ -159,13 +165,13 @@ func (f *maildirFolder) list() error {
 
 // sweep removes what a run that was cut off left in tmp.
 func (f *maildirFolder) sweep() error {
-	entries, err := os.ReadDir(filepath.Join(f.path, "tmp"))
+	entries, err := f.readDir(filepath.Join(f.at, "tmp"))
 	if err != nil {
 		return fmt.Errorf("list Maildir: %w", err)
 	}
 	for _, e := range entries {
 		if _, _, ours := mailfile.ParseMaildirName(e.Name()); ours {
-			if err := removeIfThere(filepath.Join(f.path, "tmp", e.Name())); err != nil {
+			if err := f.removeFile(filepath.Join(f.at, "tmp", e.Name())); err != nil {
 				return err
 			}
 		}
@@ -199,7 +205,7 @@ func (f *maildirFolder) put(ctx context.Context, msgs []Message) error {
 		}
 	}
 	if f.job.box.Flagged > 0 && len(missing) == 0 {
-		return syncDir(filepath.Join(f.path, "cur"))
+		return f.syncDir(filepath.Join(f.at, "cur"))
 	}
 
 	return nil
@@ -215,7 +221,7 @@ func (f *maildirFolder) flag(name string, m *Message) (changed bool, err error) 
 	if want == name {
 		return false, nil
 	}
-	if err := os.Rename(filepath.Join(f.path, name), filepath.Join(f.path, want)); err != nil {
+	if err := f.Rename(filepath.Join(f.at, name), filepath.Join(f.at, want)); err != nil {
 		return false, fmt.Errorf("set flags: %w", err)
 	}
 	f.have[m.UID] = want
@@ -244,9 +250,9 @@ func (f *maildirFolder) putBatch(ctx context.Context, msgs []Message) error {
 			return nil
 		}
 		name := mailfile.MaildirName(m.Date, f.mailbox.UIDValidity, m.UID, s.verbatim, s.size, s.virtual)
-		temp := filepath.Join(f.path, "tmp", name)
-		if err := writeMessage(temp, body, size, &s, m.Date); err != nil {
-			return errors.Join(fmt.Errorf("write message: %w", err), removeIfThere(temp))
+		temp := filepath.Join(f.at, "tmp", name)
+		if err := f.writeMessage(temp, body, size, &s, m.Date); err != nil {
+			return errors.Join(fmt.Errorf("write message: %w", err), f.removeFile(temp))
 		}
 		all[i] = written{temp, filepath.Join("cur", name+f.info(m)), s.sum}
 		return nil
@@ -258,7 +264,7 @@ func (f *maildirFolder) putBatch(ctx context.Context, msgs []Message) error {
 	wg.SetLimit(syncs)
 	for i := range all {
 		if all[i].temp != "" {
-			wg.Go(func() error { return syncFile(all[i].temp) })
+			wg.Go(func() error { return f.syncFile(all[i].temp) })
 		}
 	}
 	if err := wg.Wait(); err != nil {
@@ -268,7 +274,7 @@ func (f *maildirFolder) putBatch(ctx context.Context, msgs []Message) error {
 		if all[i].temp == "" {
 			continue
 		}
-		err := os.Rename(all[i].temp, filepath.Join(f.path, all[i].name))
+		err := f.Rename(all[i].temp, filepath.Join(f.at, all[i].name))
 		if errors.Is(err, syscall.EINVAL) {
 			err = errors.Join(errName, err)
 		}
@@ -276,7 +282,7 @@ func (f *maildirFolder) putBatch(ctx context.Context, msgs []Message) error {
 			return fmt.Errorf("write message: %w", err)
 		}
 	}
-	if err := syncDir(filepath.Join(f.path, "cur")); err != nil {
+	if err := f.syncDir(filepath.Join(f.at, "cur")); err != nil {
 		return err
 	}
 	for i := range all {
@@ -294,8 +300,8 @@ func (f *maildirFolder) putBatch(ctx context.Context, msgs []Message) error {
 }
 
 // writeMessage writes a message's file with its date.
-func writeMessage(path string, body io.ReaderAt, size int64, s *shape, date time.Time) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+func (f *folder) writeMessage(name string, body io.ReaderAt, size int64, s *shape, date time.Time) error {
+	file, err := f.create(name)
 	if err != nil {
 		return err
 	}
@@ -308,7 +314,7 @@ func writeMessage(path string, body io.ReaderAt, size int64, s *shape, date time
 		return err
 	}
 
-	return os.Chtimes(path, date, date)
+	return f.Chtimes(name, date, date)
 }
 
 // info is the end of a file's name: flags and keywords in alphabetical order.
@@ -354,23 +360,23 @@ func (f *maildirFolder) leave(msgs []Message) error {
 		return nil
 	}
 	for _, name := range remove {
-		if err := removeIfThere(filepath.Join(f.path, name)); err != nil {
+		if err := f.removeFile(filepath.Join(f.at, name)); err != nil {
 			return err
 		}
 		f.job.box.Removed++
 	}
-	f.left = slices.DeleteFunc(f.left, func(name string) bool { return !isThere(filepath.Join(f.path, name)) })
+	f.left = slices.DeleteFunc(f.left, func(name string) bool { return !f.has(filepath.Join(f.at, name)) })
 	f.job.box.Left = int64(len(f.left))
 	if len(remove) == 0 {
 		return nil
 	}
 
-	return syncDir(filepath.Join(f.path, "cur"))
+	return f.syncDir(filepath.Join(f.at, "cur"))
 }
 
 // verify reads back what was put there, as the importer would.
 func (f *maildirFolder) verify(ctx context.Context, msgs []Message) error {
-	src, err := mailfile.Open(f.path)
+	src, err := mailfile.Open(f.path(f.at))
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
@@ -489,11 +495,4 @@ func foldFlags(flags []imap.Flag) []string {
 	slices.Sort(folded)
 
 	return slices.Compact(folded)
-}
-
-// isThere tells whether there is a file.
-func isThere(path string) bool {
-	_, err := os.Stat(path)
-
-	return !errors.Is(err, fs.ErrNotExist)
 }

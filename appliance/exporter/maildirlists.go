@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,19 +19,19 @@ import (
 
 // nameKeywords gives letters to keywords and writes down which.
 func (f *maildirFolder) nameKeywords(msgs []Message) error {
-	f.letters = mailfile.ReadKeywords(f.path)
+	f.letters = mailfile.ReadKeywords(f.path(f.at))
 	rest, changed := f.giveLetters(msgs)
 	if changed {
-		if err := writeFile(filepath.Join(f.path, keywordFile), f.keywordList()); err != nil {
+		if err := f.writeFile(filepath.Join(f.at, keywordFile), f.keywordList()); err != nil {
 			return err
 		}
 	}
-	path := filepath.Join(f.path, mailfile.ManyKeywords)
+	many := filepath.Join(f.at, mailfile.ManyKeywords)
 	if len(rest) == 0 {
-		return removeIfThere(path)
+		return f.removeFile(many)
 	}
 
-	return writeFile(path, f.manyKeywords(rest, msgs))
+	return f.writeFile(many, f.manyKeywords(rest, msgs))
 }
 
 // Dovecot's lists beside a Maildir's messages.
@@ -43,18 +42,18 @@ const (
 
 // writeSums notes what the messages are, so that damage shows when they come back.
 func (f *maildirFolder) writeSums() error {
-	sums := mailfile.ReadSums(f.path, f.mailbox.UIDValidity)
+	sums := mailfile.ReadSums(f.path(f.at), f.mailbox.UIDValidity)
 	if sums == nil {
 		sums = map[imap.UID][32]byte{}
 	}
 	maps.DeleteFunc(sums, func(uid imap.UID, _ [32]byte) bool { return f.have[uid] == "" })
 	maps.Copy(sums, f.sums)
-	path, text := filepath.Join(f.path, mailfile.Sums), mailfile.SumList(f.mailbox.UIDValidity, sums)
-	if was, err := os.ReadFile(path); err == nil && bytes.Equal(was, text) {
+	name, text := filepath.Join(f.at, mailfile.Sums), mailfile.SumList(f.mailbox.UIDValidity, sums)
+	if was, err := f.ReadFile(name); err == nil && bytes.Equal(was, text) {
 		return nil
 	}
 
-	return writeFile(path, text)
+	return f.writeFile(name, text)
 }
 
 // giveLetters gives letters to keywords: those that have one keep it, and of
@@ -140,7 +139,7 @@ func (f *maildirFolder) writeUIDList() error {
 		uids[uid] = baseOf(name)
 		next = max(next, uid+1)
 	}
-	old := mailfile.ReadUIDs(f.path)
+	old := mailfile.ReadUIDs(f.path(f.at))
 	if old.Validity == f.mailbox.UIDValidity {
 		next = max(next, old.Next)
 		lost := 0
@@ -154,16 +153,16 @@ func (f *maildirFolder) writeUIDList() error {
 			}
 		}
 		if lost > 0 {
-			f.job.remark("%d messages that came to %s from elsewhere had UIDs that the box has given, too; they get new ones", lost, f.path)
+			f.job.remark("%d messages that came to %s from elsewhere had UIDs that the box has given, too; they get new ones", lost, f.path(f.at))
 		}
 	}
 	text := uidList(f.mailbox.UIDValidity, next, old.GUID, uids)
-	path := filepath.Join(f.path, uidFile)
-	if was, err := os.ReadFile(path); err == nil && bytes.Equal(was, text) {
+	name := filepath.Join(f.at, uidFile)
+	if was, err := f.ReadFile(name); err == nil && bytes.Equal(was, text) {
 		return nil
 	}
 
-	return putLocked(path, text)
+	return f.putLocked(name, text)
 }
 
 // uidList is Dovecot's list, version 3.
@@ -198,31 +197,31 @@ const (
 
 // putLocked replaces a file as Dovecot does: it is written as ".lock", which
 // keeps others from it, and then renamed.
-func putLocked(path string, text []byte) error {
-	temp, lock := path+".partial", path+".lock"
-	if err := writeSynced(temp, text); err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
+func (f *folder) putLocked(name string, text []byte) error {
+	temp, lock := name+".partial", name+".lock"
+	if err := f.writeSynced(temp, text); err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(name), err)
 	}
 	deadline := time.Now().Add(lockWait)
 	for {
-		err := os.Link(temp, lock)
+		err := f.Link(temp, lock)
 		if err == nil {
 			break
 		}
 		if !errors.Is(err, fs.ErrExist) {
-			return errors.Join(fmt.Errorf("lock %s: %w", filepath.Base(path), err), removeIfThere(temp))
+			return errors.Join(fmt.Errorf("lock %s: %w", filepath.Base(name), err), f.removeFile(temp))
 		}
 		if time.Now().After(deadline) {
-			return errors.Join(refuse("another program holds %s; stop it, or remove that file if none runs", lock), removeIfThere(temp))
+			return errors.Join(refuse("another program holds %s; stop it, or remove that file if none runs", f.path(lock)), f.removeFile(temp))
 		}
 		time.Sleep(lockPoll)
 	}
-	if err := os.Rename(lock, path); err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
+	if err := f.Rename(lock, name); err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(name), err)
 	}
-	if err := removeIfThere(temp); err != nil {
+	if err := f.removeFile(temp); err != nil {
 		return err
 	}
 
-	return syncDir(filepath.Dir(path))
+	return f.syncDir(filepath.Dir(name))
 }

@@ -13,10 +13,8 @@ import (
 const inbox = "INBOX"
 
 // beginManifest makes the target's folder and says whose export it is.
-func beginManifest(m *mailfile.Manifest, dir string, kind mailfile.Kind, account string, boxes []Mailbox, path func(name string) string) error {
-	if err := makeDir(dir); err != nil {
-		return err
-	}
+func beginManifest(m *mailfile.Manifest, f *folder, kind mailfile.Kind, account string, boxes []Mailbox, path func(name string) string) error {
+	dir := f.Name()
 	old, err := mailfile.ReadManifest(dir)
 	if err != nil {
 		return refuse("%s: %v; choose another folder", dir, err)
@@ -47,21 +45,21 @@ func beginManifest(m *mailfile.Manifest, dir string, kind mailfile.Kind, account
 			m.Subscribe = append(m.Subscribe, mb.Name)
 		}
 	}
-	if err := writeManifest(m, dir); err != nil {
+	if err := writeManifest(m, f); err != nil {
 		return err
 	}
 
-	return sameOnDisk(m, dir)
+	return sameOnDisk(m, f)
 }
 
 // sameOnDisk refuses mailboxes that a disk without regard to case, such as a
 // USB stick's FAT, would put into one file, of which the last would be left.
-func sameOnDisk(m *mailfile.Manifest, dir string) error {
-	exact, err := os.Stat(filepath.Join(dir, mailfile.ManifestName))
+func sameOnDisk(m *mailfile.Manifest, f *folder) error {
+	exact, err := f.Stat(mailfile.ManifestName)
 	if err != nil {
 		return fmt.Errorf("look at the target's disk: %w", err)
 	}
-	upper, err := os.Stat(filepath.Join(dir, strings.ToUpper(mailfile.ManifestName)))
+	upper, err := f.Stat(strings.ToUpper(mailfile.ManifestName))
 	if err != nil || !os.SameFile(exact, upper) {
 		return nil // it tells them apart
 	}
@@ -88,10 +86,10 @@ func countManifest(m *mailfile.Manifest, j *Job, mb *Mailbox) {
 }
 
 // finishManifest says that everything is there.
-func finishManifest(m *mailfile.Manifest, dir string, r *Report) error {
+func finishManifest(m *mailfile.Manifest, f *folder, r *Report) error {
 	sumUp(m, r)
 
-	return writeManifest(m, dir)
+	return writeManifest(m, f)
 }
 
 func sumUp(m *mailfile.Manifest, r *Report) {
@@ -103,12 +101,12 @@ func sumUp(m *mailfile.Manifest, r *Report) {
 	}
 }
 
-func writeManifest(m *mailfile.Manifest, dir string) error {
+func writeManifest(m *mailfile.Manifest, f *folder) error {
 	text, err := m.Encode()
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, mailfile.ManifestName), text); err != nil {
+	if err := f.writeFile(mailfile.ManifestName, text); err != nil {
 		return fmt.Errorf("write %s: %w", mailfile.ManifestName, err)
 	}
 

@@ -19,6 +19,7 @@ import (
 // Mbox is a folder of mboxes, as Thunderbird keeps its local folders.
 type Mbox struct {
 	dir      string
+	folder   *folder // from Begin on
 	manifest mailfile.Manifest
 }
 
@@ -30,14 +31,19 @@ func (t *Mbox) String() string { return "mbox " + t.dir }
 
 // Begin implements Target.
 func (t *Mbox) Begin(_ context.Context, account string, boxes []Mailbox) error {
-	return beginManifest(&t.manifest, t.dir, mailfile.Mbox, account, boxes, mboxPath)
+	var err error
+	if t.folder, err = openFolder(t.dir); err != nil {
+		return err
+	}
+
+	return beginManifest(&t.manifest, t.folder, mailfile.Mbox, account, boxes, mboxPath)
 }
 
 // Put implements Target.
 func (t *Mbox) Put(ctx context.Context, j *Job, mb *Mailbox, msgs []Message) error {
-	f := &mboxFile{path: filepath.Join(t.dir, mboxPath(mb.Name)), mailbox: mb, job: j}
-	j.box.To = f.path
-	if err := makeDir(filepath.Dir(f.path)); err != nil {
+	f := &mboxFile{folder: t.folder, name: mboxPath(mb.Name), mailbox: mb, job: j}
+	j.box.To = f.path(f.name)
+	if err := f.makeDir(filepath.Dir(f.name)); err != nil {
 		return err
 	}
 	if err := f.put(ctx, msgs); err != nil {
@@ -53,18 +59,20 @@ func (t *Mbox) Put(ctx context.Context, j *Job, mb *Mailbox, msgs []Message) err
 
 // Finish implements Target.
 func (t *Mbox) Finish(_ context.Context, r *Report) error {
-	return finishManifest(&t.manifest, t.dir, r)
+	return finishManifest(&t.manifest, t.folder, r)
 }
 
 // Close implements Target.
-func (t *Mbox) Close() error { return nil }
+func (t *Mbox) Close() error { return t.folder.close() }
 
 // syncEvery is how much is written to an mbox between two syncs, in octets.
 const syncEvery = 16 << 20
 
 // mboxFile is one mailbox at the target.
 type mboxFile struct {
-	path    string
+	*folder // nil in an archive
+
+	name    string // of the file in it
 	mailbox *Mailbox
 	job     *Job
 
@@ -85,12 +93,12 @@ type scanned struct {
 
 // scan reads a file. All of it is hashed: it is what tells a torn end. Ours says
 // that nobody else can have written what is not whole.
-func (f *mboxFile) scan(ctx context.Context, path string, ours bool) (s scanned, err error) {
-	fi, err := os.Stat(path)
+func (f *mboxFile) scan(ctx context.Context, name string, ours bool) (s scanned, err error) {
+	fi, err := f.Stat(name)
 	if err != nil || fi.Size() == 0 {
 		return s, err
 	}
-	src, err := mailfile.Open(path)
+	src, err := mailfile.Open(f.path(name))
 	if err != nil {
 		return s, err
 	}
@@ -129,7 +137,7 @@ func (f *mboxFile) scan(ctx context.Context, path string, ours bool) (s scanned,
 	}
 	// The empty line after the last message is missing, or a piece of the next
 	// one's first line follows it.
-	if whole, err := endsInEmptyLine(path, fi.Size()); err != nil || whole {
+	if whole, err := f.endsInEmptyLine(name, fi.Size()); err != nil || whole {
 		return s, err
 	}
 	if n := len(s.messages); !s.torn && n > 0 {
@@ -140,8 +148,8 @@ func (f *mboxFile) scan(ctx context.Context, path string, ours bool) (s scanned,
 	return s, nil
 }
 
-func endsInEmptyLine(path string, size int64) (bool, error) {
-	file, err := os.Open(path)
+func (f *folder) endsInEmptyLine(name string, size int64) (bool, error) {
+	file, err := f.Open(name)
 	if err != nil {
 		return false, err
 	}
@@ -164,16 +172,16 @@ func (s *scanned) end() int64 {
 }
 
 func (f *mboxFile) put(ctx context.Context, msgs []Message) error {
-	was, err := f.scan(ctx, f.path, isThere(f.mark()))
+	was, err := f.scan(ctx, f.name, f.has(f.mark()))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return f.make(ctx, msgs)
 	case err != nil:
-		return fmt.Errorf("read %s: %w", f.path, err)
+		return fmt.Errorf("read %s: %w", f.path(f.name), err)
 	case was.foreign && len(was.messages) == 0:
-		return refuse("%s is there, and no export wrote it; choose another folder", f.path)
+		return refuse("%s is there, and no export wrote it; choose another folder", f.path(f.name))
 	case was.foreign, was.damaged:
-		return refuse("%s was changed by another program since it was exported; choose another folder, or move that file away", f.path)
+		return refuse("%s was changed by another program since it was exported; choose another folder, or move that file away", f.path(f.name))
 	}
 	kept, ok := f.prefix(was.messages, msgs)
 	if !ok {
@@ -185,24 +193,24 @@ func (f *mboxFile) put(ctx context.Context, msgs []Message) error {
 	}
 	// Only new messages: they are added in place. Until they are whole a mark
 	// says that what is torn is of no other program.
-	if err := writeFile(f.mark(), nil); err != nil {
+	if err := f.writeFile(f.mark(), nil); err != nil {
 		return err
 	}
-	if err := f.fill(ctx, f.path, was.end(), msgs[kept:]); err != nil {
+	if err := f.fill(ctx, f.name, was.end(), msgs[kept:]); err != nil {
 		return err
 	}
 
-	return removeIfThere(f.mark())
+	return f.removeFile(f.mark())
 }
 
-func (f *mboxFile) partial() string { return f.path + ".partial" }
-func (f *mboxFile) mark() string    { return f.path + ".adding.partial" }
+func (f *mboxFile) partial() string { return f.name + ".partial" }
+func (f *mboxFile) mark() string    { return f.name + ".adding.partial" }
 
 // make makes the file, or goes on where a run before was cut off.
 func (f *mboxFile) make(ctx context.Context, msgs []Message) error {
 	was, err := f.scan(ctx, f.partial(), true)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("read %s: %w", f.partial(), err)
+		return fmt.Errorf("read %s: %w", f.path(f.partial()), err)
 	}
 	kept, ok := f.prefix(was.messages, msgs)
 	if !ok || was.damaged {
@@ -213,7 +221,7 @@ func (f *mboxFile) make(ctx context.Context, msgs []Message) error {
 		return err
 	}
 
-	return f.name()
+	return f.finish()
 }
 
 func (f *mboxFile) known(msgs []Message) {
@@ -224,21 +232,21 @@ func (f *mboxFile) known(msgs []Message) {
 }
 
 // fill writes messages to a file from an offset on, durably.
-func (f *mboxFile) fill(ctx context.Context, path string, at int64, msgs []Message) error {
-	if err := f.open(path, at); err != nil {
+func (f *mboxFile) fill(ctx context.Context, name string, at int64, msgs []Message) error {
+	if err := f.openAt(name, at); err != nil {
 		return err
 	}
 	// Also what was written before an error need not be written again.
-	return errors.Join(f.append(ctx, msgs), f.sync(), f.file.Close())
+	return errors.Join(f.append(ctx, msgs), f.flush(), f.file.Close())
 }
 
-// name gives the finished file its name.
-func (f *mboxFile) name() error {
-	if err := os.Rename(f.partial(), f.path); err != nil {
+// finish gives the finished file its name.
+func (f *mboxFile) finish() error {
+	if err := f.Rename(f.partial(), f.name); err != nil {
 		return fmt.Errorf("write mbox: %w", err)
 	}
 
-	return syncDir(filepath.Dir(f.path))
+	return f.syncDir(filepath.Dir(f.name))
 }
 
 // prefix tells how many of the first messages a file has, and whether it has
@@ -265,9 +273,9 @@ func (f *mboxFile) is(e *mailfile.Exported, m *Message) bool {
 	return e.UIDValidity == f.mailbox.UIDValidity && e.UID == m.UID && e.Size == m.Size
 }
 
-// open opens a file to write on from an offset.
-func (f *mboxFile) open(path string, at int64) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+// openAt opens a file to write on from an offset.
+func (f *mboxFile) openAt(name string, at int64) error {
+	file, err := f.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
@@ -283,8 +291,8 @@ func (f *mboxFile) open(path string, at int64) error {
 	return nil
 }
 
-// sync makes what was written durable, and only then counts it.
-func (f *mboxFile) sync() error {
+// flush makes what was written durable, and only then counts it.
+func (f *mboxFile) flush() error {
 	if err := f.w.Flush(); err != nil {
 		return fmt.Errorf("write mbox: %w", err)
 	}
@@ -338,7 +346,7 @@ func (f *mboxFile) one(m *Message, body io.ReaderAt, size int64, err error) erro
 	}
 	f.waiting = append(f.waiting, *m)
 	if f.written += size; f.written >= syncEvery {
-		return f.sync()
+		return f.flush()
 	}
 
 	return nil
@@ -381,22 +389,22 @@ func (e *endWriter) Write(p []byte) (int, error) {
 // merge writes the file anew: flags have changed, or messages went. What is at
 // the target and not on the box any more stays unless it is to be removed.
 func (f *mboxFile) merge(ctx context.Context, have []mailfile.Exported, msgs []Message) error {
-	if err := f.open(f.partial(), 0); err != nil {
+	if err := f.openAt(f.partial(), 0); err != nil {
 		return err
 	}
 	err := f.mergeInto(ctx, have, msgs)
 	if err == nil {
-		err = f.sync()
+		err = f.flush()
 	}
 	if err := errors.Join(err, f.file.Close()); err != nil {
-		return errors.Join(err, removeIfThere(f.partial()))
+		return errors.Join(err, f.removeFile(f.partial()))
 	}
 
-	return f.name()
+	return f.finish()
 }
 
 func (f *mboxFile) mergeInto(ctx context.Context, have []mailfile.Exported, msgs []Message) error {
-	src, err := mailfile.Open(f.path)
+	src, err := mailfile.Open(f.path(f.name))
 	if err != nil {
 		return fmt.Errorf("read mbox: %w", err)
 	}
@@ -467,15 +475,15 @@ func (f *mboxFile) again(m *mailfile.Message, e *mailfile.Exported, now *Message
 
 // verify reads the file back.
 func (f *mboxFile) verify(ctx context.Context, msgs []Message) error {
-	if fi, err := os.Stat(f.path); err == nil && fi.Size() == 0 {
+	if fi, err := f.Stat(f.name); err == nil && fi.Size() == 0 {
 		return nil
 	}
-	now, err := f.scan(ctx, f.path, false)
+	now, err := f.scan(ctx, f.name, false)
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
 	if now.torn || now.damaged || now.foreign {
-		f.job.differs("%s is damaged", f.path)
+		f.job.differs("%s is damaged", f.path(f.name))
 	}
 	var sums map[imap.UID][32]byte
 	if f.job.o.VerifyAll {

@@ -268,19 +268,20 @@ func (m *Moves) try(ctx context.Context, mv *Move, keys secrets) error {
 		c.End()
 		return nil
 	}
-	if err := m.mayWrite(r.Dir); err != nil {
+	if err := Outside(r.Dir, m.conf.Own); err != nil {
 		return err
 	}
 
 	return plain(makeDir(filepath.Clean(r.Dir)))
 }
 
-// mayWrite refuses folders in the box's own data.
-func (m *Moves) mayWrite(dir string) error {
-	if m.conf.Own == "" {
+// Outside refuses a folder that lies, or would lie, in the box's own data folder,
+// "" if it has none: what is written there may be written over mail.
+func Outside(dir, data string) error {
+	if data == "" {
 		return nil
 	}
-	own, err := filepath.EvalSymlinks(m.conf.Own)
+	own, err := filepath.EvalSymlinks(data)
 	if err != nil {
 		return fmt.Errorf("look at the data folder: %w", err)
 	}

@@ -46,7 +46,7 @@ func isSpecial(level string) bool {
 		return true
 	}
 
-	return strings.HasPrefix(level, ".") || strings.HasPrefix(level, "dovecot") || strings.HasSuffix(level, ".sbd")
+	return strings.HasPrefix(level, ".") || strings.HasPrefix(level, "dovecot") || strings.HasPrefix(level, "pillarbox-") || strings.HasSuffix(level, ".sbd")
 }
 
 // short makes a name fit for a file system; the manifest knows the whole.
@@ -96,8 +96,8 @@ func mboxLevel(level string) string {
 }
 
 // writeSubscriptions writes Dovecot's list.
-func writeSubscriptions(dir string, layout mailfile.Layout, names []string) error {
-	return writeFile(filepath.Join(dir, "subscriptions"), subscriptionList(layout, names))
+func writeSubscriptions(f *folder, layout mailfile.Layout, names []string) error {
+	return f.writeFile("subscriptions", subscriptionList(layout, names))
 }
 
 // subscriptionList is Dovecot's list, version 2.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"syscall"
 )
 
@@ -39,9 +40,23 @@ func plain(err error) error {
 			return &plainError{text, err}
 		}
 	}
+	if leadsOut(err) {
+		return &plainError{"a link in the target's folder leads out of it, and nothing is written through it: remove the link, or choose another folder", err}
+	}
 
 	return err
 }
+
+// leadsOut tells of the error that os.Root has for such a link, which it does not
+// export.
+func leadsOut(err error) bool {
+	var at *fs.PathError
+	var link *os.LinkError
+
+	return errors.As(err, &at) && at.Err.Error() == escapes || errors.As(err, &link) && link.Err.Error() == escapes
+}
+
+const escapes = "path escapes from parent"
 
 // Errors that have words of their own.
 var (

@@ -94,9 +94,10 @@ func keep(name string, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := makeDir(filepath.Dir(name)); err != nil {
+	f, err := openFolder(filepath.Dir(name))
+	if err != nil {
 		return err
 	}
 
-	return writeFile(name, text)
+	return errors.Join(f.writeFile(filepath.Base(name), text), f.Close())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -112,6 +113,10 @@ func (f *exportFlags) files(ctx context.Context, e *env, to *filesFlags, ask *ex
 	}
 	if to.Background {
 		return &usageError{err: errors.New("--background is for what the server does: add --on-box")}
+	}
+
+	if err := exporter.Outside(dir, f.Data); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 
 	return f.with(ctx, e, false, func(client *control.Client) error {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"pillarbox/appliance/control"
+	"pillarbox/appliance/exporter"
 )
 
 type exportArchiveCommand struct {
@@ -22,6 +23,12 @@ type exportArchiveCommand struct {
 
 // Run writes the file. It has its name only when it is whole.
 func (c *exportArchiveCommand) Run(ctx context.Context, e *env) error {
+	if c.File != "-" {
+		if err := exporter.Outside(c.File, c.Data); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+
 	return c.with(ctx, e, false, func(client *control.Client) error {
 		if c.File == "-" {
 			return client.Archive(ctx, c.Account, c.Form, e.stdout)
