@@ -32,10 +32,16 @@ func TestAProbeTellsWhoAccepts(t *testing.T) {
 				t.Skip(err)
 			}
 			l := &listener{Listener: ln, name: "imaps"}
-			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-			defer cancel()
-			// The kernel takes the connection, but nobody else does.
-			if err := l.check(ctx); err == nil || !health.IsMendable(err) {
+			// The kernel takes the connection, but nobody else does. Where the probe's
+			// own port is taken it tells nothing.
+			for range 5 {
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+				err = l.check(ctx)
+				if cancel(); err != nil {
+					break
+				}
+			}
+			if err == nil || !health.IsMendable(err) {
 				t.Errorf("deaf: %v", err)
 			}
 

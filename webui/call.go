@@ -154,6 +154,7 @@ func (v *visit) explainPaths(err error, bad problems, fields map[string]string) 
 	if !errors.As(err, &e) || e.Code != "settings" {
 		return v.explain(err, bad, nil)
 	}
+	var others []string
 	for line := range strings.Lines(e.Message) {
 		line = strings.TrimPrefix(strings.TrimSpace(line), "configuration: ")
 		line = strings.TrimPrefix(line, "read the configuration: ")
@@ -166,7 +167,10 @@ func (v *visit) explainPaths(err error, bad problems, fields map[string]string) 
 			bad.add(field, sentence(what))
 			continue
 		}
-		bad.add("", sentence(line))
+		others = append(others, sentence(line))
+	}
+	if len(others) > 0 {
+		bad.add("", strings.Join(others, " "))
 	}
 
 	return nil

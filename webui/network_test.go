@@ -169,12 +169,12 @@ func TestWhatTheSettingsMindStandsBesideItsField(t *testing.T) {
 	w := b.as(webui.Administrator)
 	b.api.answer("POST /v1/settings/plan", http.StatusBadRequest, map[string]string{"code": "settings", "message": strings.Join([]string{
 		"configuration: network.interfaces[0].vlan.id: 5000 is not between 1 and 4094", "network.interfaces[0].ipv4.addresses[1]: 192.168.7.0/24 is not an address",
-		"network.interfaces[1].mtu: 7 is not between 1280 and 65535", "network.search[0]: \"_\" is not a domain", "network.version: another is wanted",
+		"network.interfaces[1].mtu: 7 is not between 1280 and 65535", "network.search[0]: \"_\" is not a domain", "network.version: another is wanted", "format: so is this",
 	}, "\n")})
 	got := w.post("/network", networkForm("mtu-0", "7", "search", "_", "kind-1", "vlan", "which-1", "guests", "parent-1", "eth0", "id-1", "5000",
 		"method-1", "static", "address-1", "192.168.8.2/24 192.168.7.0/24", "first-1", "yes", "do", "check")...)
 	got.says(t, `id="id-1-problem">5000 is not between 1 and 4094.`, `id="address-1-problem">192.168.7.0/24 is not an address.`,
-		`id="mtu-0-problem">7 is not between`, `id="search-problem">&#34;_&#34; is not a domain.`, "Network.version: another is wanted.")
+		`id="mtu-0-problem">7 is not between`, `id="search-problem">&#34;_&#34; is not a domain.`, "Network.version: another is wanted. Format: so is this.")
 	b.api.answer("POST /v1/settings/plan", http.StatusBadRequest, map[string]string{"code": "settings", "message": strings.Join([]string{
 		"firewall.services.imaps.rate: 70000 is not between 0 and 60000 a minute", "firewall.services.imaps-legacy: say why", `firewall.admin_interface: "a/b" is not the name`,
 	}, "\n")})

@@ -88,7 +88,9 @@ func TestTheNetworkIsChangedByAPage(t *testing.T) {
 		netlab.Until(t, "br0 is as the settings say", func() bool { return (netlab.Master(t, "eth1") == "br0") == want })
 	}
 
-	b.do("see the network", b.at("/network"), click("Add a bridge"), card("A new bridge"))
+	b.do("see the network", b.at("/network"))
+	look("network-of-the-box")
+	b.do("add a bridge", click("Add a bridge"), card("A new bridge"))
 	if text := b.text("main"); !strings.Contains(text, "eth1") || !strings.Contains(text, "The first interface with a socket for a cable") {
 		t.Errorf("the page says\n%s", text)
 	}
@@ -97,6 +99,7 @@ func TestTheNetworkIsChangedByAPage(t *testing.T) {
 	b.do("say of what", choose("port-1", "eth1"), check, checked)
 	look("network-bridge-checked")
 	b.do("try it", click("Try it"), bar)
+	look("network-tried")
 	is(true)
 	b.do("keep it", click("Keep it"), gone, card("Bridge br0"))
 	b.do("remove it", b.at("/network"), choose("remove-1", "yes"), check, checked, click("Try it"), bar)
