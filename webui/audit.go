@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -57,8 +58,8 @@ type auditPage struct {
 	Kind, Account, Since string
 	Until                string
 	Topics               []auditTopic
-	Query                string // of the same choice, for an export
-	More                 bool
+	Before               string // the place from which this goes back; "" from the end
+	Older                string // the place behind it; "" if there is nothing
 	Verified             *verified
 }
 
@@ -95,13 +96,52 @@ func (v *visit) audit() error {
 
 func (v *visit) auditData(q url.Values) (d auditPage, err error) {
 	d = auditPage{Kind: q.Get("kind"), Account: strings.TrimSpace(q.Get("account")), Since: q.Get("since"), Until: q.Get("until"), Topics: auditTopics()}
+	d.Before = q.Get("before")
 	choice := v.s.auditChoice(&d)
-	d.Query = choice.Encode()
 	choice.Set("limit", fmt.Sprint(listed))
-	err = v.call(http.MethodGet, "/v1/audit/records?"+choice.Encode(), nil, &d.Entries)
-	d.More = len(d.Entries) == listed
+	if d.Before != "" {
+		choice.Set("before", d.Before)
+	}
+	if err := v.call(http.MethodGet, "/v1/audit/records?"+choice.Encode(), nil, &d.Entries); err != nil {
+		return d, err
+	}
+	if len(d.Entries) == listed {
+		d.Older = placeAfter(d.Before, d.Entries)
+	}
 
-	return d, err
+	return d, nil
+}
+
+// Link leads to the same choice from a place on, "" from the end.
+func (d auditPage) Link(before string) string {
+	q := url.Values{}
+	for name, value := range map[string]string{"kind": d.Kind, "account": d.Account, "since": d.Since, "until": d.Until, "before": before} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+
+	return "/audit?" + q.Encode()
+}
+
+// placeAfter is the place in the record behind what is shown from a place on, as
+// the API has it: of each book the number of the last record.
+func placeAfter(before string, shown []auditEntry) string {
+	last := map[string]string{}
+	for part := range strings.SplitSeq(before, ",") {
+		if book, number, ok := strings.Cut(part, ":"); ok {
+			last[book] = number
+		}
+	}
+	for _, e := range shown { // the newest first
+		last[e.Book] = strconv.FormatUint(e.Seq, 10)
+	}
+	var parts []string
+	for _, book := range slices.Sorted(maps.Keys(last)) {
+		parts = append(parts, book+":"+last[book])
+	}
+
+	return strings.Join(parts, ",")
 }
 
 // auditChoice makes a query for the API of what was typed; what is no date or

@@ -167,7 +167,6 @@ func (s *Server) functions() template.FuncMap {
 		"number":   func(n any) (string, error) { return anyNumber(n) },
 		"plural":   plural,
 		"path":     url.PathEscape,
-		"query":    url.QueryEscape,
 		"role":     func(r Role) string { return r.String() },
 		"dict":     dict,
 		"bare":     bare,

@@ -53,6 +53,8 @@ func TestFilters(t *testing.T) {
 		"kinds of a name":  {audit.Filter{Kinds: []string{"account"}}, "account.added account.removed"},
 		"a book":           {audit.Filter{Book: audit.Access}, "ban.added"},
 		"the newest":       {audit.Filter{Limit: 1, Book: audit.Acts}, "alias.added"},
+		"before a place":   {audit.Filter{Kinds: []string{"account", "ban"}, Before: audit.Place{Acts: 3, Access: 1}}, "account.added"},
+		"a word":           {audit.Filter{Account: "Anna"}, ""},
 		"several together": {audit.Filter{Kinds: []string{"account", "ban"}, Account: "anna@office.example", Book: audit.Acts}, "account.added"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -184,6 +186,7 @@ func BenchmarkChosen(b *testing.B) {
 	defer closeLog(b, l)
 	for name, f := range map[string]audit.Filter{
 		"account": {Account: "nobody@office.example"},
+		"word":    {Account: "administrator"},
 		"kind":    {Kinds: []string{"handshake"}},
 		"days":    {Since: time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC), Until: time.Date(2001, 1, 2, 0, 0, 0, 0, time.UTC)},
 	} {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"pillarbox/storage/ledger"
@@ -20,7 +21,8 @@ type Filter struct {
 	Kinds   []string  // names, or what stands before their point, such as "signin"
 	Account string    // in any of a record's values that name an account
 	Book    Book
-	Limit   int // of List: how many at most, the newest; 0 means 50
+	Before  Place // only what stands before it
+	Limit   int   // of List: how many at most, the newest; 0 means 50
 }
 
 // Validate says what is wrong.
@@ -41,9 +43,12 @@ func matches(k Kind, name string) bool {
 	return string(k) == name || strings.HasPrefix(string(k), name+".")
 }
 
-// takes tells whether the filter chooses a record.
-func (f *Filter) takes(r *Record) bool {
+// takes tells whether the filter chooses a record of a book.
+func (f *Filter) takes(b Book, r *Record) bool {
+	before := *f.Before.of(b)
 	switch {
+	case before != 0 && r.Seq >= before:
+		return false
 	case !f.Since.IsZero() && r.Time.Before(f.Since):
 		return false
 	case !f.Until.IsZero() && !r.Time.Before(f.Until):
@@ -55,37 +60,61 @@ func (f *Filter) takes(r *Record) bool {
 	return len(f.Kinds) == 0 || slices.ContainsFunc(f.Kinds, func(name string) bool { return matches(r.Kind, name) })
 }
 
-// sieve returns what tells quickly that a record is none of those that the
-// filter takes, by its octets: to decode a hundred thousand takes a second. It
-// may let others through, and is for one goroutine.
-func (f *Filter) sieve() func(data []byte) bool {
-	account := ""
-	if strings.IndexFunc(f.Account, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
-		account = strings.ToLower(f.Account)
+// sieve returns what tells quickly that a record of a book is none of those that
+// the filter takes, by its octets: to decode a hundred thousand takes a second. It
+// may let others through.
+func (f *Filter) sieve(b Book) func(data []byte) bool {
+	before := *f.Before.of(b)
+	kinds := make([][]byte, len(f.Kinds))
+	for i, name := range f.Kinds {
+		kinds[i] = []byte(name)
 	}
-	var lower []byte
+	names := folded(f.Account)
 
 	return func(data []byte) bool {
-		at, kind, ok := glance(data)
+		g, ok := glance(data)
 		switch {
 		case !ok: // DecodeRecord says what it is
 			return true
-		case !f.Since.IsZero() && at.Before(f.Since), !f.Until.IsZero() && !at.Before(f.Until):
+		case before != 0 && g.seq >= before:
 			return false
-		case len(f.Kinds) > 0 && !slices.ContainsFunc(f.Kinds, func(name string) bool { return bytes.HasPrefix(kind, []byte(name)) }):
+		case !f.Since.IsZero() && g.at < f.Since.UnixMilli(), !f.Until.IsZero() && g.at > f.Until.UnixMilli():
+			return false
+		case len(kinds) > 0 && !slices.ContainsFunc(kinds, func(name []byte) bool { return bytes.HasPrefix(g.kind, name) }):
 			return false
 		}
-		if account == "" {
-			return true
-		}
-		lower = append(lower[:0], data...)
-		for i, c := range lower {
-			if 'A' <= c && c <= 'Z' {
-				lower[i] = c + 'a' - 'A'
+
+		return names == nil || names(g.rest)
+	}
+}
+
+// folded returns what finds a text whatever the case of its letters; nil where that
+// is not simple.
+func folded(text string) func(data []byte) bool {
+	if text == "" || strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
+		return nil
+	}
+	// By an octet that has no case, such as the @, of which records have few.
+	at := max(strings.IndexFunc(text, func(r rune) bool { return !unicode.IsLetter(r) }), 0)
+	mark := text[at : at+1]
+	if unicode.IsLetter(rune(mark[0])) {
+		mark = strings.ToLower(mark) + strings.ToUpper(mark)
+	}
+	want := []byte(text)
+
+	return func(data []byte) bool {
+		for from := at; from < len(data); from++ {
+			i := bytes.IndexAny(data[from:], mark)
+			if i < 0 {
+				return false
+			}
+			from += i
+			if begin := from - at; begin+len(want) <= len(data) && bytes.EqualFold(data[begin:begin+len(want)], want) {
+				return true
 			}
 		}
 
-		return bytes.Contains(lower, []byte(account))
+		return false
 	}
 }
 
@@ -158,13 +187,13 @@ func (l *Log) newest(ctx context.Context, b *book, f *Filter, limit int) ([]Entr
 
 // each calls use for the records of a file that the filter chooses.
 func (l *Log) each(b *book, s ledger.Segment, f *Filter, use func(Entry)) error {
-	may := f.sieve()
+	may := f.sieve(b.name)
 
 	return b.read(s, func(_ int64, data []byte) {
 		if !may(data) {
 			return
 		}
-		if r, err := DecodeRecord(data); err == nil && f.takes(&r) {
+		if r, err := DecodeRecord(data); err == nil && f.takes(b.name, &r) {
 			use(l.entryOf(b.name, r, HashOf(data)))
 		}
 	}, func(ledger.Gap) {})

@@ -110,19 +110,27 @@ func DecodeRecord(octets []byte) (Record, error) {
 	return r, nil
 }
 
-// glance reads a record's time and kind, and nothing else of it.
-func glance(octets []byte) (at time.Time, kind []byte, ok bool) {
+// glimpse is what stands at the beginning of a record.
+type glimpse struct {
+	seq  uint64
+	at   int64 // milliseconds since 1970
+	kind []byte
+	rest []byte // the values
+}
+
+// glance reads that, and nothing else of a record.
+func glance(octets []byte) (g glimpse, ok bool) {
 	d := decoder{rest: octets}
 	d.take(1 + len(Hash{}))
-	d.uvarint()
-	at = time.UnixMilli(d.varint())
+	g.seq, g.at = d.uvarint(), d.varint()
 	if n := d.uvarint(); n <= uint64(len(d.rest)) {
-		kind = d.take(int(n))
+		g.kind = d.take(int(n))
 	} else {
 		d.bad = true
 	}
+	g.rest = d.rest
 
-	return at, kind, !d.bad
+	return g, !d.bad
 }
 
 // next returns the record that follows one with this number and hash.

@@ -235,12 +235,15 @@ func (h *Handler) auditKinds(w http.ResponseWriter, _ *http.Request) error {
 // in.
 func (h *Handler) auditFilter(q url.Values) (audit.Filter, error) {
 	f := audit.Filter{Kinds: q["kind"], Book: audit.Book(q.Get("book"))}
+	var err error
+	if f.Before, err = audit.ParsePlace(q.Get("before")); err != nil {
+		return f, badRequest(fmt.Errorf("before: %w", err))
+	}
 	if name := q.Get("account"); name != "" {
 		f.Account = h.directory.Spelling(name)
 	}
 	for name, t := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {
 		if s := q.Get(name); s != "" {
-			var err error
 			if *t, err = time.Parse(time.RFC3339Nano, s); err != nil {
 				return f, badRequest(fmt.Errorf("%s: a time like 2026-11-27T13:00:00Z is wanted", name))
 			}
@@ -283,6 +286,9 @@ func auditQuery(f audit.Filter) url.Values {
 	}
 	if f.Book != "" {
 		q.Set("book", string(f.Book))
+	}
+	if before := f.Before.String(); before != "" {
+		q.Set("before", before)
 	}
 	if f.Limit != 0 {
 		q.Set("limit", strconv.Itoa(f.Limit))

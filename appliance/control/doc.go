@@ -101,7 +101,7 @@
 //	DELETE /v1/exports/readings/{id}
 //	POST   /v1/doctor                          ExamineRequest → doctor.Report
 //	GET    /v1/doctor/rounds                   → what was examined on the web page, the newest first
-//	GET    /v1/audit/records?since=&until=&kind=&account=&book=&limit= → [audit.Entry…]
+//	GET    /v1/audit/records?since=&until=&kind=&account=&book=&limit=&before= → [audit.Entry…]
 //	POST   /v1/audit/export?format=&…          → jsonl or csv; the trailers tell how many, or what failed
 //	POST   /v1/audit/verify                    {kept: [checkpoint…]} → audit.Report
 //	POST   /v1/audit/checkpoint                → {checkpoint, public_key}

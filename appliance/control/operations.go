@@ -168,7 +168,7 @@ func operations() map[string]operation {
 		"POST /v1/exports/readings/{id}/bodies":             {summary: "What messages say", role: roleAdministrator, kind: "application/octet-stream"},
 
 		"GET /v1/audit/kinds":       {summary: "What can be recorded, and how long it is kept", role: roleAuditor, out: []AuditKind{}},
-		"GET /v1/audit/records":     {summary: "The newest records of who did what", role: roleAuditor, query: append(of, "limit"), out: []audit.Entry{}},
+		"GET /v1/audit/records":     {summary: "The newest records of who did what; with before=acts:120,access:4500, of each book those before a number", role: roleAuditor, query: append(of, "limit", "before"), out: []audit.Entry{}},
 		"POST /v1/audit/export":     {summary: "All records, as CSV or JSON lines", role: roleAuditor, query: append(of, "format"), kind: "text/csv"},
 		"POST /v1/audit/verify":     {summary: "Verify that nobody changed the record", role: roleAuditor, in: verification{}, out: audit.Report{}},
 		"POST /v1/audit/checkpoint": {summary: "Sign how far the record has come", role: roleAuditor, out: AuditCheckpoint{}},

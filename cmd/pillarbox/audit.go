@@ -70,7 +70,8 @@ type auditListCommand struct {
 	jsonFlag
 	auditFilterFlags
 
-	Lines int `short:"n" help:"How many at most: the newest." default:"50" placeholder:"N"`
+	Lines  int    `short:"n" help:"How many at most: the newest." default:"50" placeholder:"N"`
+	Before string `help:"Only what stands before a place, which a listing tells that is not the last." placeholder:"PLACE"`
 }
 
 // Help is printed below the flags.
@@ -85,9 +86,16 @@ func (c *auditListCommand) Run(ctx context.Context, e *env) error {
 	return c.with(ctx, e, false, func(client *control.Client) error {
 		f := c.filter()
 		f.Limit = c.Lines
+		var err error
+		if f.Before, err = audit.ParsePlace(c.Before); err != nil {
+			return &usageError{err: err}
+		}
 		entries, err := client.AuditRecords(ctx, f)
 		if err != nil {
 			return err
+		}
+		if len(entries) == c.Lines && !c.JSON {
+			fmt.Fprintf(e.stderr, "For those before: --before %s\n", f.Before.After(entries))
 		}
 		slices.Reverse(entries)
 		if c.JSON {

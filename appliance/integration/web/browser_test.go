@@ -33,7 +33,7 @@ type office struct {
 }
 
 // newOffice starts a fresh box.
-func newOffice(t *testing.T) *office {
+func newOffice(t testing.TB) *office {
 	t.Helper()
 	o := &office{Box: rig.NewBox(t, binary)}
 	o.open(t)
@@ -42,11 +42,17 @@ func newOffice(t *testing.T) *office {
 }
 
 // open starts it.
-func (o *office) open(t *testing.T) {
+func (o *office) open(t testing.TB) {
 	t.Helper()
 	o.machine = newMachine(t, o.Dir)
 	o.Args = append(o.Args, "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--name", "mail.office.example", "--power-socket", o.machine.socket)
 	o.Start(t)
+	o.locate(t)
+}
+
+// locate finds the pages of a box that has started.
+func (o *office) locate(t testing.TB) {
+	t.Helper()
 	plain, secure := o.Web(t)
 	_, port, _ := strings.Cut(secure, ":")
 	_, plainPort, _ := strings.Cut(plain, ":")

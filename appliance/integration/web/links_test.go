@@ -18,12 +18,12 @@ import (
 // reader follows links as a browser that shows nothing.
 type reader struct {
 	*http.Client
-	t    *testing.T
+	t    testing.TB
 	base *url.URL
 }
 
 // reads returns one that is signed in, unless no name is given.
-func (o *office) reads(t *testing.T, login, password string) *reader {
+func (o *office) reads(t testing.TB, login, password string) *reader {
 	t.Helper()
 	base, err := url.Parse(o.url)
 	if err != nil {
@@ -177,6 +177,9 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, link := range p.links {
+				if strings.Contains(link, "%25") {
+					t.Errorf("as %s, %s leads to %s, which is escaped twice", role, path, link)
+				}
 				to, err := url.Parse(link)
 				if err != nil {
 					t.Errorf("as %s, %s: %v", role, path, err)

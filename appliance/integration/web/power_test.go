@@ -19,7 +19,7 @@ type machine struct {
 	orders chan power.Order
 }
 
-func newMachine(t *testing.T, dir string) *machine {
+func newMachine(t testing.TB, dir string) *machine {
 	t.Helper()
 	m := &machine{filepath.Join(filepath.Dir(dir), "power.sock"), make(chan power.Order, 1)}
 	s, err := power.Listen(t.Context(), &power.Config{
