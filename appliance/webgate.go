@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"pillarbox/appliance/access"
@@ -73,6 +74,13 @@ func (g *webGate) Weigh(ctx context.Context, name, credential string, remote net
 	})
 
 	return g.forWeb(err)
+}
+
+// Active implements webui.Gate.
+func (g *webGate) Active(ctx context.Context, id string) (bool, error) {
+	all, err := g.dir.List(ctx) // asks memory
+
+	return slices.ContainsFunc(all, func(a directory.Account) bool { return string(a.ID) == id && !a.Suspended }), err
 }
 
 // exemptTime is how long an administrator's address is spared after a page.

@@ -57,7 +57,17 @@ func (s *Server) serveToken(role Role) http.Handler {
 			apiFail(w, http.StatusForbidden, "role", "the token's role, "+t.Role.String()+", does not allow this: it wants "+role.String())
 			return
 		}
-		by := Caller{Name: "token " + t.Name + ", " + remoteOf(r).String(), Began: s.connOf(r).began}
+		may, err := s.tokenRole(r.Context(), t)
+		switch {
+		case err != nil:
+			s.log.ErrorContext(r.Context(), "a token's request failed", "path", r.URL.Path, "err", err)
+			apiFail(w, http.StatusInternalServerError, "internal", "what the token may do could not be found out; it is in the log")
+			return
+		case may < role:
+			apiFail(w, http.StatusForbidden, "role", "a token never may more than who made it, and they may no longer do this: it wants "+role.String())
+			return
+		}
+		by := Caller{Name: "token " + t.Name + ", " + remoteOf(r).String(), Began: s.connOf(r).began, User: t.Maker}
 		if address := r.PathValue("address"); address != "" && r.Method != http.MethodGet {
 			above, err := s.roleOf(r.Context(), by, address)
 			switch {
@@ -65,13 +75,26 @@ func (s *Server) serveToken(role Role) http.Handler {
 				s.log.ErrorContext(r.Context(), "a token's request failed", "path", r.URL.Path, "err", err)
 				apiFail(w, http.StatusInternalServerError, "internal", "what that person may do could not be found out; it is in the log")
 				return
-			case above > t.Role:
+			case above > may:
 				apiFail(w, http.StatusForbidden, "role", "that person may do more on the web page than the token: only a token of their role changes their account")
 				return
 			}
 		}
-		s.conf.API.Answer(w, r, by)
+		s.conf.API.Answer(w, by.asking(r), by)
 	})
+}
+
+// tokenRole is what a token may do now: no more than who made it.
+func (s *Server) tokenRole(ctx context.Context, t *token) (Role, error) {
+	if t.Maker == "" || t.Maker == admin {
+		return t.Role, nil
+	}
+	active, err := s.conf.Gate.Active(ctx, t.Maker)
+	if err != nil || !active {
+		return Anyone, err
+	}
+
+	return min(t.Role, s.users.get(t.Maker).role()), nil
 }
 
 // roleOf returns the role of the person who has an address, Anyone where nobody

@@ -154,6 +154,10 @@ func (b *Book) Forget(ctx context.Context, account string) error {
 		return err
 	}
 
+	if err := b.tokens.forget(ctx, account); err != nil {
+		return err
+	}
+
 	return b.users.forget(ctx, account)
 }
 
@@ -185,7 +189,8 @@ const (
 )
 
 // AddToken makes a token for so many days and returns its secret, which cannot be
-// shown again. A *Refusal says what is wrong.
+// shown again. It never may more than the user may at the time who asks for it now.
+// A *Refusal says what is wrong.
 func (b *Book) AddToken(ctx context.Context, name, roleName string, days int, by string) (TokenState, string, error) {
 	role, err := ParseRole(roleName)
 	switch {
@@ -196,7 +201,8 @@ func (b *Book) AddToken(ctx context.Context, name, roleName string, days int, by
 	case days < 1 || days > maxTokenDays:
 		return TokenState{}, "", &Refusal{"a token lasts a day at least, and ten years at most"}
 	}
-	x := token{Name: name, Role: role, By: by, Expires: b.now().Add(time.Duration(days) * 24 * time.Hour)}
+	maker, _ := ctx.Value(userKey{}).(string)
+	x := token{Name: name, Role: role, By: by, Maker: maker, Expires: b.now().Add(time.Duration(days) * 24 * time.Hour)}
 	secret, err := b.tokens.add(ctx, x)
 	if err != nil {
 		return TokenState{}, "", err

@@ -32,7 +32,14 @@ func isCode(err error, code string) bool {
 }
 
 // caller is in whose name a visit asks.
-func (v *visit) caller() Caller { return Caller{Name: v.actor(), Began: v.conn.began} }
+func (v *visit) caller() Caller {
+	by := Caller{Name: v.actor(), Began: v.conn.began}
+	if v.who != nil {
+		by.User = v.who.User
+	}
+
+	return by
+}
 
 // call asks the API in the name of who is signed in, and decodes the answer into
 // out unless that is nil.
@@ -54,7 +61,7 @@ func (s *Server) call(ctx context.Context, by Caller, method, path string, in, o
 		return fmt.Errorf("make request: %w", err)
 	}
 	a := &answer{header: http.Header{}}
-	s.conf.API.Answer(a, r, by)
+	s.conf.API.Answer(a, by.asking(r), by)
 	switch {
 	case a.full:
 		return fmt.Errorf("ask %s: the answer is longer than %d octets", path, maxAnswer)
@@ -96,7 +103,7 @@ func (v *visit) pass(method, path string, in any, name string) error {
 	}
 	v.deadline(longAnswer)
 	v.w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
-	v.s.conf.API.Answer(v.w, r, v.caller())
+	v.s.conf.API.Answer(v.w, v.caller().asking(r), v.caller())
 
 	return nil
 }

@@ -29,6 +29,8 @@ type Gate interface {
 	// Weigh has verify look at something else that somebody could guess, such as
 	// a code of six digits, and counts it as a password when it is wrong.
 	Weigh(ctx context.Context, name, credential string, remote net.Addr, verify func() bool) error
+	// Active tells whether the account of an ID is there and may sign in.
+	Active(ctx context.Context, id string) (bool, error)
 	// Exempt keeps an administrator's present address from being banned.
 	Exempt(addr netip.Addr)
 }

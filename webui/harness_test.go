@@ -80,11 +80,12 @@ func (m *memory) text(sections ...string) string {
 
 // gate knows the administrator and anna.
 type gate struct {
-	mu       sync.Mutex
-	password string        // of the administrator; "" before the box is claimed
-	slow     bool          // everybody is to wait
-	guessing chan struct{} // unless nil, who guesses wrong waits until it is closed
-	exempt   map[netip.Addr]bool
+	mu        sync.Mutex
+	password  string        // of the administrator; "" before the box is claimed
+	slow      bool          // everybody is to wait
+	suspended bool          // anna is
+	guessing  chan struct{} // unless nil, who guesses wrong waits until it is closed
+	exempt    map[netip.Addr]bool
 }
 
 func (g *gate) Claimed() (bool, error) {
@@ -146,6 +147,13 @@ func (g *gate) Weigh(_ context.Context, _, _ string, _ net.Addr, verify func() b
 	}
 
 	return nil
+}
+
+func (g *gate) Active(_ context.Context, id string) (bool, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+
+	return id == "id-anna" && !g.suspended, nil
 }
 
 func (g *gate) Exempt(a netip.Addr) {

@@ -414,6 +414,55 @@ func TestTokensOpenTheAPI(t *testing.T) {
 	}
 }
 
+// TestATokenNeverMayMoreThanItsMaker takes rights from who made one.
+func TestATokenNeverMayMoreThanItsMaker(t *testing.T) {
+	b := newBox(t, true)
+	boss := b.as(webui.Administrator)
+	role := func(name string) {
+		boss.post("/people/anna@office.example/role", "role", name).leads(t, "/people/anna@office.example")
+	}
+	role("administrator")
+	w := b.browse()
+	w.post("/signin", "login", "anna@office.example", "password", annaPassword).leads(t, "/")
+	_, rest, _ := strings.Cut(w.post("/tokens/new", "name", "Hers", "role", "administrator", "days", "30").text, `id="secret">`)
+	token, _, _ := strings.Cut(rest, "<")
+	ask := func(method, path string) int {
+		return b.browse().do(method, path, url.Values{}, func(r *http.Request) {
+			r.Header.Del("Sec-Fetch-Site")
+			r.Header.Set("Authorization", "Bearer "+token)
+		}).status
+	}
+	expect := func(when string, read, keep, all int) {
+		t.Helper()
+		for path, want := range map[string]int{"GET /api/v1/status": read, "POST /api/v1/accounts": keep, "PUT /api/v1/admin/password": all} {
+			method, path, _ := strings.Cut(path, " ")
+			if got := ask(method, path); got != want {
+				t.Errorf("%s, %s %s: status %d, want %d", when, method, path, got, want)
+			}
+		}
+	}
+	expect("as an administrator", 200, 200, 200)
+	role("operator")
+	expect("as an operator", 200, 200, 403)
+	role("person")
+	expect("as a person", 403, 403, 403)
+	role("administrator")
+	b.gate.mu.Lock()
+	b.gate.suspended = true
+	b.gate.mu.Unlock()
+	expect("suspended", 403, 403, 403)
+	b.gate.mu.Lock()
+	b.gate.suspended = false
+	b.gate.mu.Unlock()
+	expect("no longer suspended", 200, 200, 200)
+	if err := b.api.book.Forget(t.Context(), "id-anna"); err != nil {
+		t.Fatal(err)
+	}
+	expect("gone", 401, 401, 401)
+	b.open()
+	expect("gone, after a restart", 401, 401, 401)
+}
+
 func TestWhoGuessesWaits(t *testing.T) {
 	b := newBox(t, true)
 	b.gate.slow = true

@@ -76,6 +76,14 @@ type Act struct {
 type Caller struct {
 	Name  string    // as the audit record has it
 	Began time.Time // when their connection began; they signed in on it, or were known on it
+	User  string    // the ID of the user, for a token that of who made it; "" if that is none
+}
+
+type userKey struct{}
+
+// asking notes in a request who asks.
+func (c Caller) asking(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), userKey{}, c.User))
 }
 
 // API answers requests in JSON: everything that the box can do.

@@ -21,6 +21,7 @@ type token struct {
 	Name    string     `json:"name"`
 	Role    Role       `json:"role"`
 	By      string     `json:"by"`
+	Maker   string     `json:"maker,omitempty"` // the ID of the user who made it, or the token by which it was made; "" of the command line
 	Created time.Time  `json:"created"`
 	Expires time.Time  `json:"expires"`
 	Used    *time.Time `json:"used,omitempty"` // a quarter of an hour old at most
@@ -96,6 +97,29 @@ func (t *tokens) find(ctx context.Context, secret string) *token {
 	copied := *x
 
 	return &copied
+}
+
+// forget removes those that a user has made.
+func (t *tokens) forget(ctx context.Context, maker string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var gone []Record
+	for id, x := range t.all {
+		if x.Maker == maker {
+			gone = append(gone, Record{Section: sectionTokens, Key: id})
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	if err := t.store.Save(ctx, false, gone...); err != nil {
+		return err
+	}
+	for _, r := range gone {
+		delete(t.all, r.Key)
+	}
+
+	return nil
 }
 
 // list returns all, by name.
