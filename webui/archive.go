@@ -1,9 +1,6 @@
 package webui
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -73,7 +70,7 @@ func (v *visit) download(d *filePage) error {
 			}
 			return r
 		}, d.Account)
-		err := v.passFile(path, name+ending)
+		err := v.pass(http.MethodPost, path, nil, name+ending)
 		if err == nil {
 			return nil
 		}
@@ -88,61 +85,4 @@ func (v *visit) download(d *filePage) error {
 	}
 
 	return v.again("file", "Mail as a file", d, bad)
-}
-
-// passFile hands what the API answers to a POST to the browser as a file, as it
-// comes. What the API refuses comes back as an *APIError.
-func (v *visit) passFile(path, name string) error {
-	r, err := http.NewRequestWithContext(v.ctx(), http.MethodPost, path, http.NoBody)
-	if err != nil {
-		return fmt.Errorf("make request: %w", err)
-	}
-	w := &fileAnswer{ResponseWriter: v.w, name: name}
-	v.s.conf.API.Answer(w, r, v.caller())
-	if w.refused == 0 {
-		return nil
-	}
-	v.w.Header().Del("Content-Type")
-	e := &APIError{Status: w.refused}
-	if err := json.Unmarshal(w.body.Bytes(), e); err != nil || e.Message == "" {
-		return fmt.Errorf("ask %s: status %d", path, w.refused)
-	}
-
-	return e
-}
-
-// fileAnswer passes an answer on unless it is a refusal, which it keeps.
-type fileAnswer struct {
-	http.ResponseWriter
-
-	name    string
-	begun   bool
-	refused int // its status, 0 if there is none
-	body    bytes.Buffer
-}
-
-// Unwrap lets http.ResponseController find the connection.
-func (a *fileAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
-
-// WriteHeader implements http.ResponseWriter.
-func (a *fileAnswer) WriteHeader(status int) {
-	switch {
-	case a.begun || a.refused != 0:
-	case status >= http.StatusBadRequest:
-		a.refused = status
-	default:
-		a.begun = true
-		a.Header().Set("Content-Disposition", `attachment; filename="`+a.name+`"`)
-		a.ResponseWriter.WriteHeader(status)
-	}
-}
-
-// Write implements http.ResponseWriter.
-func (a *fileAnswer) Write(p []byte) (int, error) {
-	a.WriteHeader(http.StatusOK)
-	if a.refused != 0 {
-		return a.body.Write(p[:min(len(p), usualBody)])
-	}
-
-	return a.ResponseWriter.Write(p)
 }

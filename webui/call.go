@@ -87,7 +87,8 @@ func (s *Server) call(ctx context.Context, by Caller, method, path string, in, o
 	return nil
 }
 
-// pass hands an answer of the API to the browser as it comes, as a file.
+// pass hands an answer of the API to the browser as a file, as it comes. What the
+// API refuses comes back as an *APIError.
 func (v *visit) pass(method, path string, in any, name string) error {
 	var body io.Reader = http.NoBody
 	if in != nil {
@@ -102,10 +103,54 @@ func (v *visit) pass(method, path string, in any, name string) error {
 		return fmt.Errorf("make request: %w", err)
 	}
 	v.deadline(longAnswer)
-	v.w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
-	v.s.conf.API.Answer(v.w, v.caller().asking(r), v.caller())
+	by, w := v.caller(), &fileAnswer{ResponseWriter: v.w, name: name}
+	v.s.conf.API.Answer(w, by.asking(r), by)
+	if w.refused == 0 {
+		return nil
+	}
+	v.w.Header().Del("Content-Type")
+	e := &APIError{Status: w.refused}
+	if err := json.Unmarshal(w.body.Bytes(), e); err != nil || e.Message == "" {
+		return fmt.Errorf("ask %s: status %d", path, w.refused)
+	}
 
-	return nil
+	return e
+}
+
+// fileAnswer passes an answer on unless it is a refusal, which it keeps.
+type fileAnswer struct {
+	http.ResponseWriter
+
+	name    string
+	begun   bool
+	refused int // its status, 0 if there is none
+	body    bytes.Buffer
+}
+
+// Unwrap lets http.ResponseController find the connection.
+func (a *fileAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (a *fileAnswer) WriteHeader(status int) {
+	switch {
+	case a.begun || a.refused != 0:
+	case status >= http.StatusBadRequest:
+		a.refused = status
+	default:
+		a.begun = true
+		a.Header().Set("Content-Disposition", `attachment; filename="`+a.name+`"`)
+		a.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (a *fileAnswer) Write(p []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	if a.refused != 0 {
+		return a.body.Write(p[:min(len(p), usualBody)])
+	}
+
+	return a.ResponseWriter.Write(p)
 }
 
 // answer keeps what the API answers.

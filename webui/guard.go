@@ -69,11 +69,11 @@ func setHeaders(h http.Header, secure bool) {
 }
 
 // hosts tells whether the Host is one of ours. An address is: no name of
-// somebody else's is behind it.
+// somebody else's is behind it. One with a zone is none, as no browser sends it.
 func (s *Server) hosts(r *http.Request) bool {
 	host := hostOf(r)
-	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
-		return true
+	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return a.Zone() == ""
 	}
 	if host == "localhost" || host == "pillarbox.local" {
 		return true

@@ -475,7 +475,7 @@ func (v *visit) downloadBad() error {
 	}
 	bad := problems{}
 	path := fmt.Sprintf("/v1/imports/%s/bad?person=%d&message=%d", url.PathEscape(d.Job.ID), d.Person, n)
-	if err := v.passFile(path, fmt.Sprintf("message-%d.eml", n+1)); err != nil {
+	if err := v.pass(http.MethodPost, path, nil, fmt.Sprintf("message-%d.eml", n+1)); err != nil {
 		if err := v.explain(err, bad, nil); err != nil {
 			return err
 		}

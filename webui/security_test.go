@@ -1,6 +1,7 @@
 package webui_test
 
 import (
+	"bufio"
 	"io"
 	"net"
 	"net/http"
@@ -204,6 +205,40 @@ func TestOtherSitesAreRefused(t *testing.T) {
 	}
 	if changed := b.api.changed(); len(changed) > 0 {
 		t.Errorf("it was done: %v", changed)
+	}
+}
+
+// TestARefusalIsNoFile has the API refuse what is to be downloaded.
+func TestARefusalIsNoFile(t *testing.T) {
+	b := newBox(t, true)
+	b.api.answer("POST /v1/audit/export", http.StatusForbidden, map[string]string{"code": "x", "message": "there is no room for that"})
+	got := b.as(webui.Administrator).post("/audit/export", "format", "csv")
+	if got.header.Get("Content-Disposition") != "" || !strings.HasPrefix(got.header.Get("Content-Type"), "text/html") || got.status < http.StatusBadRequest {
+		t.Errorf("status %d, %v", got.status, got.header)
+	}
+	if !strings.Contains(got.text, "here is no room for that") {
+		t.Errorf("the page says\n%s", got.text)
+	}
+}
+
+// TestAZoneIsNoAddress sends what no browser and no library does.
+func TestAZoneIsNoAddress(t *testing.T) {
+	b := newBox(t, true)
+	c, err := net.Dial("tcp", b.secure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET /signin HTTP/1.1\r\nHost: [fe80::1%elsewhere.example]\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("status %d", res.StatusCode)
 	}
 }
 
