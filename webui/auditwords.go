@@ -15,11 +15,11 @@ func auditTopics() []auditTopic {
 	return []auditTopic{
 		{"signin", "signing in"}, {"handshake", "connections"}, {"ban", "bans"}, {"network", "networks never banned"},
 		{"account", "people"}, {"device", "devices"}, {"alias", "aliases and groups"}, {"messages", "messages"}, {"mail", "mail handed out"},
-		{"import", "moving in"}, {"export", "moving out"}, {"plan", "leaving port 990"},
+		{"import", "moving in"}, {"export", "moving out"}, {"plan", "leaving port 990"}, {"port990", "who answers for port 990"}, {"doctor", "the doctor"},
 		{"admin", "the administrator"}, {"role", "roles"}, {"factor", "second factors"}, {"sessions", "sessions"}, {"token", "access tokens"},
 		{"box", "claiming the box"}, {"office", "the office"}, {"config", "settings"}, {"certificate", "certificates"}, {"firewall", "the firewall"},
 		{"server", "starts and stops"}, {"power", "restart and power"}, {"factory", "back to the factory"}, {"update", "updates"},
-		{"storage", "storage"}, {"metrics", "monitoring"}, {"audit", "this record"},
+		{"storage", "storage"}, {"metrics", "monitoring"}, {"support", "support bundles"}, {"audit", "this record"},
 	}
 }
 
@@ -45,6 +45,8 @@ func kindInWords(kind string) string {
 		"config.restored": "settings restored",
 		"plan.made":       "plan made", "plan.started": "plan started", "plan.moved": "plan went on", "plan.paused": "plan paused", "plan.resumed": "plan resumed",
 		"plan.rolled-back": "plan went back", "plan.accepted": "cut-off accepted", "plan.brownout": "brown-out", "plan.ended": "plan ended", "plan.reported": "report made",
+		"port990.override": "port 990 kept open", "port990.owner": "port 990's keeper named", "port990.review": "port 990's keeper reminded",
+		"doctor.asked": "doctor asked", "support.bundled": "support bundle made",
 		"certificate.made": "certificate made", "certificate.renewed": "certificate renewed", "certificate.loaded": "certificate taken into use",
 		"server.started": "box started", "server.stopped": "box stopped", "power.ordered": "restart or power-off", "factory.reset": "back to the factory",
 		"update.applied": "update installed", "update.reverted": "update taken back",

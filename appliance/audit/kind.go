@@ -52,6 +52,7 @@ const (
 	ImportStarted   Kind = "import.started"
 	ImportChanged   Kind = "import.changed"
 	ImportEnded     Kind = "import.ended"
+	DoctorAsked     Kind = "doctor.asked"
 	StorageChecked  Kind = "storage.checked"
 	StorageRepaired Kind = "storage.repaired"
 
@@ -175,6 +176,7 @@ func Kinds() []Spec {
 		{ImportStarted, Acts, Notice, "mail began to move in from elsewhere", []string{"actor", "job", "reason"}, true, 0, false},
 		{ImportChanged, Acts, Notice, "a move of mail was paused, resumed, cancelled or asked for its last run", []string{"actor", "job", "reason"}, true, 0, false},
 		{ImportEnded, Acts, Notice, "a person's mail has moved in, or failed to", []string{"actor", "account", "job", "reason"}, true, 0, false},
+		{DoctorAsked, Acts, Info, "the doctor was asked to examine this box or another server", []string{"actor", "target", "name"}, true, 0, false},
 		{StorageChecked, Acts, Info, "the stored mail was checked", []string{"actor", "problems", "repaired", "left"}, false, 0, false},
 		{StorageRepaired, Acts, Warning, "the stored mail was repaired", []string{"actor", "problems", "repaired", "left"}, false, 0, false},
 

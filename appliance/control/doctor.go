@@ -3,11 +3,15 @@ package control
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 
+	"pillarbox/appliance/audit"
 	"pillarbox/appliance/doctor"
 	"pillarbox/appliance/health"
 	"pillarbox/storage"
@@ -38,6 +42,20 @@ func (h *Handler) examine(w http.ResponseWriter, r *http.Request) error {
 	var ask ExamineRequest
 	if err := readJSON(w, r, &ask); err != nil {
 		return err
+	}
+	// Before anybody hears from the box.
+	if h.describe != nil {
+		target := "this box"
+		if ask.Host != "" {
+			target = ask.Host
+			if ask.Port != 0 {
+				target = net.JoinHostPort(ask.Host, strconv.Itoa(int(ask.Port)))
+			}
+		}
+		e := audit.Event{Kind: audit.DoctorAsked, Actor: Actor(r.Context()), More: map[string]string{"target": target, "name": ask.User}}
+		if err := h.audit.Record(r.Context(), e); err != nil {
+			return fmt.Errorf("record that the doctor was asked: %w", err)
+		}
 	}
 	var report *doctor.Report
 	var err error
