@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"pillarbox/appliance/directory"
 	"pillarbox/appliance/importer"
 	"pillarbox/appliance/importer/files"
+	"pillarbox/appliance/importer/unpack"
 	"pillarbox/storage"
 )
 
@@ -33,7 +35,11 @@ func openImports(c *Config, o *office) (*importer.Jobs, error) {
 		Account: o.mailOf,
 		Exists:  exists,
 		Files:   func(path, owner string) (importer.Source, error) { return files.Open(path, owner) },
-		Record:  o.recordImport,
+		Unpack: func(ctx context.Context, archive, name, dir string) (importer.Unpacked, error) {
+			return unpackMail(ctx, archive, name, dir, o.space.roomFor)
+		},
+		Room:   o.space.roomFor,
+		Record: o.recordImport,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the imports: %w", err)
@@ -46,6 +52,20 @@ func openImports(c *Config, o *office) (*importer.Jobs, error) {
 	})
 
 	return jobs, nil
+}
+
+// unpackMail lays out a file that somebody uploaded.
+func unpackMail(ctx context.Context, archive, name, dir string, room func(octets int64) error) (importer.Unpacked, error) {
+	out, err := unpack.File(ctx, archive, name, dir, unpack.Limits{Room: room})
+	var wrong *unpack.Error
+	switch {
+	case errors.As(err, &wrong):
+		err = fmt.Errorf("%w: %w", importer.ErrRefused, err)
+	case errors.Is(err, unpack.ErrNoRoom):
+		err = fmt.Errorf("%w: %w", importer.ErrNoRoom, err)
+	}
+
+	return importer.Unpacked{Files: out.Files, LeftOut: out.LeftOut}, err
 }
 
 // mailOf opens the mail of an address.

@@ -86,6 +86,7 @@ func pageActs() map[string]pageAct {
 		"POST /doctor":             by("POST /v1/doctor"),
 		"POST /moving":             by("POST /v1/imports/try", "POST /v1/imports"),
 		"POST /moving/files":       by("POST /v1/imports"),
+		"POST /moving/upload":      by("POST /v1/imports/archive"),
 		"POST /moving/{id}/verify": by("POST /v1/imports/{id}/verify"),
 		"POST /moving/{id}/bad":    by("POST /v1/imports/{id}/bad"),
 		"POST /moving/{id}/act": by("POST /v1/imports/{id}/pause", "POST /v1/imports/{id}/resume", "POST /v1/imports/{id}/cancel",

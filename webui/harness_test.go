@@ -176,6 +176,7 @@ type api struct {
 	mu      sync.Mutex
 	calls   []call
 	answers map[string]func(w http.ResponseWriter, r *http.Request) // by "METHOD path"
+	streams map[string]func(w http.ResponseWriter, r *http.Request) // of those that read what is sent themselves
 	book    *webui.Book                                             // of the box, for what the API does to it
 }
 
@@ -223,6 +224,13 @@ func (a *api) answerBook(w http.ResponseWriter, r *http.Request, body []byte) bo
 }
 
 func (a *api) Answer(w http.ResponseWriter, r *http.Request, by webui.Caller) {
+	a.mu.Lock()
+	stream := a.streams[r.Method+" "+r.URL.Path]
+	a.mu.Unlock()
+	if stream != nil {
+		stream(w, r)
+		return
+	}
 	body, _ := io.ReadAll(r.Body)
 	if w.Header().Set("Content-Type", "application/json"); a.answerBook(w, r, body) {
 		return
@@ -252,6 +260,12 @@ func (a *api) changed() []call {
 	defer a.mu.Unlock()
 
 	return slices.DeleteFunc(slices.Clone(a.calls), func(c call) bool { return c.Method == http.MethodGet })
+}
+
+func (a *api) stream(what string, f func(http.ResponseWriter, *http.Request)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.streams = map[string]func(http.ResponseWriter, *http.Request){what: f}
 }
 
 func (a *api) say(what string, v any) {

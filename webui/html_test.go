@@ -230,6 +230,7 @@ func TestFormsThatAreWrongComeBack(t *testing.T) {
 		"/first/5":                                        {"people", "Ada Lovelace\nnobody <>;;;"},
 		"/me/password":                                    {"old", "x", "password", "y", "again", "z"},
 		"/certificates/upload":                            {},
+		"/moving/upload":                                  {"upload_account", "<b>"},
 		"/moving-out/new":                                 {"kind", "imap", "people", "anna"},
 		"/moving-out/file":                                {"account", "", "form", "paper"},
 		"/factor":                                         {"secret", "", "code", ""},

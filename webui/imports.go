@@ -23,7 +23,8 @@ type moving struct {
 			Port  int    `json:"port"`
 			Admin string `json:"admin"`
 		} `json:"imap"`
-		Path string `json:"path"`
+		Path   string `json:"path"`
+		Upload string `json:"upload"`
 	} `json:"from"`
 	Follow  bool    `json:"follow"`
 	CutOver bool    `json:"cut_over"`
@@ -63,6 +64,8 @@ type movedCounts struct {
 // Where returns from where mail moves.
 func (m *moving) Where() string {
 	switch {
+	case m.From.Upload != "":
+		return m.From.Upload
 	case m.From.IMAP == nil:
 		return m.From.Path
 	case m.From.IMAP.Port == 0:
@@ -189,6 +192,7 @@ type moveForm struct {
 	KeepUIDs, Follow, KeepSecrets                             bool
 
 	Path, Account string // of files on the box
+	UploadAccount string // of a file that is uploaded
 }
 
 type movingPage struct {
@@ -212,6 +216,7 @@ func (s *Server) movingRoutes() []Route {
 		{Pattern: "GET /live/moving/{id}", Role: Auditor, Stream: true, Handle: (*visit).moveLive},
 		{Pattern: "GET /moving/{id}/report", Role: Auditor, Handle: (*visit).moveReport},
 		{Pattern: "POST /moving/files", Role: Administrator, Handle: (*visit).beginFiles},
+		{Pattern: "POST /moving/upload", Role: Administrator, MaxBody: maxUpload + usualBody, Handle: (*visit).uploadMove},
 		{Pattern: "POST /moving/{id}/verify", Role: Administrator, Reads: true, Handle: (*visit).verifyMove},
 		{Pattern: "POST /moving/{id}/bad", Role: Administrator, Reads: true, Handle: (*visit).downloadBad},
 		{Pattern: "POST /moving/{id}/act", Role: Administrator, MaxBody: 1 << 20, Handle: (*visit).actOnMove},

@@ -46,6 +46,7 @@ func (h *Handler) importRoutes() map[string]func(http.ResponseWriter, *http.Requ
 	return map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /v1/imports/try":           h.tryImport,
 		"POST /v1/imports/files":         h.takeFiles,
+		"POST /v1/imports/archive":       h.takeArchive,
 		"POST /v1/imports/{id}/verify":   h.verifyImport,
 		"POST /v1/imports/{id}/bad":      h.sendQuarantined,
 		"POST /v1/imports/{id}/cut-over": jobAct(h.imports.CutOver, importError),
@@ -105,6 +106,8 @@ func importError(err error) error {
 		{errors.Is(err, importer.ErrNoReport), CodeNoReport, http.StatusNotFound},
 		{errors.Is(err, importer.ErrJobState), CodeImportState, http.StatusConflict},
 		{errors.Is(err, importer.ErrTooMany), CodeTooMany, http.StatusConflict},
+		{errors.Is(err, importer.ErrUploads), CodeTooMany, http.StatusConflict},
+		{errors.Is(err, importer.ErrNoRoom), CodeDiskFull, http.StatusInsufficientStorage},
 		{errors.Is(err, importer.ErrTrust), CodeImportTrust, http.StatusBadGateway},
 		{errors.Is(err, importer.ErrSignIn), CodeImportLogin, http.StatusBadGateway},
 		{errors.Is(err, importer.ErrRefused), CodeImport, http.StatusBadRequest},

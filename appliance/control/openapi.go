@@ -24,6 +24,7 @@ type operation struct {
 	query   []string // names of what stands behind the question mark
 	in, out any      // values of the types of request and answer; nil for none
 	kind    string   // of an answer that is not JSON
+	takes   string   // the kind of a request that is not JSON
 }
 
 // operationOf describes a request; one that is not described yet is the
@@ -127,6 +128,9 @@ func (s *schemas) operation(path string, op operation) object {
 	}
 	if params != nil {
 		o["parameters"] = params
+	}
+	if op.takes != "" {
+		o["requestBody"] = object{"required": true, "content": object{op.takes: object{}}}
 	}
 	if op.in != nil {
 		o["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": s.of(reflect.TypeOf(op.in))}}}

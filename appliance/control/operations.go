@@ -131,10 +131,14 @@ func operations() map[string]operation {
 		"GET /v1/port-990":      {summary: "Why port 990 is open, and who answers for it", role: roleAuditor, out: sunset.Ownership{}},
 		"PUT /v1/port-990":      {summary: "Say why port 990 is open, and who answers for it", role: roleAdministrator, in: sunset.Ownership{}, out: sunset.Ownership{}},
 
-		"GET /v1/imports":                {summary: "The moves of mail to the box", role: roleAuditor, out: []importer.Job{}},
-		"POST /v1/imports":               {summary: "Begin to move mail in", role: roleAdministrator, in: importer.NewJob{}, out: importer.Job{}},
-		"POST /v1/imports/try":           {summary: "What would move; it changes nothing", role: roleAdministrator, in: TryImport{}, out: importer.Report{}},
-		"POST /v1/imports/files":         {summary: "Move in what the caller reads from files", role: roleAdministrator, query: []string{"account", "options"}, kind: "application/octet-stream"},
+		"GET /v1/imports":        {summary: "The moves of mail to the box", role: roleAuditor, out: []importer.Job{}},
+		"POST /v1/imports":       {summary: "Begin to move mail in", role: roleAdministrator, in: importer.NewJob{}, out: importer.Job{}},
+		"POST /v1/imports/try":   {summary: "What would move; it changes nothing", role: roleAdministrator, in: TryImport{}, out: importer.Report{}},
+		"POST /v1/imports/files": {summary: "Move in what the caller reads from files", role: roleAdministrator, query: []string{"account", "options"}, kind: "application/octet-stream"},
+		"POST /v1/imports/archive": {
+			summary: "Begin to move in the mail of a file, which is the body: a zip, a tar (also with gzip) or an mbox; size is how many octets come", role: roleAdministrator,
+			query: []string{"account", "name", "size", "owner", "keep_uids"}, takes: "application/octet-stream", out: importer.Job{},
+		},
 		"GET /v1/imports/{id}":           {summary: "One move; it waits for something new if asked to", role: roleAuditor, query: []string{"after", "wait"}, out: importer.Job{}},
 		"DELETE /v1/imports/{id}":        {summary: "Forget a move that has ended", role: roleAdministrator},
 		"GET /v1/imports/{id}/report":    {summary: "What became of one person's mail", role: roleAuditor, query: []string{"person"}, out: importer.Report{}},

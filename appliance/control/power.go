@@ -162,12 +162,13 @@ func (w *works) count(pattern string) int {
 
 // longWork are the requests that people notice when they are broken off.
 var longWork = map[string]Work{
-	"POST /v1/exports":       {"An export to another server", "It is broken off. Export again: what is there already is not sent twice."},
-	"POST /v1/doctor":        {"An examination by the doctor", "It is broken off. Examine again."},
-	"POST /v1/check":         {"A check of the stored mail", "It is broken off. Check again."},
-	"POST /v1/messages":      {"Messages that are being put into a mailbox", "Those that are reported are kept. Put the others in again."},
-	"POST /v1/imports/files": {"A move of files from somebody's computer", "It pauses. Resume it there."},
-	"POST /v1/audit/export":  {"An export of the audit record", "It is broken off. Export it again."},
+	"POST /v1/exports":         {"An export to another server", "It is broken off. Export again: what is there already is not sent twice."},
+	"POST /v1/doctor":          {"An examination by the doctor", "It is broken off. Examine again."},
+	"POST /v1/check":           {"A check of the stored mail", "It is broken off. Check again."},
+	"POST /v1/messages":        {"Messages that are being put into a mailbox", "Those that are reported are kept. Put the others in again."},
+	"POST /v1/imports/archive": {"A file with mail that is being uploaded", "It is broken off. Upload it again."},
+	"POST /v1/imports/files":   {"A move of files from somebody's computer", "It pauses. Resume it there."},
+	"POST /v1/audit/export":    {"An export of the audit record", "It is broken off. Export it again."},
 }
 
 // work returns all that runs.

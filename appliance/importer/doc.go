@@ -37,6 +37,12 @@
 // that is not valid, or too many for the mailbox, is left off the message and
 // listed.
 //
+// # What is uploaded
+//
+// A file that somebody uploads ([Jobs.Upload]) is unpacked beside its job, in a
+// folder whose name the job's ID gives and nobody else. It goes when all mail is
+// here, or the job is cancelled or removed; what a crash leaves, at the next start.
+//
 // # Threats
 //
 // The server is not ours and may be broken or hostile: what it announces is

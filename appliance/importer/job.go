@@ -9,13 +9,16 @@ import (
 )
 
 // From says where the mail of a job is: on an IMAP server, or in files of this
-// machine. Exactly one of the two is set.
+// machine. Exactly one of IMAP, Path and Upload is set.
 type From struct {
 	// IMAP is the server; its User is each person's own.
 	IMAP *Server `json:"imap,omitempty"`
 	// Path is a Maildir, an mbox or a folder of such; User of a person then
 	// chooses whose mail of several.
 	Path string `json:"path,omitempty"`
+	// Upload is what was uploaded for the job, as its owner calls it; only Jobs.Upload
+	// sets it.
+	Upload string `json:"upload,omitempty"`
 	// Owner chooses whose mail where one person's moves; "" means that nobody
 	// else's is there.
 	Owner string `json:"owner,omitempty"`
@@ -127,6 +130,8 @@ const (
 func (n *NewJob) Validate() error {
 	var errs []error
 	switch {
+	case n.From.Upload != "":
+		errs = append(errs, errors.New("from: a file is uploaded by another request"))
 	case (n.From.IMAP == nil) == (n.From.Path == ""):
 		errs = append(errs, errors.New("from: either a server or a path is wanted"))
 	case n.From.Owner != "" && (n.From.IMAP != nil || len(n.People) != 1):

@@ -16,12 +16,13 @@ import (
 const maxJobFile = 64 << 20
 
 // shelf is the folder in which jobs are kept: of each one ID.json, its
-// secrets, where they are kept, in ID.secret, and a report of each person in
-// ID.reports/.
+// secrets, where they are kept, in ID.secret, a report of each person in
+// ID.reports/, and what was uploaded for it in ID.upload/.
 type shelf struct{ dir string }
 
 func (s shelf) job(id string) string    { return filepath.Join(s.dir, id+".json") }
 func (s shelf) secret(id string) string { return filepath.Join(s.dir, id+".secret") }
+func (s shelf) upload(id string) string { return filepath.Join(s.dir, id+".upload") }
 func (s shelf) report(id string, person int) string {
 	return filepath.Join(s.dir, id+".reports", fmt.Sprintf("%d.json", person))
 }
@@ -57,7 +58,8 @@ func (s shelf) jobs() ([]*Job, []error, error) {
 }
 
 // sweep removes what a crash has left, in which there may be passwords: files
-// that were not yet named, and secrets of jobs that never began or have ended.
+// that were not yet named, secrets of jobs that never began or have ended, and what
+// was uploaded for such.
 func (s shelf) sweep(list []*Job) error {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -69,6 +71,14 @@ func (s shelf) sweep(list []*Job) error {
 		i := slices.IndexFunc(list, func(j *Job) bool { return j.ID == id })
 		_, err := os.Lstat(s.job(id))
 		unknown := i < 0 && errors.Is(err, fs.ErrNotExist)
+		if id, ok := strings.CutSuffix(e.Name(), ".upload"); ok {
+			i := slices.IndexFunc(list, func(j *Job) bool { return j.ID == id })
+			_, err := os.Lstat(s.job(id)) // one that cannot be read keeps its own
+			if i < 0 && errors.Is(err, fs.ErrNotExist) || i >= 0 && !list[i].needsUpload() {
+				errs = append(errs, os.RemoveAll(filepath.Join(s.dir, e.Name())))
+			}
+			continue
+		}
 		if strings.HasPrefix(e.Name(), tempPrefix) || secret && (unknown || i >= 0 && !list[i].needsSecrets()) {
 			errs = append(errs, removeFile(filepath.Join(s.dir, e.Name())))
 		}

@@ -34,6 +34,7 @@ func (j *Jobs) work(ctx context.Context, r *running) {
 		}
 	}
 	_ = g.Wait() // each person's error is their own
+	defer j.dropUpload(r)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	r.stop, r.tokens = nil, nil

@@ -2,7 +2,6 @@ package importer
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -48,8 +46,8 @@ const (
 	JobEnded   Happened = "ended"   // Account says whose part, Text how
 )
 
-// JobsConfig says what Jobs works with. Nothing but Exists, Files, Way and Record may be
-// nil or zero.
+// JobsConfig says what Jobs works with. Nothing but Exists, Files, Unpack, Room, Way and
+// Record may be nil or zero.
 type JobsConfig struct {
 	Dir    string // is made when it is needed
 	Engine *Engine
@@ -61,7 +59,13 @@ type JobsConfig struct {
 	Exists func(id storage.AccountID) bool
 	// Files opens mail in files; nil means that there is none to be had.
 	Files func(path, owner string) (Source, error)
-	Way   Way
+	// Unpack lays out an uploaded file in a folder; name is how its owner calls it.
+	// nil means that nothing can be uploaded.
+	Unpack func(ctx context.Context, archive, name, dir string) (Unpacked, error)
+	// Room fails where the disk has no room for so many octets more; nil means that
+	// there always is.
+	Room func(octets int64) error
+	Way  Way
 	// Record keeps a record of what happens; nil keeps none.
 	Record func(ctx context.Context, h Happening)
 }
@@ -77,6 +81,8 @@ type Jobs struct {
 	jobs map[string]*running
 	ctx  context.Context // of Run; nil while it does not run
 	wg   sync.WaitGroup
+
+	coming int // uploads
 }
 
 // running is a job in memory.
@@ -200,8 +206,14 @@ func (j *Jobs) Add(ctx context.Context, n *NewJob, by string) (Job, error) {
 	if stopped {
 		return Job{}, ErrNotRunning
 	}
+
+	return j.begin(ctx, n, by, newID(), "")
+}
+
+// begin tries the source and starts a job.
+func (j *Jobs) begin(ctx context.Context, n *NewJob, by, id, warning string) (Job, error) {
 	job := Job{
-		ID: time.Now().UTC().Format("20060102-") + strings.ToLower(rand.Text()[:4]), Created: time.Now().UTC(), By: by,
+		ID: id, Created: time.Now().UTC(), By: by, Warning: warning,
 		From: n.From.withoutUser(), Options: n.Options, Follow: n.Follow, PollSeconds: n.PollSeconds, KeepSecrets: n.KeepSecrets,
 		Together: n.Together, State: Running,
 	}
@@ -254,8 +266,11 @@ func (j *Jobs) Add(ctx context.Context, n *NewJob, by string) (Job, error) {
 // describeJob says for the record what a job does.
 func describeJob(job *Job) string {
 	from := job.From.Path
-	if s := job.From.IMAP; s != nil {
+	switch s := job.From.IMAP; {
+	case s != nil:
 		from = "IMAP " + s.address()
+	case job.From.Upload != "":
+		from = "the uploaded file " + job.From.Upload
 	}
 	what := fmt.Sprintf("%d people from %s", len(job.People), from)
 	if len(job.People) == 1 {
@@ -278,7 +293,14 @@ func (j *Jobs) open(job *Job, person int, keys secrets, t *tokens) (Source, erro
 		if len(job.People) > 1 {
 			owner = p.User
 		}
-		return j.conf.Files(job.From.Path, owner)
+		path := job.From.Path
+		if job.From.Upload != "" {
+			var err error
+			if path, err = j.shelf.uploaded(job.ID); err != nil {
+				return nil, err
+			}
+		}
+		return j.conf.Files(path, owner)
 	}
 	s := *job.From.IMAP
 	s.User = p.User
@@ -403,6 +425,7 @@ func (j *Jobs) halt(ctx context.Context, id, by string, to State, what string, f
 	if ended != nil {
 		<-ended
 	}
+	defer j.dropUpload(r)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if to == Cancelled {
@@ -477,7 +500,12 @@ func (j *Jobs) CutOver(ctx context.Context, id, by string) (Job, error) {
 }
 
 // Remove drops a job that has ended, with its reports. Mail that was taken stays.
-func (j *Jobs) Remove(ctx context.Context, id, by string) error {
+func (j *Jobs) Remove(ctx context.Context, id, by string) (err error) {
+	defer func() {
+		if err == nil { // without mu: it may take long
+			err = os.RemoveAll(j.shelf.upload(id))
+		}
+	}()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	r := j.jobs[id]

@@ -21,6 +21,7 @@ const importVariable = "PILLARBOX_IMPORT_PASSWORD"
 type importCommand struct {
 	IMAP    importIMAPCommand    `cmd:"" name:"imap" help:"Move mail in from an IMAP server: Dovecot, Cyrus, Exchange or another."`
 	Files   importFilesCommand   `cmd:"" name:"files" help:"Move mail in from Maildirs, mboxes or Cyrus's spool."`
+	Archive importArchiveCommand `cmd:"" help:"Move mail in from one file: a zip, a tar (also with gzip) or an mbox, which is uploaded."`
 	List    importListCommand    `cmd:"" help:"List the imports."`
 	Status  importStatusCommand  `cmd:"" help:"Tell how far an import is."`
 	Report  importReportCommand  `cmd:"" help:"Show what became of somebody's mail."`
@@ -81,7 +82,7 @@ func fromText(job *importer.Job) string {
 		return s.Host
 	}
 
-	return job.From.Path
+	return cmp.Or(job.From.Upload, job.From.Path)
 }
 
 type importStatusCommand struct {
