@@ -12,6 +12,7 @@ import (
 	"pillarbox/appliance/importer"
 	"pillarbox/appliance/importer/files"
 	"pillarbox/appliance/importer/unpack"
+	"pillarbox/appliance/mailfile"
 	"pillarbox/storage"
 )
 
@@ -35,6 +36,14 @@ func openImports(c *Config, o *office) (*importer.Jobs, error) {
 		Account: o.mailOf,
 		Exists:  exists,
 		Files:   func(path, owner string) (importer.Source, error) { return files.Open(path, owner) },
+		MayRead: func(path string) error {
+			err := mailfile.Reachable(path, c.Dir)
+			var no *mailfile.ReachError
+			if errors.As(err, &no) {
+				err = fmt.Errorf("%w: %w", importer.ErrRefused, err)
+			}
+			return err
+		},
 		Unpack: func(ctx context.Context, archive, name, dir string) (importer.Unpacked, error) {
 			return unpackMail(ctx, archive, name, dir, o.space.roomFor)
 		},

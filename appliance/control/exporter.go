@@ -74,7 +74,7 @@ func (h *Handler) export(w http.ResponseWriter, r *http.Request) error {
 	}
 	target, err := ask.Target(h.way(r.Context()))
 	if err == nil && ask.Kind != exporter.KindIMAP {
-		err = exporter.Outside(ask.Dir, h.dir)
+		err = exporter.Reachable(ask.Dir, h.dir)
 	}
 	if err != nil {
 		return exportError(err)

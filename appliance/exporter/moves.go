@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"pillarbox/appliance/importer"
+	"pillarbox/appliance/mailfile"
 	"pillarbox/storage"
 )
 
@@ -268,41 +269,23 @@ func (m *Moves) try(ctx context.Context, mv *Move, keys secrets) error {
 		c.End()
 		return nil
 	}
-	if err := Outside(r.Dir, m.conf.Own); err != nil {
+	if err := Reachable(r.Dir, m.conf.Own); err != nil {
 		return err
 	}
 
 	return plain(makeDir(filepath.Clean(r.Dir)))
 }
 
-// Outside refuses a folder that lies, or would lie, in the box's own data folder,
-// "" if it has none: what is written there may be written over mail.
-func Outside(dir, data string) error {
-	if data == "" {
-		return nil
-	}
-	own, err := filepath.EvalSymlinks(data)
-	if err != nil {
-		return fmt.Errorf("look at the data folder: %w", err)
-	}
-	at := filepath.Clean(dir)
-	rest := ""
-	for {
-		real, err := filepath.EvalSymlinks(at)
-		if err == nil {
-			at = filepath.Join(real, rest)
-			break
-		}
-		if !errors.Is(err, fs.ErrNotExist) || at == "/" {
-			return plain(fmt.Errorf("look at the folder: %w", err))
-		}
-		at, rest = filepath.Dir(at), filepath.Join(filepath.Base(at), rest)
-	}
-	if rel, err := filepath.Rel(own, at); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
-		return refuse("the folder is in the box's own data folder: choose another, such as one on a USB stick")
+// Reachable refuses a folder into which a server writes no mail, as
+// [mailfile.Reachable] says.
+func Reachable(dir, data string) error {
+	err := mailfile.Reachable(dir, data)
+	var no *mailfile.ReachError
+	if errors.As(err, &no) {
+		return refuse("%s", no.Text)
 	}
 
-	return nil
+	return plain(err)
 }
 
 func (m *Moves) way(ctx context.Context) *importer.Way {

@@ -131,7 +131,7 @@ func (m *Moves) once(ctx context.Context, r *running, i int) (*Report, error) {
 		return nil, fmt.Errorf("%w: %w", importer.ErrRefused, err)
 	}
 	if ask.Kind != KindIMAP {
-		if err := Outside(ask.Dir, m.conf.Own); err != nil {
+		if err := Reachable(ask.Dir, m.conf.Own); err != nil {
 			return nil, err
 		}
 	}

@@ -46,7 +46,7 @@ const (
 	JobEnded   Happened = "ended"   // Account says whose part, Text how
 )
 
-// JobsConfig says what Jobs works with. Nothing but Exists, Files, Unpack, Room, Way and
+// JobsConfig says what Jobs works with. Nothing but Exists, Files, MayRead, Unpack, Room, Way and
 // Record may be nil or zero.
 type JobsConfig struct {
 	Dir    string // is made when it is needed
@@ -59,6 +59,8 @@ type JobsConfig struct {
 	Exists func(id storage.AccountID) bool
 	// Files opens mail in files; nil means that there is none to be had.
 	Files func(path, owner string) (Source, error)
+	// MayRead refuses a path that is none of mail that moves in; nil refuses none.
+	MayRead func(path string) error
 	// Unpack lays out an uploaded file in a folder; name is how its owner calls it.
 	// nil means that nothing can be uploaded.
 	Unpack func(ctx context.Context, archive, name, dir string) (Unpacked, error)
@@ -294,11 +296,15 @@ func (j *Jobs) open(job *Job, person int, keys secrets, t *tokens) (Source, erro
 			owner = p.User
 		}
 		path := job.From.Path
-		if job.From.Upload != "" {
-			var err error
-			if path, err = j.shelf.uploaded(job.ID); err != nil {
-				return nil, err
-			}
+		var err error
+		switch {
+		case job.From.Upload != "":
+			path, err = j.shelf.uploaded(job.ID)
+		case j.conf.MayRead != nil:
+			err = j.conf.MayRead(path)
+		}
+		if err != nil {
+			return nil, err
 		}
 		return j.conf.Files(path, owner)
 	}

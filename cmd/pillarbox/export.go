@@ -115,7 +115,7 @@ func (f *exportFlags) files(ctx context.Context, e *env, to *filesFlags, ask *ex
 		return &usageError{err: errors.New("--background is for what the server does: add --on-box")}
 	}
 
-	if err := exporter.Outside(dir, f.Data); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := mailfile.Outside(dir, f.Data); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 

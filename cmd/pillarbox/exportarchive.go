@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 
 	"pillarbox/appliance/control"
-	"pillarbox/appliance/exporter"
+	"pillarbox/appliance/mailfile"
 )
 
 type exportArchiveCommand struct {
@@ -24,7 +24,7 @@ type exportArchiveCommand struct {
 // Run writes the file. It has its name only when it is whole.
 func (c *exportArchiveCommand) Run(ctx context.Context, e *env) error {
 	if c.File != "-" {
-		if err := exporter.Outside(c.File, c.Data); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := mailfile.Outside(c.File, c.Data); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

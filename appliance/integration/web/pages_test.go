@@ -95,7 +95,7 @@ func TestEveryPageOfAFreshBox(t *testing.T) {
 	if seen := e.walk(b, "fresh-", "/"); seen < 20 {
 		t.Errorf("only %d pages were found", seen)
 	}
-	b.do("add people in the first steps", b.at("/first/2"), fill("domain", "office.example"), press("Continue", "This network"),
+	b.do("add people in the first steps", b.at("/first/2"), fill("name", "Babbage", "domain", "office.example"), press("Continue", "This network"),
 		b.at("/first/5"), fill("people", "Ada Lovelace;ada@office.example"), press("Continue", "Passwords of the new"))
 	e.look(b, "newcomers")
 }
