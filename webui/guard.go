@@ -45,11 +45,28 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !conn.secure && s.redirects(w, r) {
 		return
 	}
+	// A few octets can stand for gigabytes; and a form that was taken for another
+	// would be one without fields.
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		packed(w, r)
+		return
+	}
 	if strings.HasPrefix(r.URL.Path, "/api/v1/") {
 		s.serveAPI(w, r)
 		return
 	}
 	s.mux.ServeHTTP(w, r)
+}
+
+// packed answers a request whose body is compressed.
+func packed(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Accept-Encoding", "identity") // RFC 9110, section 15.5.16
+	const text = "what is sent must not be compressed: send it without Content-Encoding"
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		apiFail(w, http.StatusUnsupportedMediaType, "request", text)
+		return
+	}
+	http.Error(w, sentence(text), http.StatusUnsupportedMediaType)
 }
 
 func setHeaders(h http.Header, secure bool) {
