@@ -262,15 +262,19 @@ func seeOffice(e *eyes, b *browser) {
 }
 
 func seePower(e *eyes, b *browser) {
-	for _, order := range []string{"off", "restart"} {
-		b.do("ask for "+order, b.at("/power/"+order))
-		e.look(b, "power-"+order)
-		b.do("order it", pushed("main form button", "main .card:not(form)"))
-		<-b.office.machine.orders
-		if order == "off" {
-			e.look(b, "power-off-wait")
-		}
+	b.do("ask for a new start", b.at("/power/restart"))
+	e.look(b, "power-restart")
+	b.do("switch it off", b.at("/power/off"))
+	e.look(b, "power-off")
+	b.do("yes", click("Switch it off"), sees("being switched off"))
+	e.look(b, "power-off-wait")
+	select {
+	case <-b.office.machine.orders:
+	case <-time.After(patience):
+		b.t.Fatal("the machine was told nothing")
 	}
+	b.do("start it anew meanwhile", b.at("/power/restart"), pushed("main form button", fault))
+	e.look(b, "power-wrong")
 }
 
 // TestSigningInInEveryState looks at the second factor, at what is refused, and
