@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"pillarbox/appliance/imap/wire"
 )
@@ -245,7 +246,7 @@ func (t *Tree) maildirPlus(name, path string) bool {
 // level is a level of a mailbox's name by the name of a folder.
 func (t *Tree) level(dir, name string) string {
 	if below, ok := strings.CutSuffix(name, ".sbd"); ok && below != "" {
-		return below
+		return latin1(below)
 	}
 	if t.Layout == LayoutMaildirFS || t.Layout == LayoutMaildirPlus || t.Layout == LayoutCyrus {
 		if t.Layout == LayoutCyrus {
@@ -258,17 +259,17 @@ func (t *Tree) level(dir, name string) string {
 		return decodeLevel(name)
 	}
 
-	return name
+	return latin1(name)
 }
 
 // decodeLevel undoes modified UTF-7; what is none stands for itself.
 func decodeLevel(level string) string {
 	name, err := wire.DecodeUTF7(level)
 	if err != nil {
-		name = strings.ToValidUTF8(level, "\uFFFD")
+		name = level
 	}
 
-	return name
+	return latin1(name)
 }
 
 // file adds an mbox. Other files are none of ours; an empty one is an empty
@@ -338,7 +339,21 @@ func mboxLevel(name string) string {
 		}
 	}
 
-	return strings.ToValidUTF8(name, "\uFFFD")
+	return latin1(name)
+}
+
+// latin1 makes UTF-8 of a name that is none, as if it were Latin-1: no two
+// names become one.
+func latin1(name string) string {
+	if utf8.ValidString(name) {
+		return name
+	}
+	runes := make([]rune, len(name))
+	for i := range len(name) {
+		runes[i] = rune(name[i])
+	}
+
+	return string(runes)
 }
 
 // notMail tells of names that belong to the files of a mail program.

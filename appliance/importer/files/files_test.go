@@ -318,3 +318,40 @@ func FuzzAnswers(f *testing.F) {
 		}
 	})
 }
+
+// TestNamesThatAreNoUTF8 has what older programs wrote in Latin-1, here and over
+// a connection, whose JSON knows UTF-8 alone.
+func TestNamesThatAreNoUTF8(t *testing.T) {
+	for kind, layout := range map[string]map[string]string{
+		"maildir": {
+			"cur/1.gr\xfcn:2,S": "a: 1\n", "cur/2.gr\xfdn:2,S": "a: 2\n", "new/.keep": "",
+			".Entw\xfcrfe/cur/1.x:2,": "a: 3\n", ".Entw\xfcrfe/new/.keep": "", ".Entw\xfdrfe/cur/1.x:2,": "a: 4\n", ".Entw\xfdrfe/new/.keep": "",
+		},
+		"mbox": {
+			"Entw\xfcrfe": aMessage, "Entw\xfdrfe": aMessage + strings.ReplaceAll(aMessage, "body", "other"), "Inbox": aMessage,
+			"Gr\xfcn.sbd/Alt": aMessage,
+		},
+	} {
+		dir := lay(t, layout)
+		want := map[string]int{"maildir": 4, "mbox": 5}[kind]
+		var first map[string][]mail
+		for way, src := range ways(t, dir) {
+			b := newBox(t)
+			for n := range 2 {
+				r := b.take(t, src, importer.Options{})
+				if n == 0 && r.Total.Taken != int64(want) || n == 1 && r.Total.Taken+r.Total.Gone != 0 || len(r.Bad) > 0 || r.Total.Gone > 0 {
+					t.Errorf("%s %s, run %d: %+v %q", kind, way, n, r.Total, r.Remarks)
+				}
+			}
+			got := b.contents(t)
+			if len(got["Entwürfe"]) != 1 || len(got["Entwýrfe"]) == 0 {
+				t.Errorf("%s %s: %v", kind, way, got)
+			}
+			if first == nil {
+				first = got
+			} else if diff := cmp.Diff(first, got); diff != "" {
+				t.Errorf("%s: over a connection it is another:\n%s", kind, diff)
+			}
+		}
+	}
+}

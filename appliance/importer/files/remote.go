@@ -43,7 +43,7 @@ func Remote(ctx context.Context, conn net.Conn) (*RemoteSource, error) {
 }
 
 // Origin implements importer.Source.
-func (r *RemoteSource) Origin() string { return r.hello.Origin }
+func (r *RemoteSource) Origin() string { return string(r.hello.Origin) }
 
 // Notes tell a person what was not read.
 func (r *RemoteSource) Notes() []string { return r.hello.Notes }
@@ -59,7 +59,7 @@ func (r *RemoteSource) Close() error { return r.conn.Close() }
 
 // Facts implements importer.Teller.
 func (r *RemoteSource) Facts(context.Context) (importer.Facts, error) {
-	return importer.Facts{Server: r.hello.Origin}, nil
+	return importer.Facts{Server: r.Origin()}, nil
 }
 
 // Wait implements importer.Source.
@@ -81,12 +81,17 @@ func (r *RemoteSource) Tell(ctx context.Context, v any) error {
 }
 
 // Mailboxes implements importer.Source.
-func (r *RemoteSource) Mailboxes(ctx context.Context) (all []importer.Mailbox, err error) {
-	if err := r.get(ctx, "/mailboxes", &all); err != nil {
+func (r *RemoteSource) Mailboxes(ctx context.Context) ([]importer.Mailbox, error) {
+	var list []wireMailbox
+	if err := r.get(ctx, "/mailboxes", &list); err != nil {
 		return nil, err
 	}
-	if len(all) > importer.MaxMailboxes {
+	if len(list) > importer.MaxMailboxes {
 		return nil, fmt.Errorf("%w: it has more than %d mailboxes", importer.ErrRefused, importer.MaxMailboxes)
+	}
+	all := make([]importer.Mailbox, len(list))
+	for i := range list {
+		all[i] = list[i].mailbox()
 	}
 
 	return all, nil
@@ -170,7 +175,9 @@ func (rr *remoteReader) Messages(ctx context.Context, mb *importer.Mailbox) iter
 			if l.Refused != "" {
 				bad = &importer.MessageError{Err: errors.New(l.Refused)}
 			}
-			if !yield(*l.Message, bad) {
+			m := l.Message.Message
+			m.Key = string(l.Message.Key)
+			if !yield(m, bad) {
 				return
 			}
 		}
@@ -183,7 +190,7 @@ func (rr *remoteReader) Messages(ctx context.Context, mb *importer.Mailbox) iter
 func (rr *remoteReader) messages(ctx context.Context, mb *importer.Mailbox) (all []line, err error) {
 	rr.r.mu.Lock()
 	defer rr.r.mu.Unlock()
-	body, err := rr.r.ask(ctx, http.MethodPost, "/messages", mb)
+	body, err := rr.r.ask(ctx, http.MethodPost, "/messages", overWire(mb))
 	if err != nil {
 		return nil, err
 	}
@@ -239,9 +246,9 @@ func finish(br *bufio.Reader) error {
 
 // Read implements importer.Reader.
 func (rr *remoteReader) Read(ctx context.Context, mb *importer.Mailbox, msgs []importer.Message, take func(i int, r io.Reader, err error) error) error {
-	ask := readRequest{Mailbox: *mb}
+	ask := readRequest{Mailbox: overWire(mb)}
 	for _, m := range msgs {
-		ask.Keys = append(ask.Keys, m.Key)
+		ask.Keys = append(ask.Keys, octets(m.Key))
 	}
 	rr.r.mu.Lock()
 	defer rr.r.mu.Unlock()

@@ -3,6 +3,7 @@ package files
 import (
 	"bufio"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -22,28 +23,65 @@ const (
 	maxPiece   = 1 << 20   // octets of a message at once
 )
 
+// octets is a text that JSON must not change: names of files need not be UTF-8.
+type octets string
+
+// MarshalText implements encoding.TextMarshaler.
+func (o octets) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, []byte(o)), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (o *octets) UnmarshalText(text []byte) error {
+	b, err := hex.AppendDecode(nil, text)
+	*o = octets(b)
+
+	return err
+}
+
+// wireMailbox is a mailbox as it goes over the connection.
+type wireMailbox struct {
+	importer.Mailbox
+
+	ID octets // in the place of Mailbox's own
+}
+
+func overWire(mb *importer.Mailbox) wireMailbox { return wireMailbox{*mb, octets(mb.ID)} }
+
+func (m *wireMailbox) mailbox() importer.Mailbox {
+	mb := m.Mailbox
+	mb.ID = string(m.ID)
+
+	return mb
+}
+
+// wireMessage is a message as it goes over the connection.
+type wireMessage struct {
+	importer.Message
+
+	Key octets // in the place of Message's own
+}
+
 // hello is what the serving end tells first.
 type hello struct {
-	Origin string   `json:"origin"`
+	Origin octets   `json:"origin"`
 	Notes  []string `json:"notes,omitempty"`
 }
 
 // readRequest asks for messages.
 type readRequest struct {
-	Mailbox importer.Mailbox `json:"mailbox"`
-	Keys    []string         `json:"keys"`
+	Mailbox wireMailbox `json:"mailbox"`
+	Keys    []octets    `json:"keys"`
 }
 
 // line is a line of an answer; which fields are set depends on the request.
 type line struct {
-	Mailbox *importer.Mailbox `json:"mailbox,omitempty"` // as Messages brought it up to date
-	Message *importer.Message `json:"message,omitempty"`
-	Index   int               `json:"index,omitempty"`
-	Piece   int               `json:"piece,omitempty"`   // octets of a message that follow this line
-	Whole   bool              `json:"whole,omitempty"`   // the message has ended
-	Refused string            `json:"refused,omitempty"` // why this message cannot be had
-	Failed  string            `json:"failed,omitempty"`  // why the answer ends too early
-	End     bool              `json:"end,omitempty"`     // the answer is whole
+	Mailbox *wireMailbox `json:"mailbox,omitempty"` // as Messages brought it up to date
+	Message *wireMessage `json:"message,omitempty"`
+	Index   int          `json:"index,omitempty"`
+	Piece   int          `json:"piece,omitempty"`   // octets of a message that follow this line
+	Whole   bool         `json:"whole,omitempty"`   // the message has ended
+	Refused string       `json:"refused,omitempty"` // why this message cannot be had
+	Failed  string       `json:"failed,omitempty"`  // why the answer ends too early
+	End     bool         `json:"end,omitempty"`     // the answer is whole
 }
 
 // maxTold bounds what the other end tells at once, in octets.
@@ -54,7 +92,7 @@ const maxTold = 64 << 20
 func Serve(ctx context.Context, conn net.Conn, s *Source, told func(text []byte)) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(hello{Origin: s.Origin(), Notes: s.Notes()}) // who has gone away needs no answer
+		_ = json.NewEncoder(w).Encode(hello{Origin: octets(s.Origin()), Notes: s.Notes()}) // who has gone away needs no answer
 	})
 	mux.HandleFunc("GET /mailboxes", func(w http.ResponseWriter, r *http.Request) {
 		all, err := s.Mailboxes(r.Context())
@@ -62,7 +100,11 @@ func Serve(ctx context.Context, conn net.Conn, s *Source, told func(text []byte)
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		_ = json.NewEncoder(w).Encode(all)
+		list := make([]wireMailbox, len(all))
+		for i := range all {
+			list[i] = overWire(&all[i])
+		}
+		_ = json.NewEncoder(w).Encode(list)
 	})
 	mux.HandleFunc("POST /messages", func(w http.ResponseWriter, r *http.Request) { serveMessages(w, r, s) })
 	mux.HandleFunc("POST /read", func(w http.ResponseWriter, r *http.Request) { serveRead(w, r, s) })
@@ -128,16 +170,18 @@ func (o *oneConn) Close() error { o.finish(); return nil }
 func (o *oneConn) Addr() net.Addr { return &net.UnixAddr{} }
 
 func serveMessages(w http.ResponseWriter, r *http.Request, s *Source) {
-	var mb importer.Mailbox
-	if err := json.NewDecoder(io.LimitReader(r.Body, maxHead)).Decode(&mb); err != nil {
+	var ask wireMailbox
+	if err := json.NewDecoder(io.LimitReader(r.Body, maxHead)).Decode(&ask); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	mb := ask.mailbox()
 	out := bufio.NewWriterSize(w, 64<<10)
 	enc := json.NewEncoder(out)
 	rd := reader{s}
 	for m, err := range rd.Messages(r.Context(), &mb) {
-		l := line{Mailbox: &mb, Message: &m}
+		now := overWire(&mb)
+		l := line{Mailbox: &now, Message: &wireMessage{m, octets(m.Key)}}
 		var bad *importer.MessageError
 		if errors.As(err, &bad) {
 			l.Refused = bad.Error()
@@ -149,7 +193,8 @@ func serveMessages(w http.ResponseWriter, r *http.Request, s *Source) {
 			return
 		}
 	}
-	_ = enc.Encode(line{Mailbox: &mb, End: true}) // who has gone away needs no answer
+	now := overWire(&mb)
+	_ = enc.Encode(line{Mailbox: &now, End: true}) // who has gone away needs no answer
 	_ = out.Flush()
 }
 
@@ -161,13 +206,14 @@ func serveRead(w http.ResponseWriter, r *http.Request, s *Source) {
 	}
 	msgs := make([]importer.Message, len(ask.Keys))
 	for i, key := range ask.Keys {
-		msgs[i].Key = key
+		msgs[i].Key = string(key)
 	}
 	out := bufio.NewWriterSize(w, 64<<10)
 	enc := json.NewEncoder(out)
 	piece := make([]byte, 256<<10)
 	rd := reader{s}
-	err := rd.Read(r.Context(), &ask.Mailbox, msgs, func(i int, body io.Reader, err error) error {
+	mb := ask.Mailbox.mailbox()
+	err := rd.Read(r.Context(), &mb, msgs, func(i int, body io.Reader, err error) error {
 		if err != nil {
 			return enc.Encode(line{Index: i, Refused: err.Error()})
 		}
