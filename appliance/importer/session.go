@@ -89,6 +89,7 @@ func (s *Server) connect(ctx context.Context, way *Way, another bool) (*Session,
 	if err != nil {
 		return nil, err
 	}
+	conn = quick(conn)
 	// The library knows no context.
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
