@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -46,19 +45,11 @@ func (c *importArchiveCommand) Run(ctx context.Context, e *env) error {
 			Name: filepath.Base(c.File), Account: c.Account, Owner: c.Owner, KeepUIDs: c.KeepUIDs, Size: fi.Size(),
 		}, &sending{f, bar, 0, fi.Size()})
 		bar.finish()
-		if err == nil {
-			job, err = followImport(ctx, client, e, job)
-		}
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case c.JSON:
-			err = printJSON(e.stdout, job)
-		default:
-			err = printImport(e.stdout, &job)
 		}
 
-		return errors.Join(err, jobError(&job))
+		return showImport(ctx, client, e, job, c.JSON)
 	})
 }
 

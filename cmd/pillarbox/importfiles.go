@@ -86,18 +86,25 @@ func (c *importFilesCommand) onBox(ctx context.Context, e *env, path string, o i
 		job, err := client.AddImport(ctx, &importer.NewJob{
 			From: importer.From{Path: path, Owner: c.Owner}, People: []importer.Login{{User: c.Account, Account: c.Account}}, Options: o,
 		})
-		if err == nil {
-			job, err = followImport(ctx, client, e, job)
-		}
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case c.JSON:
-			err = printJSON(e.stdout, job)
-		default:
-			err = printImport(e.stdout, &job)
 		}
 
-		return errors.Join(err, jobError(&job))
+		return showImport(ctx, client, e, job, c.JSON)
 	})
+}
+
+// showImport follows a job to its end, and tells what became of it.
+func showImport(ctx context.Context, client *control.Client, e *env, job importer.Job, asJSON bool) error {
+	job, err := followImport(ctx, client, e, job)
+	switch {
+	case err != nil:
+		return err
+	case asJSON:
+		err = printJSON(e.stdout, job)
+	default:
+		err = printImport(e.stdout, &job)
+	}
+
+	return errors.Join(err, jobError(&job))
 }
