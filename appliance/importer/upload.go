@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Bounds of uploads. What is kept of one is gone when its mail is here.
@@ -147,11 +149,23 @@ func (j *Jobs) unpack(ctx context.Context, n *NewUpload, r io.Reader, dir string
 	if err != nil {
 		return Unpacked{}, err
 	}
-	if err := os.Remove(archive); err != nil {
+	if err := errors.Join(os.Remove(archive), syncAround(dir)); err != nil {
 		return Unpacked{}, fmt.Errorf("keep the upload: %w", err)
 	}
 
 	return out, nil
+}
+
+// syncAround makes all durable that was written to the file system of a folder: a
+// job that goes on after a power cut must find what it was begun with, and there
+// may be a million files.
+func syncAround(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+
+	return errors.Join(unix.Syncfs(int(d.Fd())), d.Close())
 }
 
 // bounded is a stranger's file: not longer than MaxUpload, and only as long as
