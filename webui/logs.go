@@ -1,24 +1,30 @@
 package webui
 
 import (
+	"maps"
 	"net/http"
-	"slices"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// logPage is the end of the log.
+// logPage is what of the log is shown, and how it was chosen.
 type logPage struct {
-	Lines []string
-	Find  string
-	Least string // "", "warn" or "error"
-	Live  string // where more comes from
+	Lines          []string
+	Find           string
+	Least          string // "", "warn" or "error"
+	Service        string
+	Services       []string
+	Since, Until   string // as the browser's fields have them, in the office's zone
+	Live           string // where more comes from; "" where what is shown has ended
+	Chosen, Bundle string // where what is chosen, and everything, is as a file
 }
 
 const (
 	logLines  = 500
 	logBundle = 10_000
+	logMoment = "2006-01-02T15:04"
 )
 
 func (s *Server) logRoutes() []Route {
@@ -30,50 +36,90 @@ func (s *Server) logRoutes() []Route {
 }
 
 func (v *visit) logs() error {
-	d := logPage{Find: v.r.URL.Query().Get("find"), Least: v.r.URL.Query().Get("least")}
-	lines, err := v.logTail(logLines)
+	d, choice := v.logChoice()
+	lines, err := v.logTail(logLines, choice, len(choice) > 0)
 	if err != nil {
 		return err
 	}
-	d.Lines = d.choose(lines)
-	d.Live = "/live/logs"
-	if q := v.r.URL.RawQuery; q != "" {
-		d.Live += "?" + v.r.URL.Query().Encode()
+	d.Lines = lines
+	query := ""
+	if len(choice) > 0 {
+		query = "?" + v.r.URL.Query().Encode()
+		d.Chosen = "/logs/pillarbox.log" + query
+	}
+	d.Bundle = "/logs/pillarbox.log"
+	if d.Until == "" {
+		d.Live = "/live/logs" + query
 	}
 
 	return v.show("logs", "Log", d)
 }
 
-func (v *visit) logTail(n int) (lines []string, err error) {
-	return lines, v.call(http.MethodGet, "/v1/log?lines="+strconv.Itoa(n), nil, &lines)
+// logChoice reads what lines are wanted, and makes a query for the API of it; what
+// is no time or level chooses nothing.
+func (v *visit) logChoice() (d logPage, choice url.Values) {
+	q := v.r.URL.Query()
+	d = logPage{Find: q.Get("find"), Least: q.Get("least"), Service: q.Get("service"), Services: logServices()}
+	choice = url.Values{}
+	for name, value := range map[string]string{"find": d.Find, "service": d.Service} {
+		if value != "" {
+			choice.Set(name, value)
+		}
+	}
+	if d.Least == "warn" || d.Least == "error" {
+		choice.Set("least", d.Least)
+	}
+	for name, shown := range map[string]*string{"since": &d.Since, "until": &d.Until} {
+		if at, err := time.ParseInLocation(logMoment, q.Get(name), v.s.office.zone()); err == nil {
+			*shown = at.Format(logMoment)
+			choice.Set(name, at.Format(time.RFC3339))
+		}
+	}
+
+	return d, choice
 }
 
-// choose returns those lines that are searched for.
-func (d *logPage) choose(lines []string) []string {
-	levels := map[string][]string{"warn": {"level=WARN", "level=ERROR"}, "error": {"level=ERROR"}}[d.Least]
+// logServices are the parts of the box, as its log calls them.
+func logServices() []string {
+	return []string{
+		"access", "audit", "certs", "config", "control", "delivery", "directory", "exporter", "health", "imap", "importer", "lmtp",
+		"metrics", "plans", "ports", "restart", "setup", "storage", "web",
+	}
+}
 
-	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
-		loud := len(levels) == 0 || slices.ContainsFunc(levels, func(l string) bool { return strings.Contains(line, l) })
-		return !loud || !strings.Contains(strings.ToLower(line), strings.ToLower(d.Find))
-	})
+// logTail returns the newest lines of a choice: of those in memory, or of all that
+// are kept.
+func (v *visit) logTail(n int, choice url.Values, all bool) (lines []string, err error) {
+	q := maps.Clone(choice)
+	q.Set("lines", strconv.Itoa(n))
+	if all {
+		q.Set("all", "yes")
+	}
+
+	return lines, v.call(http.MethodGet, "/v1/log?"+q.Encode(), nil, &lines)
 }
 
 // logsLive sends the lines that come.
 func (v *visit) logsLive() error {
-	d := logPage{Find: v.r.URL.Query().Get("find"), Least: v.r.URL.Query().Get("least")}
-	seen, err := v.logTail(logLines)
+	_, choice := v.logChoice()
+	seen, err := v.logTail(logLines, choice, false)
 	if err != nil {
 		return err
 	}
 
 	return v.stream(time.Second, func() (string, error) {
-		lines, err := v.logTail(logLines)
+		lines, err := v.logTail(logLines, choice, false)
 		if err != nil {
 			return "", err
 		}
 		fresh := after(seen, lines)
-		seen = lines
-		return strings.Join(d.choose(fresh), "\n"), nil
+		if len(seen) > 0 && len(fresh) == len(lines) && len(lines) > 0 {
+			fresh = append([]string{"… lines came faster than they are shown here; download the log for all of them …"}, fresh...)
+		}
+		if len(lines) > 0 {
+			seen = lines
+		}
+		return strings.Join(fresh, "\n"), nil
 	})
 }
 
@@ -93,7 +139,8 @@ func after(before, now []string) []string {
 }
 
 func (v *visit) logFile() error {
-	lines, err := v.logTail(logBundle)
+	_, choice := v.logChoice()
+	lines, err := v.logTail(logBundle, choice, true)
 	if err != nil {
 		return err
 	}

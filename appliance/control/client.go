@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"syscall"
 
 	"pillarbox/appliance/directory"
@@ -75,9 +74,7 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 
 // Log returns the newest lines of the server's log, at most n.
 func (c *Client) Log(ctx context.Context, n int) ([]string, error) {
-	var lines []string
-
-	return lines, c.call(ctx, http.MethodGet, "/v1/log?lines="+strconv.Itoa(n), nil, &lines)
+	return c.LogLines(ctx, &LogFilter{Lines: n})
 }
 
 // Accounts lists the accounts.

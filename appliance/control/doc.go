@@ -6,7 +6,7 @@
 //
 //	GET    /v1/status                          → Status
 //	GET    /v1/pulse                           → Pulse
-//	GET    /v1/log?lines=…                     → [line…], the newest last
+//	GET    /v1/log?lines=…                     → [line…], the newest last; find, least, service, since, until and all choose
 //	GET    /v1/accounts                        → [Account…]
 //	POST   /v1/accounts                        {address, name, password, quota} → Account
 //	DELETE /v1/accounts/{address}

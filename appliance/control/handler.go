@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -326,19 +325,6 @@ func (h *Handler) getStatus(w http.ResponseWriter, _ *http.Request) error {
 	}
 
 	return writeJSON(w, http.StatusOK, s)
-}
-
-func (h *Handler) getLog(w http.ResponseWriter, r *http.Request) error {
-	n, err := strconv.Atoi(r.URL.Query().Get("lines"))
-	if err != nil || n < 0 {
-		return &Error{Code: CodeRequest, Message: "lines: a number is wanted", status: http.StatusBadRequest}
-	}
-	lines := []string{}
-	if h.lines != nil {
-		lines = h.lines(n)
-	}
-
-	return writeJSON(w, http.StatusOK, lines)
 }
 
 func (h *Handler) listAccounts(w http.ResponseWriter, r *http.Request) error {

@@ -23,7 +23,7 @@ func operations() map[string]operation {
 	return map[string]operation{
 		"GET /v1/status": {summary: "How the box is", role: roleAuditor, out: Status{}},
 		"GET /v1/pulse":  {summary: "What the box did in the last day", role: roleAuditor, out: Pulse{}},
-		"GET /v1/log":    {summary: "The newest lines of the log", role: roleAuditor, query: []string{"lines"}, out: []string{}},
+		"GET /v1/log":    {summary: "The newest lines of the log that are chosen; all=yes looks through all that is kept", role: roleAuditor, query: []string{"lines", "find", "least", "service", "since", "until", "all"}, out: []string{}},
 
 		"GET /v1/accounts":                     {summary: "All accounts, with what they use", role: roleAuditor, out: []Account{}},
 		"POST /v1/accounts":                    {summary: "Make an account", role: roleOperator, in: NewAccount{}, out: Account{}},
