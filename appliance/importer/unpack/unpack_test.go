@@ -202,6 +202,9 @@ func TestNothingLeadsOut(t *testing.T) {
 }
 
 func TestBombsAreDefused(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: hundreds of megabytes are packed")
+	}
 	zeros := strings.Repeat("\x00", 100<<20)
 	many := make([]packed, 300)
 	for i := range many {
