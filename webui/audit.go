@@ -125,20 +125,23 @@ func (d auditPage) Link(before string) string {
 }
 
 // placeAfter is the place in the record behind what is shown from a place on, as
-// the API has it: of each book the number of the last record.
+// the API has it: of each book the least number.
 func placeAfter(before string, shown []auditEntry) string {
-	last := map[string]string{}
+	least := map[string]uint64{}
 	for part := range strings.SplitSeq(before, ",") {
-		if book, number, ok := strings.Cut(part, ":"); ok {
-			last[book] = number
+		book, number, _ := strings.Cut(part, ":")
+		if n, err := strconv.ParseUint(number, 10, 64); err == nil {
+			least[book] = n
 		}
 	}
-	for _, e := range shown { // the newest first
-		last[e.Book] = strconv.FormatUint(e.Seq, 10)
+	for _, e := range shown { // by time, which is not always the order of the numbers
+		if n, ok := least[e.Book]; !ok || e.Seq < n {
+			least[e.Book] = e.Seq
+		}
 	}
 	var parts []string
-	for _, book := range slices.Sorted(maps.Keys(last)) {
-		parts = append(parts, book+":"+last[book])
+	for _, book := range slices.Sorted(maps.Keys(least)) {
+		parts = append(parts, fmt.Sprintf("%s:%d", book, least[book]))
 	}
 
 	return strings.Join(parts, ",")

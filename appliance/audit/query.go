@@ -148,17 +148,39 @@ func (l *Log) List(ctx context.Context, f Filter) ([]Entry, error) {
 		return nil, err
 	}
 	limit := cmp.Or(f.Limit, 50)
-	found := []Entry{}
+	var books [][]Entry
 	for _, b := range l.books(&f) {
 		entries, err := l.newest(ctx, b, &f, limit)
 		if err != nil {
 			return nil, fmt.Errorf("list records: %w", err)
 		}
-		found = append(found, entries...)
+		books = append(books, entries)
+	}
+
+	return newestOf(books, limit), nil
+}
+
+// newestOf merges books by time. They are cut in the order of their numbers, which
+// is not always that of time, since clocks are set and some is written down later:
+// so whatever is cut off has smaller numbers than what is shown, and a [Place] finds
+// it.
+func newestOf(books [][]Entry, limit int) []Entry {
+	found := []Entry{}
+	for len(found) < limit {
+		next := -1
+		for i, b := range books {
+			if len(b) > 0 && (next < 0 || b[0].Time.After(books[next][0].Time)) {
+				next = i
+			}
+		}
+		if next < 0 {
+			break
+		}
+		found, books[next] = append(found, books[next][0]), books[next][1:]
 	}
 	slices.SortStableFunc(found, func(x, y Entry) int { return y.Time.Compare(x.Time) })
 
-	return found[:min(limit, len(found))], nil
+	return found
 }
 
 // newest reads the files from the last backwards until there are enough.

@@ -1,6 +1,7 @@
 package exporter_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,5 +52,23 @@ func TestNothingIsWrittenThroughALink(t *testing.T) {
 				t.Error("the link is still there, and nobody minds")
 			}
 		})
+	}
+}
+
+// TestAFileWithAnotherNameIsLeftAlone has a hard link where an mbox is to be.
+func TestAFileWithAnotherNameIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"INBOX", "INBOX.partial"} {
+		a := open(t)
+		fill(t, a)
+		base := t.TempDir()
+		dir, outside := filepath.Join(base, "out"), filepath.Join(base, "outside")
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(outside, nil, 0o600), os.Link(outside, filepath.Join(dir, name))); err != nil {
+			t.Fatal(err)
+		}
+		_, err := exporter.Run(t.Context(), exporter.Stored(a), targets["mbox"](dir), &exporter.Options{Account: "ada@office.example"})
+		if text, readErr := os.ReadFile(outside); err == nil || readErr != nil || len(text) > 0 {
+			t.Errorf("%s: %v, and %d octets are outside: %v", name, err, len(text), readErr)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+	"golang.org/x/sys/unix"
 
 	"pillarbox/appliance/mailfile"
 )
@@ -279,7 +280,14 @@ func (f *mboxFile) openAt(name string, at int64) error {
 	if err != nil {
 		return err
 	}
-	err = file.Truncate(at)
+	// A name that another program gave to a file of its own.
+	var fi unix.Stat_t
+	if err = unix.Fstat(int(file.Fd()), &fi); err == nil && (fi.Nlink > 1 || fi.Mode&unix.S_IFMT != unix.S_IFREG) {
+		err = refuse("%s has another name elsewhere, or is no file: choose another folder, or move it away", f.path(name))
+	}
+	if err == nil {
+		err = file.Truncate(at)
+	}
 	if err == nil {
 		_, err = file.Seek(at, io.SeekStart)
 	}

@@ -3,6 +3,7 @@ package importer
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"pillarbox/storage"
@@ -134,6 +135,8 @@ func (n *NewJob) Validate() error {
 		errs = append(errs, errors.New("from: a file is uploaded by another request"))
 	case (n.From.IMAP == nil) == (n.From.Path == ""):
 		errs = append(errs, errors.New("from: either a server or a path is wanted"))
+	case n.From.Path != "" && !filepath.IsAbs(n.From.Path):
+		errs = append(errs, errors.New("from: the whole path is wanted, from / on"))
 	case n.From.Owner != "" && (n.From.IMAP != nil || len(n.People) != 1):
 		errs = append(errs, errors.New("from: an owner is named where one person's mail moves out of files; of several each user is one"))
 	case n.From.IMAP != nil:

@@ -216,8 +216,8 @@ func (s shelf) uploaded(id string) (string, error) {
 		}
 		only := list[0].Name()
 		if !list[0].IsDir() {
-			if strings.EqualFold(filepath.Ext(only), ".eml") {
-				at = filepath.Join(at, only) // in a folder only mboxes are looked for
+			if file := filepath.Join(at, only); strings.EqualFold(filepath.Ext(only), ".eml") || beginsAs(file, "From ") {
+				at = file // in a folder it would have to be called as an mbox is
 			}
 			return at, nil
 		}
@@ -225,6 +225,19 @@ func (s shelf) uploaded(id string) (string, error) {
 	}
 
 	return at, nil
+}
+
+// beginsAs tells whether a file's first octets are a text.
+func beginsAs(path, text string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	first := make([]byte, len(text))
+	_, err = io.ReadFull(f, first)
+
+	return err == nil && string(first) == text
 }
 
 const maxWrapped = 10 // folders of which each holds only the next
@@ -252,8 +265,9 @@ func (j *Job) needsUpload() bool {
 		return false
 	case Ended:
 		for i := range j.People {
-			if j.People[i].Stage != StageDone {
-				return true // it can be tried again
+			p := &j.People[i]
+			if p.Stage != StageDone || p.OK == nil || !*p.OK || p.Bad > 0 {
+				return true // it can be tried again, or compared
 			}
 		}
 		return false

@@ -58,33 +58,45 @@ func isKeyword(word string) bool {
 	return true
 }
 
-// readManyKeywords reads the keywords that have no letter.
-func readManyKeywords(dir string) map[imap.UID][]imap.Flag {
+// Bounds of what is read of the keywords that have no letter: in octets of the
+// file, and of one message.
+const (
+	maxManyKeywords = 16 << 20
+	maxManyWords    = 256
+)
+
+// readManyKeywords reads the keywords that have no letter, of messages that are
+// wanted.
+func readManyKeywords(dir string, wanted func(imap.UID) bool) map[imap.UID][]imap.Flag {
 	f, err := openRegular(filepath.Join(dir, ManyKeywords))
 	if err != nil {
 		return nil
 	}
 	defer f.Close()
 
-	return parseManyKeywords(f)
+	return parseManyKeywords(f, wanted)
 }
 
-func parseManyKeywords(r io.Reader) map[imap.UID][]imap.Flag {
-	many := map[imap.UID][]imap.Flag{}
-	sc := bufio.NewScanner(r)
+func parseManyKeywords(r io.Reader, wanted func(imap.UID) bool) map[imap.UID][]imap.Flag {
+	many, known := map[imap.UID][]imap.Flag{}, map[string]imap.Flag{}
+	sc := bufio.NewScanner(io.LimitReader(r, maxManyKeywords))
 	for sc.Scan() {
 		f := strings.Fields(sc.Text())
 		if len(f) < 2 {
 			continue
 		}
 		uid, err := strconv.ParseUint(f[0], 10, 32)
-		if err != nil || uid == 0 {
+		if err != nil || uid == 0 || !wanted(imap.UID(uid)) || many[imap.UID(uid)] != nil {
 			continue
 		}
-		for _, word := range f[1:] {
-			if isKeyword(word) {
-				many[imap.UID(uid)] = append(many[imap.UID(uid)], imap.Flag(word))
+		for _, word := range f[1:min(len(f), 1+maxManyWords)] {
+			if !isKeyword(word) {
+				continue
 			}
+			if _, ok := known[word]; !ok { // messages share them, and not the lines
+				known[strings.Clone(word)] = imap.Flag(strings.Clone(word))
+			}
+			many[imap.UID(uid)] = append(many[imap.UID(uid)], known[word])
 		}
 	}
 

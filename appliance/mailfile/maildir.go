@@ -144,7 +144,11 @@ func (en *entry) key() string {
 
 // maildirAt returns a way to the messages by their position.
 func (s *Source) maildirAt() func(i int) (*Message, error) {
-	keywords, many := ReadKeywords(s.Path), readManyKeywords(s.Path)
+	uids := make(map[imap.UID]bool, len(s.entries))
+	for i := range s.entries {
+		uids[s.entries[i].uid] = true
+	}
+	keywords, many := ReadKeywords(s.Path), readManyKeywords(s.Path, func(uid imap.UID) bool { return uids[uid] })
 
 	return func(i int) (*Message, error) {
 		en := &s.entries[i]

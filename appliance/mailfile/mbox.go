@@ -91,9 +91,6 @@ func (s *Source) exportedMessage(m *Message, sp span, ends lineEnds) {
 	}
 	m.UID, m.Flags, m.Date, m.Exported = e.UID, e.Flags, e.Date, e
 	m.Expunged, m.Internal = false, false // by header fields that anybody can send
-	if s.UIDValidity == 0 {
-		s.UIDValidity = e.UIDValidity
-	}
 	whole := func() (*body, error) {
 		ends := endsToCRLF
 		if e.Verbatim {
@@ -145,7 +142,10 @@ func (m *mboxScan) run(found func(span) bool) error {
 				return nil
 			}
 		} else if inLine && m.open && m.cur.start == at {
-			m.cur.begin, m.cur.start = m.pos, m.pos // the "From " line itself is longer than the buffer
+			if m.cur.exported == nil {
+				m.cur.begin = m.pos
+			}
+			m.cur.start = m.pos // the "From " line itself is longer than the buffer
 		}
 		if len(piece) > 0 {
 			m.empty = 0

@@ -2,6 +2,7 @@ package mailfile_test
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -92,6 +93,9 @@ func TestWhatTheExportWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 		n++
+		if err := s.Settle(m); err != nil {
+			t.Fatal(err)
+		}
 		if got := readMessage(t, m); got != message {
 			t.Errorf("%q, want %q", got, message)
 		}
@@ -129,4 +133,33 @@ func FuzzExportedMessage(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestNothingIsHiddenByOurOwnLines has in front of a message what our export writes,
+// with more than it does.
+func TestNothingIsHiddenByOurOwnLines(t *testing.T) {
+	const body = "Subject: x\r\n\r\nshort\r\n"
+	e := mailfile.Exported{UID: 1, Date: time.Unix(0, 0), Size: int64(len(body)), SHA256: sha256.Sum256([]byte(body))}
+	for name, more := range map[string]string{
+		"a very long line":  "X-Long: " + strings.Repeat("x", 200_000) + "\n",
+		"lines of our own":  strings.Repeat("Status: "+strings.Repeat("x", 60_000)+"\n", 5) + "From: hidden@example.org\n",
+		"a line of another": "From: hidden@example.org\n",
+	} {
+		lines := strings.Replace(string(e.Lines()), "lines=3", fmt.Sprintf("lines=%d", 3+strings.Count(more, "\n")), 1)
+		s, err := mailfile.Open(write(t, "m", "From x Thu Jan  1 10:00:00 2026\n"+lines+more+"Subject: x\n\nshort\n\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m, err := range s.Messages(t.Context()) {
+			if err := errors.Join(err, s.Settle(m)); err != nil {
+				t.Fatal(err)
+			}
+			if got := readMessage(t, m); !strings.Contains(got, more[:8]) || !strings.Contains(got, "X-Pillarbox-Export") {
+				t.Errorf("%s: it is hidden: %.100q", name, got)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -22,7 +22,10 @@ func Outside(path, data string) error {
 	if data == "" {
 		return nil
 	}
-	own, err := filepath.EvalSymlinks(data)
+	own, err := filepath.Abs(data)
+	if err == nil {
+		own, err = filepath.EvalSymlinks(own)
+	}
 	if err != nil {
 		return fmt.Errorf("look at the data folder: %w", err)
 	}
@@ -45,6 +48,9 @@ func Reachable(path, data string) error {
 		return err
 	}
 	system := []string{"/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys", "/usr"}
+	if at == "/" {
+		return &ReachError{"the server moves no mail by way of the whole disk: choose a folder, such as one below /srv or /media"}
+	}
 	if slices.ContainsFunc(system, func(dir string) bool { return within(at, dir) }) && !within(at, "/run/media") {
 		return &ReachError{"the server moves no mail by way of the system's own folders, and " + at + " is in one: choose another, such as one below /srv or /media, or let the command do it, without --on-box"}
 	}
@@ -55,18 +61,22 @@ func Reachable(path, data string) error {
 func within(path, dir string) bool {
 	rel, err := filepath.Rel(dir, path)
 
-	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
+	return err != nil || rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
 // resolve follows the links of a path, as far as it is there.
 func resolve(path string) (string, error) {
-	at, rest := filepath.Clean(path), ""
+	at, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("look at the folder: %w", err)
+	}
+	rest := ""
 	for {
 		real, err := filepath.EvalSymlinks(at)
 		if err == nil {
 			return filepath.Join(real, rest), nil
 		}
-		if !errors.Is(err, fs.ErrNotExist) || at == "/" || at == "." {
+		if !errors.Is(err, fs.ErrNotExist) || at == "/" {
 			return "", fmt.Errorf("look at the folder: %w", err)
 		}
 		at, rest = filepath.Dir(at), filepath.Join(filepath.Base(at), rest)

@@ -24,6 +24,9 @@ const Sums = "pillarbox-sums"
 
 const sumsHead = "1 V"
 
+// maxSums bounds what is read of that file, in octets: 800,000 messages.
+const maxSums = 64 << 20
+
 // SumList returns that file's text.
 func SumList(validity uint32, sums map[imap.UID][32]byte) []byte {
 	var b bytes.Buffer
@@ -48,7 +51,7 @@ func ReadSums(dir string, validity uint32) map[imap.UID][32]byte {
 }
 
 func parseSums(r io.Reader, validity uint32) map[imap.UID][32]byte {
-	sc := bufio.NewScanner(r)
+	sc := bufio.NewScanner(io.LimitReader(r, maxSums))
 	if !sc.Scan() || sc.Text() != sumsHead+strconv.FormatUint(uint64(validity), 10) {
 		return nil
 	}
@@ -156,6 +159,10 @@ func (s *Source) settler(m *Message, sp span, plain *Message, whole func() (*bod
 			m.open = func() (io.ReadCloser, error) { return whole() }
 		case !ours:
 			*m = *plain
+			return nil
+		}
+		if s.UIDValidity == 0 {
+			s.UIDValidity = m.Exported.UIDValidity
 		}
 
 		return nil
@@ -180,7 +187,10 @@ func split(r io.Reader, n int64) (sum [32]byte, rest int, err error) {
 // writtenByExport tells whether nothing but what our export writes stands in
 // front of a message.
 func (s *Source) writtenByExport(sp span) bool {
-	lines, err := io.ReadAll(io.NewSectionReader(s.file, sp.begin, min(sp.start-sp.begin, maxExportLines*maxStatusLine)))
+	if sp.start-sp.begin > maxExportLines*maxStatusLine {
+		return false
+	}
+	lines, err := io.ReadAll(io.NewSectionReader(s.file, sp.begin, sp.start-sp.begin))
 	if err != nil {
 		return false
 	}

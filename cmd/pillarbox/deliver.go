@@ -199,13 +199,30 @@ func (c *deliverCommand) open(e *env) ([]source, error) {
 				name, plural(len(s.Unread), "folder"), s.Unread[0])
 		}
 		sources = append(sources, source{
-			messages: s.Messages,
+			messages: settled(s),
 			bytes:    s.Bytes,
 			close:    func() { _ = s.Close() }, // it was only read
 		})
 	}
 
 	return sources, nil
+}
+
+// settled are the messages of a file, each as its own first lines say only where
+// they can be believed.
+func settled(s *mailfile.Source) func(ctx context.Context) iter.Seq2[*mailfile.Message, error] {
+	return func(ctx context.Context) iter.Seq2[*mailfile.Message, error] {
+		return func(yield func(*mailfile.Message, error) bool) {
+			for m, err := range s.Messages(ctx) {
+				if err == nil {
+					err = s.Settle(m)
+				}
+				if !yield(m, err) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func unreadable(name string, err error) source {

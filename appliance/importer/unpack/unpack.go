@@ -185,9 +185,13 @@ func (i *inflated) Read(p []byte) (int, error) {
 }
 
 func (u *unpacker) tar(r io.Reader) error {
-	t := tar.NewReader(r)
+	end := &trailing{r: r}
+	t := tar.NewReader(end)
 	for {
 		h, err := t.Next()
+		if errors.Is(err, io.EOF) && end.zeros < tarBlock {
+			err = io.ErrUnexpectedEOF // the library takes a missing end for one
+		}
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -197,8 +201,10 @@ func (u *unpacker) tar(r io.Reader) error {
 		switch h.Typeflag {
 		case tar.TypeDir:
 			err = u.folder(h.Name)
-		case tar.TypeReg:
+		case tar.TypeReg, tar.TypeGNUSparse:
 			err = u.file(h.Name, t, h.ModTime)
+		case tar.TypeLink: // as Dovecot and Cyrus have a message that lies in two mailboxes
+			err = u.again(h.Name, h.Linkname, h.ModTime)
 		case tar.TypeXGlobalHeader:
 		default:
 			err = u.leaveOut()
@@ -207,6 +213,27 @@ func (u *unpacker) tar(r io.Reader) error {
 			return err
 		}
 	}
+}
+
+// tarBlock is of zeros at the end of a tar.
+const tarBlock = 512
+
+// trailing counts the zeros at the end of what was read.
+type trailing struct {
+	r     io.Reader
+	zeros int64
+}
+
+// Read implements io.Reader.
+func (t *trailing) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	rest := bytes.TrimRight(p[:n], "\x00")
+	if len(rest) > 0 {
+		t.zeros = 0
+	}
+	t.zeros += int64(n - len(rest))
+
+	return n, err
 }
 
 // damaged says that an archive cannot be read.

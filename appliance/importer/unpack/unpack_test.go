@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -312,4 +314,31 @@ func FuzzUnpack(f *testing.F) {
 			t.Error(r)
 		}
 	})
+}
+
+// TestATarThatIsCutOffIsTold cuts one wherever that looks like an end.
+func TestATarThatIsCutOffIsTold(t *testing.T) {
+	whole := tarOf(t, packed{name: "cur/1.a", text: strings.Repeat("a", 600)}, packed{name: "cur/2.a", text: strings.Repeat("b", 600)})
+	for n := 512; n < len(whole)-1024; n += 100 {
+		if _, _, err := open(t, t.Context(), whole[:n], "mail.tar", unpack.Limits{}); err == nil || !strings.Contains(err.Error(), "cut off") {
+			t.Errorf("cut at %d of %d: %v", n, len(whole), err)
+		}
+	}
+	if _, _, err := open(t, t.Context(), whole, "mail.tar", unpack.Limits{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAMessageInTwoMailboxesComesTwice has it as Dovecot keeps it, and tar packs it.
+func TestAMessageInTwoMailboxesComesTwice(t *testing.T) {
+	data := tarOf(t, packed{name: "cur/1.a:2,", text: mbox}, packed{name: ".Sent/cur/1.a:2,S", text: "cur/1.a:2,", kind: tar.TypeLink}, packed{name: "new/x", text: "../../etc/passwd", kind: tar.TypeLink})
+	there, r, err := open(t, t.Context(), data, "mail.tar", unpack.Limits{})
+	if err != nil || r.Files != 2 || r.LeftOut != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for _, name := range []string{"cur/1.a:2,", ".Sent/cur/1.a:2,S"} {
+		if !slices.Contains(slices.Collect(maps.Values(there)), mbox) || len(there[name]) == 0 && len(there["out/"+name]) == 0 {
+			t.Errorf("%s is not there: %q", name, there)
+		}
+	}
 }

@@ -123,6 +123,28 @@ func (u *unpacker) file(name string, r io.Reader, when time.Time) (err error) {
 	return nil
 }
 
+// again writes a file that has two names in a tar; what is no file of the archive
+// itself is left out.
+func (u *unpacker) again(name, old string, when time.Time) error {
+	old, err := u.local(old)
+	if err != nil || old == "" {
+		return u.leaveOut()
+	}
+	f, err := u.root.Open(old)
+	if errors.Is(err, fs.ErrNotExist) {
+		return u.leaveOut()
+	}
+	if err != nil {
+		return fmt.Errorf("unpack %q: %w", short(name), err)
+	}
+	defer f.Close()
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+		return errors.Join(err, u.leaveOut())
+	}
+
+	return u.file(name, f, when)
+}
+
 // metered counts what is read before it is written.
 type metered struct {
 	u *unpacker
