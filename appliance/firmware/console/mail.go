@@ -16,7 +16,7 @@ import (
 const (
 	// commandTime bounds a command of the mail server, checkTime one that reads
 	// all mail: 100 GB from a slow card take two hours.
-	commandTime = time.Minute
+	commandTime = 3 * time.Minute // a small board that is busy takes its time for a password
 	checkTime   = 6 * time.Hour
 
 	// logLines is how much of the log is shown.

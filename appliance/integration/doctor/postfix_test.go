@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -130,7 +131,12 @@ func TestPostfixHealthy(t *testing.T) {
 	names(t, office()...)
 	p := newPKI(t)
 	cert, key := p.put(t, folder(t), issue{})
-	postfix(t, cert, key).await(t, mail4+":25")
+	d := postfix(t, cert, key)
+	for _, address := range []string{mail4, mail6} { // it opens one after the other
+		for _, port := range []string{"25", "587"} {
+			d.await(t, net.JoinHostPort(address, port))
+		}
+	}
 	report := ask(t, p, request())
 	expect(t, report)
 	for _, timing := range []string{"SMTP log-in 465", "SMTP log-in 587", "SMTP recipient 25"} {
