@@ -282,6 +282,21 @@ func TestNothingRunsBeforeMain(t *testing.T) {
 	}
 }
 
+// TestTheTopLevelHasWhatTheLayoutNames wants nothing beside the rooms, but what is
+// made there and git leaves out.
+func TestTheTopLevelHasWhatTheLayoutNames(t *testing.T) {
+	layout := []string{"appliance", "bin", "buildroot", "cmd", "data", "go.mod", "go.sum", "images", "Makefile", "netcfg", "README.md", "storage", "webui"}
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if name := e.Name(); !strings.HasPrefix(name, ".") && !slices.Contains(layout, name) {
+			t.Errorf("the top level holds %s, which the layout does not name", name)
+		}
+	}
+}
+
 // TestTheRepositoryStandsOnItsOwn finds what ties the tree to one machine or
 // network: the path of this checkout, a module proxy, a package registry.
 func TestTheRepositoryStandsOnItsOwn(t *testing.T) {
